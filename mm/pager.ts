@@ -1,0 +1,21 @@
+/** The port that fills pages of a memory object from wherever they live, and takes dirty ones back. */
+import type { Waitable } from './outcome.ts';
+
+export type PagerResult =
+  /** Filled or taken back. */
+  | undefined
+  /** Not yet: the task parks and the instruction runs again when woken; the pager then hands over what it fetched meanwhile. */
+  | { readonly kind: 'wait'; readonly on: Waitable }
+  /** The page cannot be had: SIGBUS in the task that touched it; `errno` for write-back reports. */
+  | { readonly kind: 'error'; readonly errno: number };
+
+export interface Pager {
+  /** For messages, umem and statistics: the file's path, or `*ANON*`. */
+  readonly name: string;
+  /** Fills `into` (one page, zero-filled beforehand) with page `index` of the object. A short last page leaves the rest zero. */
+  pageIn(index: number, into: Uint8Array): PagerResult;
+  /** Takes back dirty page `index`. */
+  pageOut(index: number, from: Uint8Array): PagerResult;
+  /** The object is gone. */
+  release(): void;
+}
