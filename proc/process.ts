@@ -1,0 +1,65 @@
+/** A process (Linux: a thread group): what all its threads have in common, and its place among other processes. */
+import { SIGCHLD } from '../abi/signal.ts';
+import { Waiters } from '../fs/wait.ts';
+import { defaultLimits, type Limit } from './limits.ts';
+import { PendingSignals } from './signal.ts';
+import type { Task } from './task.ts';
+import { IntervalTimers } from './timers.ts';
+
+/** How a process ended. */
+export type ExitStatus = { readonly kind: 'exited'; readonly code: number } | { readonly kind: 'killed'; readonly signo: number; readonly core: boolean };
+
+/** The status word that wait4 gives. */
+export function waitStatus(status: ExitStatus): number {
+  return status.kind === 'exited' ? (status.code & 0xff) << 8 : status.signo | (status.core ? 0x80 : 0);
+}
+
+export class Process {
+  readonly pid: number;
+  /** Undefined: the parent is outside the machine. */
+  parent: Process | undefined;
+  readonly children: Set<Process> = new Set();
+  readonly tasks: Map<number, Task> = new Map();
+  /** Process group and session leaders' pids. */
+  pgid: number;
+  sid: number;
+  /** Signals sent to the process as a whole. */
+  readonly pending: PendingSignals = new PendingSignals();
+  readonly limits: Limit[] = defaultLimits();
+  readonly timers: IntervalTimers = new IntervalTimers();
+  /** The program's path as /proc/self/exe names it, and its arguments and environment as execve got them. */
+  executable: string = '';
+  argv: readonly string[] = [];
+  envp: readonly string[] = [];
+  /** The signal that tells the parent of the end. */
+  exitSignal: number = SIGCHLD;
+  /** Set once the process is over. */
+  status: ExitStatus | undefined;
+  /** Job control: every task is stopped. */
+  stopped: boolean = false;
+  /** Wakes at every change that wait4 may report. */
+  readonly childChanged: Waiters = new Waiters();
+  /** prctl state that threads share. */
+  dumpable: number = 1;
+  childSubreaper: boolean = false;
+  personality: number = 0;
+  /** Monotonic nanoseconds at the start. */
+  readonly started_ns: bigint;
+  /** Guest instructions executed on behalf of all tasks: CPU time in `--deterministic`, and what --stats shows. */
+  instructions: number = 0;
+  /** CPU time used, in nanoseconds, as the machine measures it. */
+  userTime_ns: bigint = 0n;
+  systemTime_ns: bigint = 0n;
+  /** Page faults without and with I/O. */
+  minorFaults: number = 0;
+  majorFaults: number = 0;
+
+  constructor(pid: number, parent: Process | undefined, started_ns: bigint) {
+    this.pid = pid;
+    this.parent = parent;
+    this.pgid = parent?.pgid ?? pid;
+    this.sid = parent?.sid ?? pid;
+    this.started_ns = started_ns;
+    parent?.children.add(this);
+  }
+}

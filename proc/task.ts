@@ -1,0 +1,119 @@
+/**
+ * A task: one thread of execution, as the scheduler sees it. What it may share with others (memory, files, working place, signal actions)
+ * hangs on it by reference, exactly as clone's flags decide.
+ */
+import type { Registers } from '../emu/engine.ts';
+import type { FdTable } from '../fs/fdtable.ts';
+import type { DirectoryPlace, Tree } from '../fs/path.ts';
+import type { AddressSpace } from '../mm/space.ts';
+import type { UserMemory } from '../mm/user.ts';
+import type { Credentials } from './credentials.ts';
+import type { Kernel } from './kernel.ts';
+import type { Process } from './process.ts';
+import { type SignalActions, TaskSignals } from './signal.ts';
+
+/** Where paths start. Shared under CLONE_FS. */
+export interface WorkingPlace {
+  /** All mounted file systems. */
+  readonly tree: Tree;
+  root: DirectoryPlace;
+  cwd: DirectoryPlace;
+  umask: number;
+}
+
+/** What survives while a call waits and runs again; empty when it is over. */
+export interface CallState {
+  /** Monotonic nanoseconds, set by the first run (`deadlineAfter`). */
+  deadline: bigint | undefined;
+  /** What the call has done for good before it had to wait (bytes moved); a handler that cuts it short returns this. */
+  progress: number;
+  /** The call has been traced and counted, and has waited at least once. */
+  resumed: boolean;
+}
+
+export type TaskState = 'ready' | 'waiting' | 'stopped' | 'dead';
+
+/** Everything a new task needs. */
+export interface TaskParts {
+  readonly tid: number;
+  readonly process: Process;
+  readonly kernel: Kernel;
+  readonly registers: Registers;
+  readonly space: AddressSpace;
+  readonly user: UserMemory;
+  readonly files: FdTable;
+  readonly fs: WorkingPlace;
+  readonly actions: SignalActions;
+  readonly credentials: Credentials;
+}
+
+export class Task {
+  readonly tid: number;
+  readonly process: Process;
+  readonly kernel: Kernel;
+  readonly registers: Registers;
+  /** Shared under CLONE_VM. */
+  space: AddressSpace;
+  /** Guest memory through the fault walk of `space`. */
+  user: UserMemory;
+  /** Shared under CLONE_FILES. */
+  files: FdTable;
+  fs: WorkingPlace;
+  /** Shared under CLONE_SIGHAND. */
+  actions: SignalActions;
+  readonly signals: TaskSignals = new TaskSignals();
+  credentials: Credentials;
+  /** comm: at most 15 bytes. */
+  name: string = '';
+  state: TaskState = 'ready';
+  readonly call: CallState = { deadline: undefined, progress: 0, resumed: false };
+  /** The last CPU exception, for signal frames: vector, error code, and the address of the last page fault (cr2). */
+  trapNumber: number = 0;
+  errorCode: number = 0;
+  faultAddress: number = 0;
+  /** set_tid_address: cleared and woken at exit; 0 none. */
+  clearChildTid: number = 0;
+  /** set_robust_list head; 0 none. */
+  robustList: number = 0;
+  /** Addresses of the signal-return stubs in the vdso; 0 where there is none (then the kernel's code on the stack is used). */
+  sigreturnStub: number = 0;
+  rtSigreturnStub: number = 0;
+  /** prctl(PR_SET_PDEATHSIG), timer slack and no_new_privs. */
+  parentDeathSignal: number = 0;
+  timerSlack_ns: number = 50_000;
+  noNewPrivileges: boolean = false;
+  nice: number = 0;
+
+  constructor(parts: TaskParts) {
+    this.tid = parts.tid;
+    this.process = parts.process;
+    this.kernel = parts.kernel;
+    this.registers = parts.registers;
+    this.space = parts.space;
+    this.user = parts.user;
+    this.files = parts.files;
+    this.fs = parts.fs;
+    this.actions = parts.actions;
+    this.credentials = parts.credentials;
+    parts.process.tasks.set(parts.tid, this);
+    parts.kernel.tasks.set(parts.tid, this);
+  }
+
+  /** The deadline of the running call: `duration_ns` from its first run on; the same value each time the call runs again. */
+  deadlineAfter(duration_ns: bigint): bigint {
+    return (this.call.deadline ??= this.kernel.clock.monotonic() + duration_ns);
+  }
+
+  /** Whether the running call's deadline has passed. */
+  get expired(): boolean {
+    const deadline = this.call.deadline;
+    return deadline !== undefined && this.kernel.clock.monotonic() >= deadline;
+  }
+
+  /** Forgets the finished call. */
+  callOver(): void {
+    this.call.deadline = undefined;
+    this.call.progress = 0;
+    this.call.resumed = false;
+  }
+}

@@ -1,0 +1,47 @@
+/** The three interval timers of a process (setitimer, alarm). The real one runs by the clock, the others by CPU time used. */
+import { SIGALRM, SIGPROF, SIGVTALRM } from '../abi/signal.ts';
+import type { Expirable } from './deadlines.ts';
+
+/** What getitimer says: time left and interval, both in nanoseconds; 0n left means disarmed. */
+export interface TimerSetting {
+  readonly left_ns: bigint;
+  readonly interval_ns: bigint;
+}
+
+/** One timer over some time that is passed in. */
+export class IntervalTimer implements Expirable {
+  readonly signo: number;
+  due: bigint | undefined;
+  interval_ns: bigint = 0n;
+  /** Sends the signal and enters the timer again where it repeats; set by the process's owner. */
+  fire: (timer: IntervalTimer) => void = () => {};
+
+  constructor(signo: number) {
+    this.signo = signo;
+  }
+
+  read(now: bigint): TimerSetting {
+    if (this.due === undefined) return { left_ns: 0n, interval_ns: this.interval_ns };
+    // A timer that is due and has not fired yet still says that a little is left, as Linux does.
+    return { left_ns: this.due > now ? this.due - now : 1000n, interval_ns: this.interval_ns };
+  }
+
+  set(now: bigint, setting: TimerSetting): void {
+    this.interval_ns = setting.interval_ns;
+    this.due = setting.left_ns === 0n ? undefined : now + setting.left_ns;
+  }
+
+  /** Moves on to the next period, or disarms; periods that were missed are one signal. */
+  expire(now: bigint): void {
+    if (this.due === undefined) return;
+    if (this.interval_ns === 0n) this.due = undefined;
+    else this.due += ((now - this.due) / this.interval_ns + 1n) * this.interval_ns;
+    this.fire(this);
+  }
+}
+
+export class IntervalTimers {
+  readonly real: IntervalTimer = new IntervalTimer(SIGALRM);
+  readonly virtual: IntervalTimer = new IntervalTimer(SIGVTALRM);
+  readonly profile: IntervalTimer = new IntervalTimer(SIGPROF);
+}

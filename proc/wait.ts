@@ -1,0 +1,39 @@
+/** The one way a system call says that it must wait. (Queues to wait on: fs/wait.ts.) */
+import type { Waitable } from '../mm/outcome.ts';
+
+/** Thrown by a handler that cannot finish yet and has changed nothing; only `dispatch` catches it. */
+export class Blocked {
+  readonly on: Waitable;
+  /** Monotonic nanoseconds at which the call runs again even if nobody woke it. */
+  readonly deadline: bigint | undefined;
+  constructor(on: Waitable, deadline: bigint | undefined) {
+    this.on = on;
+    this.deadline = deadline;
+  }
+}
+
+/** `throw block(waiters)` or `throw block(waiters, task.deadlineAfter(timeout_ns))`. */
+export function block(on: Waitable, deadline?: bigint): Blocked {
+  return new Blocked(on, deadline);
+}
+
+/** Wakes when any of several does. */
+export function anyOf(all: readonly Waitable[]): Waitable {
+  return {
+    subscribe: (wake) => {
+      const cancels: (() => void)[] = [];
+      let woken = false;
+      const once = () => {
+        if (woken) return;
+        woken = true;
+        for (const cancel of cancels) cancel();
+        wake();
+      };
+      for (const on of all) cancels.push(on.subscribe(once));
+      return () => {
+        woken = true;
+        for (const cancel of cancels) cancel();
+      };
+    },
+  };
+}
