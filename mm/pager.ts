@@ -19,3 +19,19 @@ export interface Pager {
   /** The object is gone. */
   release(): void;
 }
+
+/** Memory that starts as zeros and lives nowhere else: shared anonymous mappings and files of a memory file system. */
+export class ZeroPager implements Pager {
+  readonly name: string;
+  constructor(name = '*ANON*') {
+    this.name = name;
+  }
+  pageIn(): PagerResult {
+    return undefined;
+  }
+  /** There is no place to take pages back to, so such an object keeps every page it has. */
+  pageOut(): PagerResult {
+    return undefined;
+  }
+  release(): void {}
+}

@@ -1,0 +1,133 @@
+/** An area: one mapping in one address space. Splitting, clipping and merging are pure: they change areas, never pages. */
+import { assert } from '../abi/assert.ts';
+import { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC } from '../abi/mman.ts';
+import { type Access, type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
+import type { Mapping, MemoryObject } from './object.ts';
+
+/** The area grows down when the page below it is touched (stacks). */
+export const AREA_GROWS_DOWN = 1;
+/** mlock: kept in memory. */
+export const AREA_LOCKED = 2;
+/** MAP_NORESERVE. */
+export const AREA_NO_RESERVE = 4;
+/** madvise(MADV_DONTFORK): a child does not get it. */
+export const AREA_DONT_FORK = 8;
+/** madvise(MADV_WIPEONFORK): a child gets it empty. */
+export const AREA_WIPE_ON_FORK = 16;
+/** madvise(MADV_DONTDUMP). */
+export const AREA_DONT_DUMP = 32;
+
+export type Sharing = 'private' | 'shared';
+
+export interface AreaFields {
+  readonly space: Mapping['space'];
+  readonly base: Addr;
+  readonly top: Addr;
+  readonly prot: number;
+  readonly maxProt: number;
+  readonly sharing: Sharing;
+  readonly flags: number;
+  readonly object: MemoryObject | undefined;
+  readonly offset: number;
+  readonly name: string;
+}
+
+export class Area implements Mapping {
+  /** The address space it is mapped in. */
+  readonly space: Mapping['space'];
+  /** First address; page-aligned. */
+  base: Addr;
+  /** One past the last address; page-aligned. */
+  top: Addr;
+  /** PROT_ bits the guest asked for. */
+  prot: number;
+  /** PROT_ bits mprotect may give. */
+  readonly maxProt: number;
+  readonly sharing: Sharing;
+  /** AREA_ bits. */
+  flags: number;
+  /** Whose pages are seen where the space has none of its own; undefined for private anonymous memory, which is zero there. */
+  readonly object: MemoryObject | undefined;
+  /** Page index of `base` within the object; 0 without one. */
+  offset: number;
+  /** What maps shows in brackets or instead of the object's name, such as `[vdso]`; '' is nothing. */
+  name: string;
+
+  constructor(fields: AreaFields) {
+    this.space = fields.space;
+    this.base = fields.base;
+    this.top = fields.top;
+    this.prot = fields.prot;
+    this.maxProt = fields.maxProt;
+    this.sharing = fields.sharing;
+    this.flags = fields.flags;
+    this.object = fields.object;
+    this.offset = fields.offset;
+    this.name = fields.name;
+  }
+}
+
+/** Page index within its object of the page at `addr`. */
+export function objectPage(area: Area, addr: Addr): number {
+  return area.offset + Math.floor((addr - area.base) / PAGE_SIZE);
+}
+
+/** Whether the guest may do that. As on x86, what may be written or executed may be read; executing needs its own right. */
+export function allows(area: Area, access: Access): boolean {
+  switch (access) {
+    case 'read':
+      return area.prot !== PROT_NONE;
+    case 'write':
+      return (area.prot & PROT_WRITE) !== 0;
+    case 'fetch':
+      return (area.prot & PROT_EXEC) !== 0;
+  }
+}
+
+/** PROT_ bits for the MMU: readable whenever anything is allowed. */
+export function mmuProt(area: Area): number {
+  return area.prot | PROT_READ;
+}
+
+/** Cuts `area` at `at`: it keeps what is below, the result is what was above. Requires: base < at < top, page-aligned. The object learns of the new area when it is inserted. */
+export function splitArea(area: Area, at: Addr): Area {
+  assert(at > area.base && at < area.top, 'a split lies inside its area');
+  const above = new Area({ ...fieldsOf(area), base: at, offset: offsetAt(area, at) });
+  area.top = at;
+  return above;
+}
+
+/** The offset an area has, or would have, when it began at `base`. */
+export function offsetAt(area: Area, base: Addr): number {
+  return area.object === undefined ? 0 : area.offset + (base - area.base) / PAGE_SIZE;
+}
+
+/** A record of what `area` is, for making one like it. */
+export function fieldsOf(area: Area): AreaFields {
+  const { space, base, top, prot, maxProt, sharing, flags, object, offset, name } = area;
+  return { space, base, top, prot, maxProt, sharing, flags, object, offset, name };
+}
+
+/** Whether `above` directly continues `below`, so that one area can stand for both. */
+export function canMerge(below: Area, above: Area): boolean {
+  return (
+    below.top === above.base &&
+    below.prot === above.prot &&
+    below.maxProt === above.maxProt &&
+    below.sharing === above.sharing &&
+    below.flags === above.flags &&
+    below.object === above.object &&
+    below.name === above.name &&
+    (below.object === undefined || offsetAt(below, above.base) === above.offset)
+  );
+}
+
+/** Whether it can be counted as data: private and writable, and no stack (Linux is_data_mapping). */
+export function isData(area: Area): boolean {
+  return area.sharing === 'private' && (area.prot & PROT_WRITE) !== 0 && (area.flags & AREA_GROWS_DOWN) === 0;
+}
+
+/** The pages an area spans. */
+export function areaPages(area: Range): number {
+  return (area.top - area.base) / PAGE_SIZE;
+}
