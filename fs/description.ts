@@ -1,0 +1,158 @@
+/** An open file description: what descriptors made by dup and fork share, that is the position and the status flags. */
+import { EBADF, EFBIG, EINVAL, EISDIR, ENOTDIR, ENXIO, EOVERFLOW, ESPIPE, errno } from '../abi/errno.ts';
+import {
+  canRead, canWrite, O_APPEND, O_CREAT, O_EXCL, O_NOCTTY, O_NONBLOCK, O_CLOEXEC, O_TRUNC, SEEK_CUR, SEEK_DATA, SEEK_END,
+  SEEK_HOLE, SEEK_SET,
+} from '../abi/fcntl.ts';
+import { hold, release } from './path.ts';
+import type { DirectoryEntry, Io, OpenFile, Place } from './vnode.ts';
+
+/** Largest file position: MAX_LFS_FILESIZE of a 64-bit kernel, kept where a double is exact. */
+export const MAX_POSITION = Number.MAX_SAFE_INTEGER;
+
+/** Flags that only the opening looks at; F_GETFL does not show them. */
+const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
+
+export class Description {
+  /** Undefined for O_PATH descriptors, which only name a file. */
+  private readonly opened: OpenFile | undefined;
+  readonly place: Place;
+  /** Status flags as F_GETFL shows them, access mode included. */
+  flags: number;
+  position = 0;
+  /** Descriptors (of all tables) that refer here. */
+  private references = 0;
+  /** Run once when the last descriptor goes: locks, epoll registrations. */
+  private readonly closers: Set<() => void> = new Set();
+
+  constructor(file: OpenFile | undefined, place: Place, flags: number) {
+    this.opened = file;
+    this.place = place;
+    this.flags = flags & ~OPENING_FLAGS;
+    hold(place);
+  }
+
+  get isPathOnly(): boolean {
+    return this.opened === undefined;
+  }
+
+  /** The open file; EBADF for O_PATH descriptors. */
+  get file(): OpenFile {
+    if (this.opened === undefined) throw errno(EBADF);
+    return this.opened;
+  }
+
+  get nonblocking(): boolean {
+    return (this.flags & O_NONBLOCK) !== 0;
+  }
+
+  /** For /proc/self/fd/N: `pipe:[7]`, or undefined where the place says it. */
+  get label(): string | undefined {
+    return this.opened?.label;
+  }
+
+  acquire(): void {
+    this.references++;
+  }
+
+  /** Gives up one reference; the last one closes the file. */
+  release(): void {
+    if (--this.references > 0) return;
+    for (const closer of this.closers) closer();
+    this.closers.clear();
+    release(this.place);
+    this.opened?.close();
+  }
+
+  onClose(closer: () => void): void {
+    this.closers.add(closer);
+  }
+
+  read(into: Uint8Array): Io {
+    const file = this.readable();
+    const moved = file.read(into, this.position, this.nonblocking);
+    if (typeof moved === 'number' && file.seekable) this.position += moved;
+    return moved;
+  }
+
+  write(from: Uint8Array): Io {
+    const file = this.writable();
+    if (this.flags & O_APPEND && file.append !== undefined) {
+      const moved = file.append(from);
+      if (typeof moved === 'number') this.position = endOf(file);
+      return moved;
+    }
+    if (file.seekable) from = clipped(from, this.position);
+    const moved = file.write(from, this.position, this.nonblocking);
+    if (typeof moved === 'number' && file.seekable) this.position += moved;
+    return moved;
+  }
+
+  readAt(into: Uint8Array, position: number): Io {
+    const file = this.readable();
+    if (position < 0) throw errno(EINVAL);
+    if (!file.seekable) throw errno(ESPIPE);
+    return file.read(into, position, this.nonblocking);
+  }
+
+  /** Linux appends whatever the position when O_APPEND is set (pwrite(2), BUGS). */
+  writeAt(from: Uint8Array, position: number): Io {
+    const file = this.writable();
+    if (position < 0) throw errno(EINVAL);
+    if (!file.seekable) throw errno(ESPIPE);
+    if (this.flags & O_APPEND && file.append !== undefined) return file.append(from);
+    return file.write(clipped(from, position), position, this.nonblocking);
+  }
+
+  seek(offset: number, whence: number): number {
+    const file = this.file;
+    if (whence < SEEK_SET || whence > SEEK_HOLE) throw errno(EINVAL);
+    if (!file.seekable) throw errno(ESPIPE);
+    const to = this.seekTarget(file, offset, whence);
+    if (to < 0) throw errno(EINVAL);
+    if (to > MAX_POSITION) throw errno(EOVERFLOW);
+    this.position = to;
+    return to;
+  }
+
+  private seekTarget(file: OpenFile, offset: number, whence: number): number {
+    if (whence === SEEK_SET) return offset;
+    if (whence === SEEK_CUR) return this.position + offset;
+    const end = endOf(file);
+    if (whence === SEEK_END) return end + offset;
+    // A file system that does not tell holes apart has one run of data and a hole at its end (lseek(2)).
+    if (offset < 0 || offset >= end) throw errno(ENXIO);
+    return whence === SEEK_DATA ? offset : end;
+  }
+
+  /** Entries of an open directory from its position on; the caller moves the position by what it could deliver. */
+  entries(): Iterable<DirectoryEntry> {
+    const list = this.file.entries;
+    if (list === undefined) throw errno(ENOTDIR);
+    return list.call(this.file, this.position);
+  }
+
+  private readable(): OpenFile {
+    const file = this.file;
+    if (!canRead(this.flags)) throw errno(EBADF);
+    if (file.entries !== undefined) throw errno(EISDIR);
+    return file;
+  }
+
+  private writable(): OpenFile {
+    const file = this.file;
+    if (!canWrite(this.flags)) throw errno(EBADF);
+    return file;
+  }
+}
+
+function endOf(file: OpenFile): number {
+  return file.size !== undefined ? file.size() : file.vnode.stat().size;
+}
+
+/** As much of a write as ends before the largest position. */
+function clipped(from: Uint8Array, position: number): Uint8Array {
+  if (position + from.length <= MAX_POSITION) return from;
+  if (position >= MAX_POSITION) throw errno(EFBIG);
+  return from.subarray(0, MAX_POSITION - position);
+}

@@ -1,0 +1,129 @@
+/** Open files of the host: regular ones and directories. */
+import { EISDIR, EOPNOTSUPP, errno } from '../abi/errno.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE } from '../abi/fcntl.ts';
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import type { MemoryObject } from '../mm/object.ts';
+import * as host from './hostfs.ts';
+import type { HostDescriptor } from './hostfs.ts';
+import type { Inode } from './inode.ts';
+import type { DirectoryEntry, OpenFile, Vnode } from './vnode.ts';
+
+const ALWAYS_READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+
+export class HostFile implements OpenFile {
+  readonly vnode: Vnode;
+  readonly seekable = true;
+  private readonly file: HostDescriptor;
+  private readonly inode: Inode;
+
+  constructor(vnode: Vnode, file: HostDescriptor, inode: Inode) {
+    this.vnode = vnode;
+    this.file = file;
+    this.inode = inode;
+  }
+
+  read(into: Uint8Array, position: number): number {
+    return this.inode.read(this.file, into, position);
+  }
+
+  write(from: Uint8Array, position: number): number {
+    return from.length === 0 ? 0 : this.inode.write(this.file, from, position);
+  }
+
+  /** All guests of one machine write through here one after the other, so the end cannot move between the two steps; only another host process could. */
+  append(from: Uint8Array): number {
+    return this.write(from, this.size());
+  }
+
+  size(): number {
+    return Number(host.fstat(this.file.fd).size);
+  }
+
+  poll(): number {
+    return ALWAYS_READY;
+  }
+
+  truncate(size: number): void {
+    host.ftruncate(this.file.fd, size);
+    this.inode.truncated(this.file, size);
+  }
+
+  /** The host's fallocate is out of node's reach: growing is a truncate, a hole is zeros; blocks are not reserved. */
+  allocate(mode: number, offset: number, size: number): void {
+    const end = this.size();
+    const punch = (mode & FALLOC_FL_PUNCH_HOLE) !== 0;
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) throw errno(EOPNOTSUPP);
+    if (punch && !(mode & FALLOC_FL_KEEP_SIZE)) throw errno(EOPNOTSUPP);
+    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) this.clear(offset, Math.min(end, offset + size));
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > end) this.truncate(offset + size);
+  }
+
+  private clear(from: number, to: number): void {
+    const zeros = new Uint8Array(Math.min(1 << 16, Math.max(0, to - from)));
+    for (let at = from; at < to; ) at += this.write(zeros.subarray(0, Math.min(zeros.length, to - at)), at);
+  }
+
+  sync(dataOnly: boolean): void {
+    const failed = this.inode.writeBack();
+    if (failed !== undefined) throw errno(failed);
+    host.fsync(this.file.fd, dataOnly);
+  }
+
+  memoryObject(name: string): MemoryObject {
+    return this.inode.memoryObject(name, this.file);
+  }
+
+  close(): void {
+    this.file.drop();
+    this.inode.drop();
+  }
+}
+
+export class HostDirectoryFile implements OpenFile {
+  readonly vnode: Vnode;
+  readonly seekable = true;
+  private readonly fd: number;
+  private listing: readonly host.HostEntry[] | undefined;
+
+  constructor(vnode: Vnode, fd: number) {
+    this.vnode = vnode;
+    this.fd = fd;
+  }
+
+  read(): number {
+    throw errno(EISDIR);
+  }
+
+  write(): number {
+    throw errno(EISDIR);
+  }
+
+  poll(): number {
+    return ALWAYS_READY;
+  }
+
+  size(): number {
+    return Number.MAX_SAFE_INTEGER;
+  }
+
+  /** The names are those of the moment the reading began (or was rewound), the inode numbers those of now; what has gone meanwhile is left out. */
+  *entries(from: number): Generator<DirectoryEntry> {
+    const path = `/proc/self/fd/${this.fd}`;
+    if (from === 0 || this.listing === undefined) this.listing = host.list(path);
+    const names = this.listing;
+    if (from === 0) yield { name: '.', ino: this.vnode.stat().ino, type: 4, next: 1 };
+    if (from <= 1) yield { name: '..', ino: host.lstat(`${path}/..`)?.ino ?? 1n, type: 4, next: 2 };
+    for (let i = Math.max(0, from - 2); i < names.length; i++) {
+      const stat = host.lstat(`${path}/${names[i].name}`);
+      if (stat !== undefined) yield { name: names[i].name, ino: stat.ino, type: Number(stat.mode >> 12n), next: i + 3 };
+    }
+  }
+
+  sync(dataOnly: boolean): void {
+    host.fsync(this.fd, dataOnly);
+  }
+
+  close(): void {
+    host.close(this.fd);
+  }
+}

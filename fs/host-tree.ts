@@ -1,0 +1,422 @@
+/**
+ * A host directory as a file system. A directory is held by an O_PATH descriptor of ours, and the host is only ever asked for
+ * /proc/self/fd/N/NAME with one checked NAME that it does not follow (O_NOFOLLOW, lstat, readlink and the like): a symbolic link, `..` or
+ * somebody renaming things on the host cannot lead outside. What remains: a directory that the host's user moves out of the root while we
+ * hold it stays visible, as it does under chroot; and without /proc on the host plain paths of checked directories are used instead.
+ */
+import {
+  EEXIST, EINVAL, ELOOP, EMFILE, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, ESTALE, EXDEV, Errno, errno,
+} from '../abi/errno.ts';
+import {
+  O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC, O_TMPFILE, O_TRUNC,
+  O_WRONLY, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT,
+} from '../abi/fcntl.ts';
+import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import { HostDirectoryFile, HostFile } from './host-file.ts';
+import * as host from './hostfs.ts';
+import { HostDescriptor } from './hostfs.ts';
+import { InodeTable, type ObjectSource } from './inode.ts';
+import type { Directory, FileKind, FileSystemStat, NewTimes, OpenFile, Stat, Vnode, Wait } from './vnode.ts';
+
+/** O_PATH descriptors of directories that are kept open. */
+const OPEN_DIRECTORIES = 256;
+/** Flags of the guest that the host's open may see. Never O_NONBLOCK's absence: a fifo put in place of a file must not hang us. */
+const PASSED_FLAGS = O_ACCMODE | O_DSYNC | O_SYNC | O_NOATIME;
+const SAFE = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+
+/** What opens a device node, by its number: the machine has its own devices and never touches the host's. Undefined: no such device. */
+export type DeviceOpener = (vnode: Vnode, rdev: number, flags: number) => OpenFile | undefined;
+/** What opens a fifo: the host path gives descriptors of it. */
+export type FifoOpener = (vnode: Vnode, path: string, flags: number) => OpenFile | Wait;
+
+export interface HostFileSystemOptions {
+  readonly objects: ObjectSource;
+  readonly openDevice: DeviceOpener;
+  readonly openFifo: FifoOpener;
+}
+
+export class HostFileSystem {
+  readonly root: HostVnode;
+  readonly inodes: InodeTable;
+  readonly options: HostFileSystemOptions;
+  /** Open directories, least recently used first. */
+  private readonly descriptors: Map<HostVnode, number> = new Map();
+  /** Times as the guest set them, to the nanosecond, where the host (through node) could only be told about them. */
+  private readonly exact: Map<string, ExactTimes> = new Map();
+
+  constructor(path: string, options: HostFileSystemOptions) {
+    this.options = options;
+    this.inodes = new InodeTable(options.objects);
+    const real = host.realpath(path);
+    const stat = host.lstat(real);
+    if (stat === undefined) throw errno(ENOENT);
+    if ((Number(stat.mode) & S_IFMT) !== S_IFDIR) throw errno(ENOTDIR);
+    this.root = new HostVnode(this, stat, { parent: undefined, name: real });
+  }
+
+  /** The host path of entry `name` of a directory, safe to use without following. */
+  at(directory: HostVnode, name: string): string {
+    return `${this.pathOf(directory)}/${name}`;
+  }
+
+  /** A host path that is the directory itself, whatever has been renamed. */
+  pathOf(directory: HostVnode): string {
+    if (!host.descriptorPaths()) return directory.textPath() || '/';
+    return `/proc/self/fd/${this.descriptor(directory)}`;
+  }
+
+  /** Needs no right to search the directory, as stat needs none. */
+  statDirectory(directory: HostVnode): host.HostStat {
+    if (host.descriptorPaths()) return host.fstat(this.descriptor(directory));
+    const stat = host.lstat(directory.textPath() || '/');
+    if (stat === undefined) throw errno(ENOENT);
+    return stat;
+  }
+
+  private descriptor(directory: HostVnode): number {
+    const known = this.descriptors.get(directory);
+    if (known !== undefined) {
+      this.descriptors.delete(directory);
+      this.descriptors.set(directory, known);
+      return known;
+    }
+    while (this.descriptors.size >= OPEN_DIRECTORIES) this.closeOldest();
+    const { parent, name } = directory.entry;
+    const path = parent === undefined ? name : this.at(parent, name);
+    const fd = this.open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (keyOf(host.fstat(fd)) !== directory.key) {
+      host.close(fd);
+      throw errno(ESTALE);
+    }
+    this.descriptors.set(directory, fd);
+    return fd;
+  }
+
+  private closeOldest(): void {
+    for (const [directory, fd] of this.descriptors) {
+      this.descriptors.delete(directory);
+      host.close(fd);
+      return;
+    }
+  }
+
+  /** Opens, giving up kept directories where the host has no more descriptors. */
+  open(path: string, flags: number, mode = 0): number {
+    for (;;) {
+      try {
+        return host.open(path, flags, mode);
+      } catch (error) {
+        if (!(error instanceof Errno) || error.code !== EMFILE || this.descriptors.size <= 8) throw error;
+        this.closeOldest();
+      }
+    }
+  }
+
+  /** Sets times, and remembers those that lost digits on the way through the host. */
+  setTimes(key: string, times: NewTimes, before: Stat, set: (atime: number, mtime: number) => void, after: () => Stat): void {
+    const atime_ns = times.atime_ns ?? before.atime_ns;
+    const mtime_ns = times.mtime_ns ?? before.mtime_ns;
+    this.exact.delete(key);
+    set(seconds(atime_ns), seconds(mtime_ns));
+    const set_to = after();
+    if (set_to.atime_ns === atime_ns && set_to.mtime_ns === mtime_ns) return;
+    if (this.exact.size > 100_000) this.exact.clear();
+    this.exact.set(key, { host_atime_ns: set_to.atime_ns, host_mtime_ns: set_to.mtime_ns, atime_ns, mtime_ns });
+  }
+
+  statOf(stat: host.HostStat): Stat {
+    const exact = this.exact.size === 0 ? undefined : this.exact.get(keyOf(stat));
+    return {
+      dev: Number(stat.dev), rdev: Number(stat.rdev), ino: stat.ino, mode: Number(stat.mode), nlink: Number(stat.nlink), uid: Number(stat.uid),
+      gid: Number(stat.gid), size: Number(stat.size), blksize: Number(stat.blksize), blocks: Number(stat.blocks),
+      atime_ns: exact?.host_atime_ns === stat.atimeNs ? exact.atime_ns : stat.atimeNs,
+      mtime_ns: exact?.host_mtime_ns === stat.mtimeNs ? exact.mtime_ns : stat.mtimeNs,
+      ctime_ns: stat.ctimeNs, btime_ns: stat.birthtimeNs > 0n ? stat.birthtimeNs : undefined,
+    };
+  }
+
+  /** sync: dirty pages of all files go to the host. */
+  writeBackAll(): void {
+    this.inodes.writeBackAll();
+  }
+
+  close(): void {
+    this.writeBackAll();
+    while (this.descriptors.size > 0) this.closeOldest();
+  }
+}
+
+interface ExactTimes {
+  readonly host_atime_ns: bigint;
+  readonly host_mtime_ns: bigint;
+  readonly atime_ns: bigint;
+  readonly mtime_ns: bigint;
+}
+
+/** Where a file hangs on the host. Directories know it for life (renames through us are noted); others when they were looked up. */
+interface HostEntryPlace {
+  parent: HostVnode | undefined;
+  /** A single name; for the root the absolute path. */
+  name: string;
+}
+
+export class HostVnode implements Vnode, Directory {
+  readonly kind: FileKind;
+  readonly key: string;
+  readonly entry: HostEntryPlace;
+  private readonly system: HostFileSystem;
+  /** What the look-up saw, good for one use: stat right after a walk asks the host only once. */
+  private fresh: host.HostStat | undefined;
+  /** For the file of a description: names do not matter any more. */
+  private readonly opened: HostDescriptor | undefined;
+
+  constructor(system: HostFileSystem, stat: host.HostStat, entry: HostEntryPlace, opened?: HostDescriptor) {
+    this.system = system;
+    this.kind = kindOf(Number(stat.mode));
+    this.key = keyOf(stat);
+    this.entry = entry;
+    this.opened = opened;
+    if (this.kind !== 'directory' && opened === undefined) this.fresh = stat;
+  }
+
+  get directory(): Directory | undefined {
+    return this.kind === 'directory' ? this : undefined;
+  }
+
+  /** Where there are no descriptor paths. */
+  textPath(): string {
+    const { parent, name } = this.entry;
+    return parent === undefined ? (name === '/' ? '' : name) : `${parent.textPath()}/${name}`;
+  }
+
+  /** A host path of the file itself, not to be followed; of an open file it is a link that must be followed. */
+  private path(): string {
+    const { parent, name } = this.entry;
+    return parent === undefined ? this.system.pathOf(this) : this.system.at(parent, name);
+  }
+
+  private hostStat(): host.HostStat {
+    if (this.opened !== undefined) return host.fstat(this.opened.fd);
+    if (this.kind === 'directory') return this.system.statDirectory(this);
+    const stat = this.fresh ?? host.lstat(this.path());
+    this.fresh = undefined;
+    if (stat === undefined) throw errno(ENOENT);
+    return stat;
+  }
+
+  stat(): Stat {
+    return this.system.statOf(this.hostStat());
+  }
+
+  /** Runs `use` with a host path that is this very inode, safe to follow. */
+  private withHandle<T>(use: (path: string) => T): T {
+    if (this.opened !== undefined) return use(`/proc/self/fd/${this.opened.fd}`);
+    if (this.kind === 'directory') return use(this.system.pathOf(this));
+    if (!host.descriptorPaths()) return use(this.path());
+    const fd = this.system.open(this.path(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    try {
+      return use(`/proc/self/fd/${fd}`);
+    } finally {
+      host.close(fd);
+    }
+  }
+
+  statfs(): FileSystemStat {
+    const s = this.withHandle((path) => host.statfs(path));
+    const { type, bsize, blocks, bfree, bavail, files, ffree } = s;
+    return { type, bsize, blocks, bfree, bavail, files, ffree, namelen: 255, flags: ST_VALID_RELATIME };
+  }
+
+  open(flags: number): OpenFile | Wait {
+    switch (this.kind) {
+      case 'file': return this.openFile(flags);
+      case 'directory': return this.openDirectory();
+      case 'symlink': throw errno(ELOOP);
+      case 'socket': throw errno(ENXIO);
+      case 'fifo': return this.system.options.openFifo(this, this.path(), flags);
+      case 'character': case 'block': {
+        const file = this.system.options.openDevice(this, Number(this.hostStat().rdev), flags);
+        if (file === undefined) throw errno(ENXIO);
+        return file;
+      }
+    }
+  }
+
+  private openFile(flags: number): OpenFile {
+    const path = this.opened === undefined ? this.path() : `/proc/self/fd/${this.opened.fd}`;
+    const nofollow = this.opened === undefined ? O_NOFOLLOW : 0;
+    const fd = this.system.open(path, (flags & (PASSED_FLAGS | O_TRUNC)) | O_CLOEXEC | O_NONBLOCK | nofollow);
+    return this.adopt(fd, flags);
+  }
+
+  /** Makes the open file of a host descriptor that names a regular file. */
+  private adopt(fd: number, flags: number): OpenFile {
+    const stat = host.fstat(fd);
+    if ((Number(stat.mode) & S_IFMT) !== S_IFREG) {
+      host.close(fd);
+      throw errno(ESTALE);
+    }
+    const descriptor = new HostDescriptor(fd, (flags & O_ACCMODE) === O_RDWR);
+    const vnode = new HostVnode(this.system, stat, this.entry, descriptor);
+    const inode = this.system.inodes.get(vnode.key);
+    if (flags & O_TRUNC) inode.truncated(descriptor, 0);
+    inode.opened(stat);
+    return new HostFile(vnode, descriptor, inode);
+  }
+
+  private openDirectory(): OpenFile {
+    const fd = this.system.open(this.system.pathOf(this), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return new HostDirectoryFile(this, fd);
+  }
+
+  readlink(): string {
+    if (this.kind !== 'symlink') throw errno(EINVAL);
+    return host.readlink(this.path());
+  }
+
+  truncate(size: number): void {
+    if (this.kind !== 'file') throw errno(EINVAL);
+    const file = this.openFile(O_WRONLY);
+    try {
+      file.truncate?.(size);
+    } finally {
+      file.close();
+    }
+  }
+
+  chmod(mode: number): void {
+    if (this.kind === 'symlink') throw errno(EOPNOTSUPP);
+    this.withHandle((path) => host.chmod(path, mode & 0o7777));
+    this.fresh = undefined;
+  }
+
+  chown(uid: number | undefined, gid: number | undefined): void {
+    if (this.opened !== undefined) host.fchown(this.opened.fd, uid ?? -1, gid ?? -1);
+    else if (this.kind === 'directory') host.chown(this.system.pathOf(this), uid ?? -1, gid ?? -1);
+    else host.lchown(this.path(), uid ?? -1, gid ?? -1);
+    this.fresh = undefined;
+  }
+
+  utimes(times: NewTimes): void {
+    this.system.setTimes(this.key, times, this.stat(), (atime, mtime) => {
+      if (this.opened !== undefined) host.futimes(this.opened.fd, atime, mtime);
+      else if (this.kind === 'directory') host.utimes(this.system.pathOf(this), atime, mtime);
+      else host.lutimes(this.path(), atime, mtime);
+    }, () => this.stat());
+  }
+
+  access(mode: number): void {
+    if (this.kind === 'symlink') return;
+    this.withHandle((path) => host.access(path, mode));
+  }
+
+  lookup(name: string, known?: Vnode): Vnode | undefined {
+    const stat = host.lstat(this.system.at(this, name));
+    if (stat === undefined) return undefined;
+    if (known instanceof HostVnode && known.key === keyOf(stat)) return known;
+    return new HostVnode(this.system, stat, { parent: this, name });
+  }
+
+  create(name: string, mode: number, flags: number): { vnode: Vnode; file: OpenFile } {
+    const fd = this.system.open(this.system.at(this, name), (flags & PASSED_FLAGS) | O_CREAT | O_EXCL | SAFE, mode & 0o7777);
+    const vnode = new HostVnode(this.system, host.fstat(fd), { parent: this, name });
+    return { vnode, file: vnode.adopt(fd, flags & ~O_TRUNC) };
+  }
+
+  createUnnamed(mode: number, flags: number): OpenFile {
+    const fd = this.system.open(this.system.pathOf(this), (flags & PASSED_FLAGS) | O_TMPFILE | O_CLOEXEC, mode & 0o7777);
+    return new HostVnode(this.system, host.fstat(fd), { parent: this, name: '' }).adopt(fd, flags & ~O_TRUNC);
+  }
+
+  mkdir(name: string, mode: number): void {
+    host.mkdir(this.system.at(this, name), mode & 0o7777);
+  }
+
+  /** Device nodes are refused: they would be the host's devices. Sockets have no call in node that makes just the node. */
+  mknod(name: string, mode: number): void {
+    const kind = mode & S_IFMT;
+    if (kind === S_IFREG || kind === 0) {
+      this.create(name, mode, O_RDONLY).file.close();
+      return;
+    }
+    if (this.lookup(name) !== undefined) throw errno(EEXIST);
+    if (kind !== S_IFIFO) throw errno(EPERM);
+    host.mkfifo(this.system.at(this, name), mode);
+  }
+
+  symlink(name: string, target: string): void {
+    host.symlink(target, this.system.at(this, name));
+  }
+
+  link(name: string, to: Vnode): void {
+    if (!(to instanceof HostVnode)) throw errno(EXDEV);
+    if (to.kind === 'directory') throw errno(EPERM);
+    host.link(to.path(), this.system.at(this, name));
+  }
+
+  unlink(name: string): void {
+    host.unlink(this.system.at(this, name));
+  }
+
+  rmdir(name: string): void {
+    host.rmdir(this.system.at(this, name));
+  }
+
+  rename(name: string, to: Directory, toName: string, flags: number): void {
+    if (!(to instanceof HostVnode) || to.system !== this.system) throw errno(EXDEV);
+    if (flags & RENAME_WHITEOUT) throw errno(EINVAL);
+    const from = this.system.at(this, name);
+    // The first path's directory could be closed by the search for the second one only if hundreds were open in between.
+    const target = this.system.at(to, toName);
+    if (flags & RENAME_EXCHANGE) this.exchange(from, target);
+    else {
+      if (flags & RENAME_NOREPLACE && host.lstat(target) !== undefined) throw errno(EEXIST);
+      host.rename(from, target);
+    }
+  }
+
+  /** node cannot ask for an exchange: three renames, of which no other guest sees the middle. */
+  private exchange(from: string, target: string): void {
+    if (host.lstat(from) === undefined || host.lstat(target) === undefined) throw errno(ENOENT);
+    const aside = `${target}.exchange`;
+    if (host.lstat(aside) !== undefined) throw errno(EEXIST);
+    host.rename(target, aside);
+    try {
+      host.rename(from, target);
+    } catch (error) {
+      host.rename(aside, target);
+      throw error;
+    }
+    host.rename(aside, from);
+  }
+
+  moved(parent: Vnode, name: string): void {
+    if (!(parent instanceof HostVnode)) return;
+    this.entry.parent = parent;
+    this.entry.name = name;
+  }
+}
+
+/** statfs f_flags: ST_VALID and ST_RELATIME; node does not tell the host's. */
+const ST_VALID_RELATIME = 0x1020;
+
+function keyOf(stat: host.HostStat): string {
+  return `${stat.dev}:${stat.ino}`;
+}
+
+function kindOf(mode: number): FileKind {
+  switch (mode & S_IFMT) {
+    case S_IFREG: return 'file';
+    case S_IFDIR: return 'directory';
+    case S_IFLNK: return 'symlink';
+    case 0o20000: return 'character';
+    case 0o60000: return 'block';
+    case S_IFIFO: return 'fifo';
+    default: return 'socket';
+  }
+}
+
+/** The double nearest to a time, which is all that node's utimes takes. */
+function seconds(time_ns: bigint): number {
+  return Number(time_ns) / 1e9;
+}

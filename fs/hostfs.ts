@@ -1,0 +1,283 @@
+/**
+ * The host's files: the only file of the project that calls node:fs. Thin synchronous calls that throw our errno; names and link texts are
+ * byte strings. Everything about what the guest may see is decided elsewhere (host-tree.ts).
+ */
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { EPERM, errno, errnoOfName } from '../abi/errno.ts';
+
+export type HostStat = fs.BigIntStats;
+
+/** A path for the host: text where it is ASCII, else its bytes. */
+function hostPath(path: string): string | Buffer {
+  for (let i = 0; i < path.length; i++) if (path.charCodeAt(i) > 0x7f) return Buffer.from(path, 'latin1');
+  return path;
+}
+
+/** Turns a host error into the guest's; anything that is not an error of the system is our bug and passes. */
+function fail(error: unknown): never {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === undefined || code.startsWith('ERR_')) throw error;
+  throw errno(errnoOfName(code));
+}
+
+/** Undefined where nothing of that name exists. */
+export function lstat(path: string): HostStat | undefined {
+  try {
+    return fs.lstatSync(hostPath(path), { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+export function fstat(fd: number): HostStat {
+  try {
+    return fs.fstatSync(fd, { bigint: true });
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** Opens with exactly this mode for a new file, whatever our own umask. Flags are abi/fcntl.ts's, which are the host's. */
+export function open(path: string, flags: number, mode = 0): number {
+  return withoutUmask(() => fs.openSync(hostPath(path), flags, mode), (flags & fs.constants.O_CREAT) !== 0 || mode !== 0);
+}
+
+function withoutUmask<T>(call: () => T, matters = true): T {
+  const umask = matters ? setUmask(0) : undefined;
+  try {
+    return call();
+  } catch (error) {
+    return fail(error);
+  } finally {
+    if (umask !== undefined) setUmask(umask);
+  }
+}
+
+/** A worker thread may not change the process's umask: there files get what it leaves of their mode. */
+function setUmask(mask: number): number | undefined {
+  try {
+    return process.umask(mask);
+  } catch {
+    return undefined;
+  }
+}
+
+export function close(fd: number): void {
+  try {
+    fs.closeSync(fd);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** `position` null: at the descriptor's own position, which moves. */
+export function read(fd: number, into: Uint8Array, position: number | null): number {
+  try {
+    return fs.readSync(fd, into, 0, into.length, position);
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+export function write(fd: number, from: Uint8Array, position: number | null): number {
+  try {
+    return fs.writeSync(fd, from, 0, from.length, position);
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+export function readlink(path: string): string {
+  try {
+    return fs.readlinkSync(hostPath(path), 'latin1');
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+export interface HostEntry {
+  readonly name: string;
+  /** abi/dirent.ts directoryType, 0 where the host does not say. */
+  readonly type: number;
+}
+
+/** Names in the host's own order, without '.' and '..'. (readdirSync would sort.) */
+export function list(path: string): HostEntry[] {
+  try {
+    const directory = fs.opendirSync(path, { encoding: 'latin1', bufferSize: 512 });
+    try {
+      const entries: HostEntry[] = [];
+      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) entries.push({ name: entry.name, type: typeOf(entry) });
+      return entries;
+    } finally {
+      directory.closeSync();
+    }
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+function typeOf(entry: fs.Dirent): number {
+  if (entry.isFile()) return 8;
+  if (entry.isDirectory()) return 4;
+  if (entry.isSymbolicLink()) return 10;
+  if (entry.isCharacterDevice()) return 2;
+  if (entry.isBlockDevice()) return 6;
+  if (entry.isFIFO()) return 1;
+  return entry.isSocket() ? 12 : 0;
+}
+
+export function mkdir(path: string, mode: number): void {
+  withoutUmask(() => fs.mkdirSync(hostPath(path), mode));
+}
+
+export function rmdir(path: string): void {
+  attempt(() => fs.rmdirSync(hostPath(path)));
+}
+
+export function unlink(path: string): void {
+  attempt(() => fs.unlinkSync(hostPath(path)));
+}
+
+export function rename(from: string, to: string): void {
+  attempt(() => fs.renameSync(hostPath(from), hostPath(to)));
+}
+
+/** A second name for what `from` itself names (a link is not followed). */
+export function link(from: string, to: string): void {
+  attempt(() => fs.linkSync(hostPath(from), hostPath(to)));
+}
+
+export function symlink(target: string, path: string): void {
+  attempt(() => fs.symlinkSync(hostPath(target), hostPath(path)));
+}
+
+export function chmod(path: string, mode: number): void {
+  attempt(() => fs.chmodSync(hostPath(path), mode));
+}
+
+export function fchmod(fd: number, mode: number): void {
+  attempt(() => fs.fchmodSync(fd, mode));
+}
+
+/** -1 leaves an id as it is. */
+export function chown(path: string, uid: number, gid: number): void {
+  attempt(() => fs.chownSync(hostPath(path), uid, gid));
+}
+
+/** Of the link itself where it is one; -1 leaves an id as it is. */
+export function lchown(path: string, uid: number, gid: number): void {
+  attempt(() => fs.lchownSync(hostPath(path), uid, gid));
+}
+
+export function fchown(fd: number, uid: number, gid: number): void {
+  attempt(() => fs.fchownSync(fd, uid, gid));
+}
+
+/** In seconds, to the precision of a double. */
+export function utimes(path: string, atime: number, mtime: number): void {
+  attempt(() => fs.utimesSync(hostPath(path), atime, mtime));
+}
+
+/** In seconds, to the precision of a double; of the link itself where it is one. */
+export function lutimes(path: string, atime: number, mtime: number): void {
+  attempt(() => fs.lutimesSync(hostPath(path), atime, mtime));
+}
+
+export function futimes(fd: number, atime: number, mtime: number): void {
+  attempt(() => fs.futimesSync(fd, atime, mtime));
+}
+
+export function ftruncate(fd: number, size: number): void {
+  attempt(() => fs.ftruncateSync(fd, size));
+}
+
+export function fsync(fd: number, dataOnly: boolean): void {
+  attempt(() => (dataOnly ? fs.fdatasyncSync(fd) : fs.fsyncSync(fd)));
+}
+
+export function access(path: string, mode: number): void {
+  attempt(() => fs.accessSync(hostPath(path), mode));
+}
+
+export function statfs(path: string): fs.StatsFs {
+  try {
+    return fs.statfsSync(hostPath(path));
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** node has no mkfifo; the host's own tool does it. EPERM where there is none. */
+export function mkfifo(path: string, mode: number): void {
+  const name = hostPath(path.replace('/proc/self/', `/proc/${process.pid}/`));
+  if (typeof name !== 'string') throw errno(EPERM);
+  const made = spawnSync('mkfifo', ['-m', (mode & 0o7777).toString(8), '--', name], { stdio: 'ignore' });
+  if (made.status !== 0) throw errno(EPERM);
+}
+
+function attempt(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+let checked: boolean | undefined;
+
+/** Whether /proc/self/fd/N/name reaches names below an open directory, as on any Linux host with /proc. */
+export function descriptorPaths(): boolean {
+  checked ??= fs.existsSync('/proc/self/fd');
+  return checked;
+}
+
+/** Where the host keeps a directory, with all links resolved. */
+export function realpath(path: string): string {
+  try {
+    return fs.realpathSync.native(path, 'latin1');
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** The position and open flags of one of our own descriptors; undefined where the host does not say. */
+export function descriptorInfo(fd: number): { readonly position: number; readonly flags: number } | undefined {
+  try {
+    const text = fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
+    const position = /^pos:\s*(\d+)/m.exec(text);
+    const flags = /^flags:\s*([0-7]+)/m.exec(text);
+    if (position === null || flags === null) return undefined;
+    return { position: Number(position[1]), flags: Number.parseInt(flags[1], 8) };
+  } catch {
+    return undefined;
+  }
+}
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** Blocks this thread; nothing else happens meanwhile. */
+export function sleep(duration_ms: number): void {
+  Atomics.wait(sleeper, 0, 0, duration_ms);
+}
+
+/** One of our host descriptors, shared by a description and a pager. */
+export class HostDescriptor {
+  readonly fd: number;
+  readonly writable: boolean;
+  private users = 1;
+
+  constructor(fd: number, writable: boolean) {
+    this.fd = fd;
+    this.writable = writable;
+  }
+
+  hold(): void {
+    this.users++;
+  }
+
+  drop(): void {
+    if (--this.users === 0) close(this.fd);
+  }
+}

@@ -1,0 +1,405 @@
+/** A file system in memory: for tests, for devices that the root lacks, for memfd_create. Its files may live in page objects, so that they can be mapped. */
+import {
+  EACCES, EEXIST, EFBIG, EINVAL, EISDIR, ELOOP, ENODEV, ENOENT, ENOMEM, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, errno, EXDEV, EOPNOTSUPP,
+} from '../abi/errno.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, O_TRUNC, RENAME_EXCHANGE, RENAME_NOREPLACE } from '../abi/fcntl.ts';
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import { makeDevice, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import type { MemoryObject } from '../mm/object.ts';
+import type { Directory, DirectoryEntry, FileKind, FileSystemStat, NewTimes, OpenFile, Stat, Vnode, Wait } from './vnode.ts';
+
+/** Largest file kept as plain bytes. */
+const LARGEST_PLAIN = 64 << 20;
+const TMPFS_MAGIC = 0x01021994;
+
+export interface MemFileSystemOptions {
+  /** Tells this file system's files from others': the minor number of its device, major 0. */
+  readonly device: number;
+  readonly now_ns: () => bigint;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** statfs f_type. */
+  readonly magic?: number;
+  /** Makes the pages of one file; without it files are plain bytes and cannot be mapped. */
+  readonly pages?: (name: string) => MemoryObject;
+  /** Opens device nodes and fifos. */
+  readonly openSpecial?: (vnode: Vnode, rdev: number, flags: number) => OpenFile | Wait | undefined;
+}
+
+export class MemFileSystem {
+  readonly options: MemFileSystemOptions;
+  readonly root: MemVnode;
+  private inodes = 0n;
+
+  constructor(options: MemFileSystemOptions) {
+    this.options = options;
+    this.root = new MemVnode(this, S_IFDIR | 0o755);
+  }
+
+  get dev(): number {
+    return makeDevice(0, this.options.device);
+  }
+
+  nextInode(): bigint {
+    return ++this.inodes;
+  }
+
+  /** An unnamed regular file. */
+  file(mode: number): MemVnode {
+    return new MemVnode(this, S_IFREG | mode);
+  }
+}
+
+export class MemVnode implements Vnode, Directory {
+  readonly kind: FileKind;
+  readonly key: string;
+  private readonly system: MemFileSystem;
+  private readonly ino: bigint;
+  private readonly entries: Map<string, MemVnode> = new Map();
+  private readonly rdev: number;
+  private target = '';
+  private mode: number;
+  private uid: number;
+  private gid: number;
+  nlink: number;
+  private atime_ns: bigint;
+  private mtime_ns: bigint;
+  private ctime_ns: bigint;
+  private plain: Uint8Array = new Uint8Array(0);
+  private plainSize = 0;
+  private object: MemoryObject | undefined;
+
+  constructor(system: MemFileSystem, mode: number, rdev = 0) {
+    this.system = system;
+    this.kind = kindOf(mode);
+    this.mode = mode;
+    this.rdev = rdev;
+    this.ino = system.nextInode();
+    this.key = `${system.dev}:${this.ino}`;
+    this.uid = system.options.uid ?? 0;
+    this.gid = system.options.gid ?? 0;
+    this.nlink = this.kind === 'directory' ? 2 : 1;
+    this.atime_ns = this.mtime_ns = this.ctime_ns = system.options.now_ns();
+  }
+
+  get directory(): Directory | undefined {
+    return this.kind === 'directory' ? this : undefined;
+  }
+
+  get size(): number {
+    if (this.kind === 'symlink') return this.target.length;
+    return this.object?.size ?? this.plainSize;
+  }
+
+  stat(): Stat {
+    const { atime_ns, mtime_ns, ctime_ns, mode, uid, gid, nlink, ino, rdev, size } = this;
+    return {
+      dev: this.system.dev, rdev, ino, mode, nlink, uid, gid, size, blksize: 4096, blocks: Math.ceil(size / 4096) * 8,
+      atime_ns, mtime_ns, ctime_ns, btime_ns: undefined,
+    };
+  }
+
+  statfs(): FileSystemStat {
+    const type = this.system.options.magic ?? TMPFS_MAGIC;
+    return { type, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+  }
+
+  open(flags: number): OpenFile | Wait {
+    if (this.kind === 'symlink') throw errno(ELOOP);
+    if (this.kind === 'directory') return new MemDirectoryFile(this);
+    if (this.kind !== 'file') {
+      const file = this.system.options.openSpecial?.(this, this.rdev, flags);
+      if (file === undefined) throw errno(ENXIO);
+      return file;
+    }
+    if (flags & O_TRUNC) this.truncate(0);
+    return new MemFile(this);
+  }
+
+  readlink(): string {
+    if (this.kind !== 'symlink') throw errno(EINVAL);
+    return this.target;
+  }
+
+  truncate(size: number): void {
+    if (this.kind !== 'file') throw errno(this.kind === 'directory' ? EISDIR : EINVAL);
+    if (this.object !== undefined) this.object.truncate(size);
+    else this.resize(size);
+    this.touch();
+  }
+
+  private resize(size: number): void {
+    if (size > LARGEST_PLAIN) throw errno(EFBIG);
+    if (size > this.plain.length) {
+      const larger = new Uint8Array(Math.max(size, this.plain.length * 2, 256));
+      larger.set(this.plain.subarray(0, this.plainSize));
+      this.plain = larger;
+    }
+    if (size < this.plainSize) this.plain.fill(0, size, this.plainSize);
+    this.plainSize = size;
+  }
+
+  read(into: Uint8Array, position: number): number {
+    const object = this.pages();
+    if (object !== undefined) {
+      const moved = object.read(position, into);
+      if (typeof moved !== 'number') throw errno(ENOMEM);
+      return moved;
+    }
+    const part = this.plain.subarray(position, Math.max(position, Math.min(position + into.length, this.plainSize)));
+    into.set(part);
+    return part.length;
+  }
+
+  write(from: Uint8Array, position: number): number {
+    const object = this.pages();
+    this.touch();
+    if (object !== undefined) {
+      const moved = object.write(position, from);
+      if (typeof moved !== 'number') throw errno(ENOMEM);
+      return moved;
+    }
+    if (position + from.length > this.plainSize) this.resize(position + from.length);
+    this.plain.set(from, position);
+    return from.length;
+  }
+
+  /** The page object that holds the content, where the file system has one for each file. */
+  pages(): MemoryObject | undefined {
+    return (this.object ??= this.system.options.pages?.(this.key));
+  }
+
+  chmod(mode: number): void {
+    this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
+    this.ctime_ns = this.system.options.now_ns();
+  }
+
+  chown(uid: number | undefined, gid: number | undefined): void {
+    this.uid = uid ?? this.uid;
+    this.gid = gid ?? this.gid;
+    this.ctime_ns = this.system.options.now_ns();
+  }
+
+  utimes(times: NewTimes): void {
+    this.atime_ns = times.atime_ns ?? this.atime_ns;
+    this.mtime_ns = times.mtime_ns ?? this.mtime_ns;
+    this.ctime_ns = this.system.options.now_ns();
+  }
+
+  access(mode: number): void {
+    const uid = this.system.options.uid ?? 0;
+    if (uid === 0) {
+      if (mode & 1 && this.kind === 'file' && (this.mode & 0o111) === 0) throw errno(EACCES);
+      return;
+    }
+    const granted = uid === this.uid ? this.mode >> 6 : this.system.options.gid === this.gid ? this.mode >> 3 : this.mode;
+    if ((mode & ~granted & 7) !== 0) throw errno(EACCES);
+  }
+
+  private touch(): void {
+    this.mtime_ns = this.ctime_ns = this.system.options.now_ns();
+  }
+
+  // ---- Directories -----------------------------------------------------------------------------------------------------------------
+
+  lookup(name: string): Vnode | undefined {
+    return this.entries.get(name);
+  }
+
+  names(): readonly string[] {
+    return [...this.entries.keys()];
+  }
+
+  entry(name: string): MemVnode | undefined {
+    return this.entries.get(name);
+  }
+
+  private insert(name: string, vnode: MemVnode): MemVnode {
+    if (this.entries.has(name)) throw errno(EEXIST);
+    if (this.nlink === 0) throw errno(ENOENT);
+    this.entries.set(name, vnode);
+    if (vnode.kind === 'directory') this.nlink++;
+    this.touch();
+    return vnode;
+  }
+
+  create(name: string, mode: number): { vnode: Vnode; file: OpenFile } {
+    const vnode = this.insert(name, this.system.file(mode & 0o7777));
+    return { vnode, file: new MemFile(vnode) };
+  }
+
+  createUnnamed(mode: number): OpenFile {
+    const vnode = this.system.file(mode & 0o7777);
+    vnode.nlink = 0;
+    return new MemFile(vnode);
+  }
+
+  mkdir(name: string, mode: number): void {
+    this.insert(name, new MemVnode(this.system, S_IFDIR | (mode & 0o7777)));
+  }
+
+  mknod(name: string, mode: number, rdev: number): void {
+    this.insert(name, new MemVnode(this.system, (mode & S_IFMT) === 0 ? mode | S_IFREG : mode, rdev));
+  }
+
+  symlink(name: string, target: string): void {
+    const link = this.insert(name, new MemVnode(this.system, S_IFLNK | 0o777));
+    link.target = target;
+  }
+
+  link(name: string, to: Vnode): void {
+    if (!(to instanceof MemVnode) || to.system !== this.system) throw errno(EXDEV);
+    if (to.kind === 'directory') throw errno(EPERM);
+    this.insert(name, to);
+    to.nlink++;
+  }
+
+  unlink(name: string): void {
+    const vnode = this.entries.get(name);
+    if (vnode === undefined) throw errno(ENOENT);
+    if (vnode.kind === 'directory') throw errno(EISDIR);
+    this.entries.delete(name);
+    vnode.nlink--;
+    this.touch();
+  }
+
+  rmdir(name: string): void {
+    const vnode = this.entries.get(name);
+    if (vnode === undefined) throw errno(ENOENT);
+    if (vnode.kind !== 'directory') throw errno(ENOTDIR);
+    if (vnode.entries.size > 0) throw errno(ENOTEMPTY);
+    this.entries.delete(name);
+    vnode.nlink = 0;
+    this.nlink--;
+    this.touch();
+  }
+
+  rename(name: string, to: Directory, toName: string, flags: number): void {
+    if (!(to instanceof MemVnode) || to.system !== this.system) throw errno(EXDEV);
+    const vnode = this.entries.get(name);
+    if (vnode === undefined) throw errno(ENOENT);
+    const other = to.entries.get(toName);
+    if (flags & RENAME_EXCHANGE) {
+      if (other === undefined) throw errno(ENOENT);
+      this.entries.set(name, other);
+      to.entries.set(toName, vnode);
+      return;
+    }
+    if (other === vnode) return;
+    if (other !== undefined) {
+      if (flags & RENAME_NOREPLACE) throw errno(EEXIST);
+      if (other.kind === 'directory' && vnode.kind !== 'directory') throw errno(EISDIR);
+      if (other.kind !== 'directory' && vnode.kind === 'directory') throw errno(ENOTDIR);
+      if (other.kind === 'directory') to.rmdir(toName);
+      else to.unlink(toName);
+    }
+    this.entries.delete(name);
+    if (vnode.kind === 'directory') this.nlink--;
+    to.insert(toName, vnode);
+    this.touch();
+  }
+}
+
+const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+
+class MemFile implements OpenFile {
+  readonly vnode: MemVnode;
+  readonly seekable = true;
+
+  constructor(vnode: MemVnode) {
+    this.vnode = vnode;
+  }
+
+  read(into: Uint8Array, position: number): number {
+    return this.vnode.read(into, position);
+  }
+
+  write(from: Uint8Array, position: number): number {
+    return this.vnode.write(from, position);
+  }
+
+  append(from: Uint8Array): number {
+    return this.vnode.write(from, this.vnode.size);
+  }
+
+  poll(): number {
+    return READY;
+  }
+
+  size(): number {
+    return this.vnode.size;
+  }
+
+  truncate(size: number): void {
+    this.vnode.truncate(size);
+  }
+
+  allocate(mode: number, offset: number, size: number): void {
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) throw errno(EOPNOTSUPP);
+    const end = this.size();
+    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
+      const upTo = Math.min(end, offset + size);
+      if (upTo > offset) this.vnode.write(new Uint8Array(upTo - offset), offset);
+    }
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > end) this.truncate(offset + size);
+  }
+
+  sync(): void {}
+
+  memoryObject(): MemoryObject {
+    const object = this.vnode.pages();
+    if (object === undefined) throw errno(ENODEV);
+    return object;
+  }
+
+  close(): void {}
+}
+
+class MemDirectoryFile implements OpenFile {
+  readonly vnode: MemVnode;
+  readonly seekable = true;
+  private listing: readonly string[] = [];
+
+  constructor(vnode: MemVnode) {
+    this.vnode = vnode;
+  }
+
+  read(): number {
+    throw errno(EISDIR);
+  }
+
+  write(): number {
+    throw errno(EISDIR);
+  }
+
+  poll(): number {
+    return READY;
+  }
+
+  *entries(from: number): Generator<DirectoryEntry> {
+    if (from === 0) this.listing = this.vnode.names();
+    const { ino } = this.vnode.stat();
+    if (from === 0) yield { name: '.', ino, type: 4, next: 1 };
+    if (from <= 1) yield { name: '..', ino, type: 4, next: 2 };
+    for (let i = Math.max(0, from - 2); i < this.listing.length; i++) {
+      const stat = this.vnode.entry(this.listing[i])?.stat();
+      if (stat !== undefined) yield { name: this.listing[i], ino: stat.ino, type: stat.mode >> 12, next: i + 3 };
+    }
+  }
+
+  sync(): void {}
+
+  close(): void {}
+}
+
+function kindOf(mode: number): FileKind {
+  switch (mode & S_IFMT) {
+    case S_IFDIR: return 'directory';
+    case S_IFLNK: return 'symlink';
+    case S_IFIFO: return 'fifo';
+    case 0o20000: return 'character';
+    case 0o60000: return 'block';
+    case 0o140000: return 'socket';
+    default: return 'file';
+  }
+}

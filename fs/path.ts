@@ -1,0 +1,339 @@
+/**
+ * The guest's path walk, done by us one component at a time: `..` never passes the root, symbolic links (absolute ones start at the
+ * root again) are read and followed here, so the host kernel is only ever asked about single names in directories that were checked.
+ */
+import { EEXIST, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, errno, EXDEV } from '../abi/errno.ts';
+import {
+  MAX_SYMLINKS, NAME_MAX, PATH_MAX, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+} from '../abi/fcntl.ts';
+import type { Place, Vnode } from './vnode.ts';
+
+/** Directories kept for reuse; those in use (a cwd, an open one, an ancestor of either) are never dropped. */
+const CACHED_DIRECTORIES = 2048;
+
+/** A directory of the tree. Others than directories get a plain Place for the one walk that found them. */
+export class DirectoryPlace implements Place {
+  readonly vnode: Vnode;
+  parent: DirectoryPlace | undefined;
+  name: string;
+  /** Cached directories below, cwds, open descriptions: while any is left the place stays in the cache. */
+  uses = 0;
+  readonly children: Map<string, DirectoryPlace> = new Map();
+  /** File systems mounted here, by name; seen whatever the directory itself holds. */
+  readonly mounts: Map<string, DirectoryPlace> = new Map();
+  /** Files that are seen where the directory itself has none of that name (our device nodes). */
+  readonly fallbacks: Map<string, Vnode> = new Map();
+
+  constructor(vnode: Vnode, parent: DirectoryPlace | undefined, name: string) {
+    this.vnode = vnode;
+    this.parent = parent;
+    this.name = name;
+  }
+}
+
+/** Where a task's walks start. */
+export interface WalkContext {
+  readonly root: DirectoryPlace;
+  readonly cwd: DirectoryPlace;
+}
+
+export interface WalkOptions {
+  /** Start of a relative path; default the cwd. */
+  readonly from?: Place;
+  /** Whether a symbolic link at the end is followed. Default true; a trailing slash follows in any case. */
+  readonly follow?: boolean;
+  /** An empty path names `from` itself (AT_EMPTY_PATH). */
+  readonly emptyPath?: boolean;
+  /** openat2's RESOLVE_ bits. */
+  readonly resolve?: number;
+}
+
+/** The end of a walk whose last component may not exist. */
+export interface Walked {
+  readonly parent: DirectoryPlace;
+  /** The last component as written: a name, `.` or `..`; '' where the path is only slashes. */
+  readonly name: string;
+  /** Undefined where nothing of that name exists. */
+  readonly place: Place | undefined;
+  /** The path ended in a slash: it must be (or become) a directory. */
+  readonly slash: boolean;
+}
+
+/** The tree of all mounted file systems. */
+export class Tree {
+  readonly root: DirectoryPlace;
+  private readonly cached: Set<DirectoryPlace> = new Set();
+
+  constructor(root: Vnode) {
+    this.root = new DirectoryPlace(root, undefined, '');
+    this.root.uses = 1;
+  }
+
+  /** Shows `vnode` (a directory) as `name` in `at`, whatever is there. */
+  mount(at: DirectoryPlace, name: string, vnode: Vnode): DirectoryPlace {
+    const place = new DirectoryPlace(vnode, at, name);
+    place.uses = 1;
+    hold(at);
+    at.mounts.set(name, place);
+    return place;
+  }
+
+  /** The file at `path`; throws ENOENT and the other errors of path_resolution(7). */
+  resolve(context: WalkContext, path: string, options: WalkOptions = {}): Place {
+    const walked = this.walk(context, path, options);
+    if (walked.place === undefined) throw errno(ENOENT);
+    return walked.place;
+  }
+
+  /** As `resolve`, but a last component that does not exist is not an error. */
+  walk(context: WalkContext, path: string, options: WalkOptions = {}): Walked {
+    return new Walk(this, context, options).run(path);
+  }
+
+  /** The entry `name` of a directory; never '.' or '..'. */
+  child(at: DirectoryPlace, name: string): Place | undefined {
+    const mounted = at.mounts.get(name);
+    if (mounted !== undefined) return mounted;
+    const known = at.children.get(name);
+    const vnode = directoryOf(at).lookup(name, known?.vnode) ?? at.fallbacks.get(name);
+    if (vnode === undefined) {
+      if (known !== undefined) this.forget(known);
+      return undefined;
+    }
+    if (vnode.kind !== 'directory') return { vnode, parent: at, name };
+    if (known !== undefined) {
+      if (known.vnode === vnode) {
+        this.cached.delete(known);
+        this.cached.add(known);
+        return known;
+      }
+      this.forget(known);
+    }
+    return this.remember(new DirectoryPlace(vnode, at, name));
+  }
+
+  /** Tells the cache that the guest moved (or exchanged) what `from` called `name`. */
+  renamed(from: DirectoryPlace, name: string, to: DirectoryPlace, toName: string, exchange: boolean): void {
+    const moved = from.children.get(name);
+    const replaced = to.children.get(toName);
+    if (replaced !== undefined) this.detach(replaced);
+    if (moved !== undefined) this.attach(moved, to, toName);
+    if (exchange && replaced !== undefined) this.attach(replaced, from, name);
+    else if (replaced !== undefined) this.cached.delete(replaced);
+  }
+
+  /** Tells the cache that the guest removed a directory. */
+  removed(from: DirectoryPlace, name: string): void {
+    const gone = from.children.get(name);
+    if (gone !== undefined) this.forget(gone);
+  }
+
+  private remember(place: DirectoryPlace): DirectoryPlace {
+    if (this.cached.size >= CACHED_DIRECTORIES) this.evict();
+    this.cached.add(place);
+    const parent = place.parent as DirectoryPlace;
+    parent.children.set(place.name, place);
+    parent.uses++;
+    return place;
+  }
+
+  /** Drops the least recently used quarter of what nobody uses. */
+  private evict(): void {
+    let room = CACHED_DIRECTORIES / 4;
+    for (const place of this.cached) {
+      if (room === 0) break;
+      if (place.uses > 0) continue;
+      this.forget(place);
+      room--;
+    }
+  }
+
+  private forget(place: DirectoryPlace): void {
+    this.detach(place);
+    this.cached.delete(place);
+  }
+
+  private detach(place: DirectoryPlace): void {
+    const parent = place.parent;
+    if (parent === undefined || parent.children.get(place.name) !== place) return;
+    parent.children.delete(place.name);
+    parent.uses--;
+  }
+
+  private attach(place: DirectoryPlace, parent: DirectoryPlace, name: string): void {
+    this.detach(place);
+    place.parent = parent;
+    place.name = name;
+    parent.children.set(name, place);
+    parent.uses++;
+    place.vnode.directory?.moved?.(parent.vnode, name);
+  }
+}
+
+/** One walk: what is still to be done, and how many links were passed. */
+class Walk {
+  private readonly tree: Tree;
+  private readonly context: WalkContext;
+  private readonly options: WalkOptions;
+  private readonly resolve: number;
+  private root: DirectoryPlace;
+  private links = 0;
+
+  constructor(tree: Tree, context: WalkContext, options: WalkOptions) {
+    this.tree = tree;
+    this.context = context;
+    this.options = options;
+    this.resolve = options.resolve ?? 0;
+    this.root = context.root;
+  }
+
+  run(path: string): Walked {
+    if (path.length >= PATH_MAX) throw errno(ENAMETOOLONG);
+    const start = this.options.from ?? this.context.cwd;
+    if (this.resolve & RESOLVE_IN_ROOT) this.root = directory(start);
+    if (path === '') {
+      if (!this.options.emptyPath) throw errno(ENOENT);
+      return { parent: parentOf(start), name: '', place: start, slash: false };
+    }
+    return this.components(this.start(path, start), path);
+  }
+
+  /** Where a path begins: the root for an absolute one. */
+  private start(path: string, relativeTo: Place): DirectoryPlace {
+    if (path.charCodeAt(0) !== SLASH) return directory(relativeTo);
+    if (this.resolve & RESOLVE_BENEATH) throw errno(EXDEV);
+    return this.root;
+  }
+
+  private components(start: DirectoryPlace, path: string): Walked {
+    let at = start;
+    let rest = split(path);
+    let slash = path.endsWith('/');
+    const beneath = this.resolve & RESOLVE_BENEATH ? start : undefined;
+    for (;;) {
+      const name = rest.shift();
+      if (name === undefined) return { parent: at, name: '', place: at, slash };
+      const last = rest.length === 0;
+      const next = this.step(at, name, beneath);
+      if (next !== undefined && next.vnode.kind === 'symlink' && (!last || slash || this.options.follow !== false)) {
+        const target = this.link(next);
+        if (typeof target !== 'string') {
+          if (last) return { parent: at, name, place: slash ? directory(target) : target, slash };
+          at = directory(target);
+          continue;
+        }
+        // A dangling link at the end of a path with O_CREAT makes the file it points to: the walk simply goes on there.
+        at = this.start(target, at);
+        rest = [...split(target), ...rest];
+        if (last && target.endsWith('/')) slash = true;
+        continue;
+      }
+      if (last) {
+        if (slash && next !== undefined && next.vnode.kind !== 'directory') throw errno(ENOTDIR);
+        return { parent: at, name, place: next, slash };
+      }
+      if (next === undefined) throw errno(ENOENT);
+      at = directory(next);
+    }
+  }
+
+  private step(at: DirectoryPlace, name: string, beneath: DirectoryPlace | undefined): Place | undefined {
+    if (name === '.') return at;
+    if (name === '..') {
+      if (at === beneath) throw errno(EXDEV);
+      if (at === this.root || at.parent === undefined) return at;
+      this.crossing(at, at.parent);
+      return at.parent;
+    }
+    if (name.length > NAME_MAX) throw errno(ENAMETOOLONG);
+    const next = this.tree.child(at, name);
+    if (next !== undefined) this.crossing(at, next);
+    return next;
+  }
+
+  private crossing(from: Place, to: Place): void {
+    if (this.resolve & RESOLVE_NO_XDEV && device(from) !== device(to)) throw errno(EXDEV);
+  }
+
+  /** The text of a link to be followed, or the place a magic one jumps to. */
+  private link(place: Place): string | Place {
+    if (this.resolve & RESOLVE_NO_SYMLINKS) throw errno(ELOOP);
+    if (++this.links > MAX_SYMLINKS) throw errno(ELOOP);
+    const jump = place.vnode.follow?.();
+    if (jump !== undefined) {
+      if (this.resolve & RESOLVE_NO_MAGICLINKS) throw errno(ELOOP);
+      if (this.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) throw errno(EXDEV);
+      return jump;
+    }
+    const target = place.vnode.readlink();
+    if (target === '') throw errno(ENOENT);
+    if (target.length >= PATH_MAX) throw errno(ENAMETOOLONG);
+    return target;
+  }
+}
+
+const SLASH = 0x2f;
+
+function split(path: string): string[] {
+  return path.split('/').filter((part) => part !== '');
+}
+
+function device(place: Place): string {
+  return place.vnode.key.split(':', 1)[0];
+}
+
+function directory(place: Place): DirectoryPlace {
+  if (place.vnode.kind !== 'directory') throw errno(ENOTDIR);
+  return place as DirectoryPlace;
+}
+
+function directoryOf(place: DirectoryPlace) {
+  const found = place.vnode.directory;
+  if (found === undefined) throw errno(ENOTDIR);
+  return found;
+}
+
+function parentOf(place: Place): DirectoryPlace {
+  return (place.parent ?? place) as DirectoryPlace;
+}
+
+/** Keeps a place (and so its ancestors) in the cache; undone by `release`. */
+export function hold(place: Place): void {
+  if (place instanceof DirectoryPlace) place.uses++;
+  else if (place.parent instanceof DirectoryPlace) place.parent.uses++;
+}
+
+export function release(place: Place): void {
+  if (place instanceof DirectoryPlace) place.uses--;
+  else if (place.parent instanceof DirectoryPlace) place.parent.uses--;
+}
+
+/** The last component as a new name in a directory: what mkdir, symlink, link and rename need. */
+export function newName(walked: Walked, mayEndInSlash: boolean): string {
+  if (walked.place !== undefined || walked.name === '' || walked.name === '.' || walked.name === '..') throw errno(EEXIST);
+  if (walked.slash && !mayEndInSlash) throw errno(ENOENT);
+  return walked.name;
+}
+
+/** The absolute path of a place below `root`; undefined where it does not lie below it. */
+export function pathOf(place: Place, root: Place): string | undefined {
+  const names: string[] = [];
+  let at: Place | undefined = place;
+  while (at !== undefined && at !== root) {
+    names.push(at.name);
+    at = at.parent;
+  }
+  if (at === undefined) return undefined;
+  return `/${names.reverse().join('/')}`;
+}
+
+/** Whether `above` is `place` or one of its ancestors: such a directory cannot be moved below itself. */
+export function liesBelow(place: Place, above: Place): boolean {
+  for (let at: Place | undefined = place; at !== undefined; at = at.parent) if (at === above) return true;
+  return false;
+}
+
+/** openat2 refuses what it does not know. */
+export function checkResolve(resolve: number): void {
+  if ((resolve & ~0x3f) !== 0 || (resolve & RESOLVE_BENEATH && resolve & RESOLVE_IN_ROOT)) throw errno(EINVAL);
+}

@@ -1,0 +1,166 @@
+/**
+ * What a file is: a Vnode names one, an OpenFile operates on one that is open, a FileSystem holds them. Implemented by hostfs, memfs, devfs,
+ * procfs, pipes and streams. Everything throws `errno(X)`; what may have to wait returns a Wait. Names are byte strings: one character a byte.
+ */
+import type { MemoryObject } from '../mm/object.ts';
+import type { Waitable } from '../mm/outcome.ts';
+
+export type FileKind = 'file' | 'directory' | 'symlink' | 'character' | 'block' | 'fifo' | 'socket';
+
+export interface Stat {
+  /** Device numbers in Linux's encoding (abi/stat.ts makeDevice). */
+  readonly dev: number;
+  readonly rdev: number;
+  readonly ino: bigint;
+  /** File kind and permission bits. */
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** In bytes. */
+  readonly size: number;
+  readonly blksize: number;
+  /** In units of 512 bytes. */
+  readonly blocks: number;
+  readonly atime_ns: bigint;
+  readonly mtime_ns: bigint;
+  readonly ctime_ns: bigint;
+  /** Undefined where the file system keeps no time of birth. */
+  readonly btime_ns: bigint | undefined;
+}
+
+/** What statfs says of a file system. Counts are in units of `bsize`. */
+export interface FileSystemStat {
+  readonly type: number;
+  readonly bsize: number;
+  readonly blocks: number;
+  readonly bfree: number;
+  readonly bavail: number;
+  readonly files: number;
+  readonly ffree: number;
+  readonly namelen: number;
+  /** ST_ flags (read-only and so on). */
+  readonly flags: number;
+}
+
+/** The call cannot finish yet and has changed nothing: it runs again once `on` wakes. */
+export interface Wait {
+  readonly kind: 'wait';
+  readonly on: Waitable;
+  /** Where nobody can wake us (another host process holds the other end): look again after so many milliseconds. */
+  readonly retry_ms?: number;
+}
+/** Bytes moved, or a wait. */
+export type Io = number | Wait;
+
+export function isWait(result: unknown): result is Wait {
+  return typeof result === 'object' && result !== null && (result as Wait).kind === 'wait';
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly ino: bigint;
+  /** abi/dirent.ts directoryType of its mode. */
+  readonly type: number;
+  /** Position of a directory description behind this entry. */
+  readonly next: number;
+}
+
+/** New times of a file; undefined leaves one as it is. */
+export interface NewTimes {
+  readonly atime_ns: bigint | undefined;
+  readonly mtime_ns: bigint | undefined;
+}
+
+/** How ioctl reaches guest memory without knowing it: one argument word, and structs at the address it may be. */
+export interface IoctlArgument {
+  readonly value: number;
+  bytesIn(count: number): Uint8Array;
+  bytesOut(bytes: Uint8Array): void;
+}
+
+/** Where a file hangs in the tree: what `..`, getcwd and /proc/self/fd need to know. */
+export interface Place {
+  readonly vnode: Vnode;
+  /** Undefined for the root of everything, and for files without a path (pipes, streams). */
+  readonly parent: Place | undefined;
+  readonly name: string;
+}
+
+/** One file of a file system. Two Vnodes with equal `key` are the same file. */
+export interface Vnode {
+  readonly kind: FileKind;
+  /** Identity: device and inode, unique among all file systems of a machine. */
+  readonly key: string;
+  stat(): Stat;
+  statfs(): FileSystemStat;
+  /** Opens it with abi O_ flags (creation and truncation are already decided by the caller, O_TRUNC included here). */
+  open(flags: number): OpenFile | Wait;
+  /** Where a symbolic link points. */
+  readlink(): string;
+  /** A magic link's place, to which the walk jumps without reading any text (/proc/self/fd/N); undefined for all others. */
+  follow?(): Place | undefined;
+  truncate(size: number): void;
+  chmod(mode: number): void;
+  /** undefined leaves an id as it is. */
+  chown(uid: number | undefined, gid: number | undefined): void;
+  utimes(times: NewTimes): void;
+  /** Throws EACCES or EROFS where the running user may not; `mode` of abi R_OK, W_OK and X_OK bits. */
+  access(mode: number): void;
+  /** Directories only. */
+  readonly directory?: Directory;
+}
+
+/** What only a directory can do. Names are single components, never '', '.' or '..', and at most 255 bytes. */
+export interface Directory {
+  /** The file of this name, or undefined. `known` is what the last look-up gave: the same object again where it is still that file. */
+  lookup(name: string, known?: Vnode): Vnode | undefined;
+  /** Makes and opens a regular file; EEXIST where the name is taken. */
+  create(name: string, mode: number, flags: number): { readonly vnode: Vnode; readonly file: OpenFile };
+  mkdir(name: string, mode: number): void;
+  /** A fifo, socket or device node; mode has the kind bits. */
+  mknod(name: string, mode: number, rdev: number): void;
+  symlink(name: string, target: string): void;
+  link(name: string, to: Vnode): void;
+  unlink(name: string): void;
+  rmdir(name: string): void;
+  /** `flags` of abi RENAME_ bits. `to` is a directory of the same file system, or the call throws EXDEV. */
+  rename(name: string, to: Directory, toName: string, flags: number): void;
+  /** The guest moved this directory itself to another name. */
+  moved?(parent: Vnode, name: string): void;
+  /** An unnamed file that goes with its last descriptor (O_TMPFILE). */
+  createUnnamed?(mode: number, flags: number): OpenFile;
+}
+
+/** An open file. One belongs to one description; position and flags are the description's. */
+export interface OpenFile {
+  readonly vnode: Vnode;
+  /** False for pipes, terminals and the like, where lseek and pread answer ESPIPE. */
+  readonly seekable: boolean;
+  /** Moves at least one byte unless at the end of the file. `position` is ignored where not seekable. With `nonblocking`, EAGAIN is thrown instead of a wait. */
+  read(into: Uint8Array, position: number, nonblocking: boolean): Io;
+  write(from: Uint8Array, position: number, nonblocking: boolean): Io;
+  /** Appends; returns bytes written. The description then sets its position from `stat`. */
+  append?(from: Uint8Array): Io;
+  /** Which of abi POLL bits hold now. Regular files are always ready. */
+  poll(): number;
+  /** Wakes when `poll` may answer otherwise; undefined where it never changes. */
+  readonly changes?: Waitable;
+  /** Directories: the entries from position `from` on, '.' and '..' included; 0 reads the directory anew. */
+  entries?(from: number): Iterable<DirectoryEntry>;
+  truncate?(size: number): void;
+  /** Reserves or punches (abi FALLOC_ bits). */
+  allocate?(mode: number, offset: number, size: number): void;
+  sync?(dataOnly: boolean): void;
+  /** Current length in bytes, for SEEK_END; without it the vnode's stat decides. */
+  size?(): number;
+  /** Undefined: no such request (ENOTTY). */
+  ioctl?(request: number, argument: IoctlArgument): number | undefined;
+  close(): void;
+  /** The pages of the file that every mapping, exec and read share; `name` is its path for maps. Absent: it cannot be mapped (ENODEV). */
+  memoryObject?(name: string): MemoryObject;
+  /** What /proc/self/fd/N shows, where not a path: `pipe:[12]`. */
+  readonly label?: string;
+  /** Pipe capacity calls. */
+  capacity?(size?: number): number;
+}
