@@ -24,7 +24,8 @@ export interface LoadHeader {
 
 export interface ElfFile {
   readonly kind: 'elf';
-  readonly type: 'exec' | 'dyn';
+  /** `other` only for interpreters, whose type Linux looks at last. */
+  readonly type: 'exec' | 'dyn' | 'other';
   readonly entry: number;
   /** File offset of the program headers and their number, for AT_PHDR and AT_PHNUM. */
   readonly phoff: number;
@@ -66,10 +67,10 @@ const MACHINES: Readonly<Record<number, string>> = {
 const TYPES: Readonly<Record<number, string>> = { 1: 'is an object file, not a program', 4: 'is a core dump, not a program' };
 
 /** The headers of the file behind `read`, or why Linux's execve would answer ENOEXEC. Never throws, whatever the bytes are. */
-export function readElf(read: ReadAt): ElfFile | Refusal {
+export function readElf(read: ReadAt, role: 'program' | 'interpreter' = 'program'): ElfFile | Refusal {
   const header = new ElfyBytes(EHDR_SIZE);
   const present = read(0, header);
-  const wrong = checkHeader(header, present);
+  const wrong = checkHeader(header, present, role);
   // A file may end before its header does, as long as the rest may be zero: Linux pads what it read.
   if (wrong)
     return refusal(ENOEXEC, present > 3 && present < EHDR_SIZE && hasMagic(header) ? 'is truncated: it ends within its ELF header' : wrong);
@@ -82,13 +83,13 @@ export function readElf(read: ReadAt): ElfFile | Refusal {
 }
 
 /** What is wrong with the file header, or undefined. EI_CLASS, EI_DATA and the versions do not matter to Linux; the machine decides. */
-function checkHeader(header: ElfyBytes, present: number): string | undefined {
+function checkHeader(header: ElfyBytes, present: number, role: 'program' | 'interpreter'): string | undefined {
   if (present === 0) return 'is empty';
   if (!hasMagic(header)) return 'is not an ELF program';
   const machine = header.readUInt16LE(18);
   if (machine !== 3 && machine !== 6) return `is ${machineName(header)} program; seg386 runs 32-bit i386 ones`;
   const type = header.readUInt16LE(16);
-  if (type !== 2 && type !== 3) return TYPES[type] ?? `has an unknown ELF type (${type})`;
+  if (type !== 2 && type !== 3 && role === 'program') return TYPES[type] ?? `has an unknown ELF type (${type})`;
   if (header.readUInt16LE(42) !== PHDR_SIZE) return `has program headers of ${header.readUInt16LE(42)} bytes instead of ${PHDR_SIZE}`;
   const phnum = header.readUInt16LE(44);
   if (phnum === 0) return 'has no program headers';
@@ -138,7 +139,11 @@ function decode(file: ReturnType<typeof elfy.parse>, phoff: number, phnum: numbe
     else if (type === 'interp') interp ??= { offset, filesz };
     else if (type === 'gnu_stack') stack = flags.x ? 'executable' : 'plain';
   }
-  return { kind: 'elf', type: file.type === 'exec' ? 'exec' : 'dyn', entry: file.entry, phoff, phnum, loads, interp, stack };
+  return { kind: 'elf', type: typeOf(file.type), entry: file.entry, phoff, phnum, loads, interp, stack };
+}
+
+function typeOf(name: string | undefined): ElfFile['type'] {
+  return name === 'exec' || name === 'dyn' ? name : 'other';
 }
 
 /** The few methods of Node's Buffer that elfy calls, so that it also runs where there is no Buffer. Slices share memory, as a Buffer's do. */
