@@ -2,16 +2,14 @@
  * Futexes: waiters by key. A key is an address within one space (private) or a byte of a memory object (shared). A waiter that is woken
  * is marked and its call, run again, finds the mark: so no wake is lost between waking and running.
  */
-import type { Task } from './task.ts';
-
 /** Identity of a futex word: the space or object it lies in, and the place there. */
 export interface FutexKey {
   readonly owner: object;
   readonly place: number;
 }
 
-export interface FutexWaiter {
-  readonly task: Task;
+export interface FutexWaiter<T> {
+  readonly task: T;
   readonly bitset: number;
   /** Where it waits now; requeue changes it. */
   key: FutexKey;
@@ -19,25 +17,31 @@ export interface FutexWaiter {
 }
 
 /** How many owners and places there may be is bounded by the number of tasks: a queue exists only while somebody waits. */
-export class FutexTable {
-  private readonly queues: Map<object, Map<number, Set<FutexWaiter>>> = new Map();
-  private readonly waiters: Map<Task, FutexWaiter> = new Map();
+export class FutexTable<T> {
+  private readonly queues: Map<object, Map<number, Set<FutexWaiter<T>>>> = new Map();
+  private readonly waiters: Map<T, FutexWaiter<T>> = new Map();
+  private readonly wakeTask: (task: T) => void;
+
+  /** `wakeTask` puts a waiting task back among those that run. */
+  constructor(wakeTask: (task: T) => void) {
+    this.wakeTask = wakeTask;
+  }
 
   /** The task's wait that has begun and not been finished. */
-  waiter(task: Task): FutexWaiter | undefined {
+  waiter(task: T): FutexWaiter<T> | undefined {
     return this.waiters.get(task);
   }
 
   /** Begins a wait. Requires: the task has none. */
-  enqueue(task: Task, key: FutexKey, bitset: number): FutexWaiter {
-    const waiter: FutexWaiter = { task, key, bitset, woken: false };
+  enqueue(task: T, key: FutexKey, bitset: number): FutexWaiter<T> {
+    const waiter: FutexWaiter<T> = { task, key, bitset, woken: false };
     this.waiters.set(task, waiter);
     this.queue(key).add(waiter);
     return waiter;
   }
 
   /** Ends a wait: woken, timed out, interrupted or dead. */
-  finish(task: Task): void {
+  finish(task: T): void {
     const waiter = this.waiters.get(task);
     if (waiter === undefined) return;
     this.waiters.delete(task);
@@ -71,17 +75,17 @@ export class FutexTable {
     return { woken, moved };
   }
 
-  private release(waiter: FutexWaiter): void {
+  private release(waiter: FutexWaiter<T>): void {
     this.dequeue(waiter);
     waiter.woken = true;
-    waiter.task.kernel.scheduler.wake(waiter.task);
+    this.wakeTask(waiter.task);
   }
 
-  private at(key: FutexKey): FutexWaiter[] {
+  private at(key: FutexKey): FutexWaiter<T>[] {
     return [...(this.queues.get(key.owner)?.get(key.place) ?? [])];
   }
 
-  private queue(key: FutexKey): Set<FutexWaiter> {
+  private queue(key: FutexKey): Set<FutexWaiter<T>> {
     let places = this.queues.get(key.owner);
     if (places === undefined) this.queues.set(key.owner, (places = new Map()));
     let queue = places.get(key.place);
@@ -89,7 +93,7 @@ export class FutexTable {
     return queue;
   }
 
-  private dequeue(waiter: FutexWaiter): void {
+  private dequeue(waiter: FutexWaiter<T>): void {
     const places = this.queues.get(waiter.key.owner);
     const queue = places?.get(waiter.key.place);
     if (places === undefined || queue === undefined) return;

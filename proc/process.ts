@@ -3,7 +3,6 @@ import { SIGCHLD } from '../abi/signal.ts';
 import { Waiters } from '../fs/wait.ts';
 import { defaultLimits, type Limit } from './limits.ts';
 import { PendingSignals } from './signal.ts';
-import type { Task } from './task.ts';
 import { IntervalTimers } from './timers.ts';
 
 /** How a process ended. */
@@ -19,7 +18,8 @@ export class Process {
   /** Undefined: the parent is outside the machine. */
   parent: Process | undefined;
   readonly children: Set<Process> = new Set();
-  readonly tasks: Map<number, Task> = new Map();
+  /** Its live threads. */
+  readonly tids: Set<number> = new Set();
   /** Process group and session leaders' pids. */
   pgid: number;
   sid: number;

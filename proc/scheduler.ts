@@ -4,14 +4,20 @@
  */
 import type { Waitable } from '../mm/outcome.ts';
 import { Deadlines, type Expirable } from './deadlines.ts';
-import type { Task } from './task.ts';
+
+export type TaskState = 'ready' | 'waiting' | 'stopped' | 'dead';
+
+/** What the scheduler needs of a task; it owns this field. */
+export interface Schedulable {
+  state: TaskState;
+}
 
 /** A waiting task's place among the deadlines. */
-class Parking implements Expirable {
+class Parking<T extends Schedulable> implements Expirable {
   due: bigint | undefined;
-  private readonly scheduler: Scheduler;
-  private readonly task: Task;
-  constructor(scheduler: Scheduler, task: Task, due: bigint) {
+  private readonly scheduler: Scheduler<T>;
+  private readonly task: T;
+  constructor(scheduler: Scheduler<T>, task: T, due: bigint) {
     this.scheduler = scheduler;
     this.task = task;
     this.due = due;
@@ -21,27 +27,27 @@ class Parking implements Expirable {
   }
 }
 
-interface Wait {
+interface Wait<T extends Schedulable> {
   readonly cancel: () => void;
-  readonly parking: Parking | undefined;
+  readonly parking: Parking<T> | undefined;
 }
 
-export class Scheduler {
+export class Scheduler<T extends Schedulable> {
   /** Called whenever a task becomes ready or a deadline may have moved: a machine that sleeps looks again. */
   onChange: () => void = () => {};
-  private readonly ready: Set<Task> = new Set();
-  private readonly waiting: Map<Task, Wait> = new Map();
+  private readonly ready: Set<T> = new Set();
+  private readonly waiting: Map<T, Wait<T>> = new Map();
   private readonly deadlines: Deadlines = new Deadlines();
 
   /** A new task joins the round. */
-  add(task: Task): void {
+  add(task: T): void {
     task.state = 'ready';
     this.ready.add(task);
     this.onChange();
   }
 
   /** The task whose turn it is; it goes to the end of the round. Undefined when nobody is ready. */
-  next(): Task | undefined {
+  next(): T | undefined {
     for (const task of this.ready) {
       if (this.ready.size > 1) {
         this.ready.delete(task);
@@ -63,7 +69,7 @@ export class Scheduler {
   }
 
   /** Takes the task out of the round until `on` wakes it, the deadline passes, or somebody calls `wake`. */
-  park(task: Task, on: Waitable, deadline: bigint | undefined): void {
+  park(task: T, on: Waitable, deadline: bigint | undefined): void {
     this.ready.delete(task);
     task.state = 'waiting';
     const parking = deadline === undefined ? undefined : new Parking(this, task, deadline);
@@ -72,7 +78,7 @@ export class Scheduler {
   }
 
   /** Ends a wait, whatever it was for. The call runs again. No effect on tasks that do not wait. */
-  wake(task: Task): void {
+  wake(task: T): void {
     const wait = this.waiting.get(task);
     if (wait === undefined) return;
     this.forget(task, wait);
@@ -80,16 +86,16 @@ export class Scheduler {
   }
 
   /** Job control: out of the round until `resume`. A wait is broken off; the call runs again afterwards, its deadline kept. */
-  stop(task: Task): void {
+  stop(task: T): void {
     this.leave(task);
     task.state = 'stopped';
   }
-  resume(task: Task): void {
+  resume(task: T): void {
     if (task.state === 'stopped') this.add(task);
   }
 
   /** The task is dead. */
-  remove(task: Task): void {
+  remove(task: T): void {
     this.leave(task);
     task.state = 'dead';
   }
@@ -110,13 +116,13 @@ export class Scheduler {
     return this.deadlines.next();
   }
 
-  private leave(task: Task): void {
+  private leave(task: T): void {
     const wait = this.waiting.get(task);
     if (wait !== undefined) this.forget(task, wait);
     this.ready.delete(task);
   }
 
-  private forget(task: Task, wait: Wait): void {
+  private forget(task: T, wait: Wait<T>): void {
     this.waiting.delete(task);
     wait.cancel();
     if (wait.parking !== undefined) wait.parking.due = undefined;

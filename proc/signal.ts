@@ -161,3 +161,16 @@ export class TaskSignals {
   /** The signals that a waiting sigtimedwait takes, although blocked. */
   awaited: SignalSet = EMPTY_SET;
 }
+
+/** Another mask for the time of one call (sigsuspend, ppoll, ...). Running the call again changes nothing. */
+export function suspendMask(signals: TaskSignals, mask: SignalSet): void {
+  signals.savedMask ??= signals.mask;
+  signals.mask = difference(mask, UNBLOCKABLE);
+}
+
+/** The call is over and no handler has taken the saved mask with it. */
+export function restoreMask(signals: TaskSignals): void {
+  if (signals.savedMask === undefined) return;
+  signals.mask = signals.savedMask;
+  signals.savedMask = undefined;
+}

@@ -1,15 +1,18 @@
 /**
  * A task: one thread of execution, as the scheduler sees it. What it may share with others (memory, files, working place, signal actions)
- * hangs on it by reference, exactly as clone's flags decide.
+ * hangs on it by reference, exactly as clone's flags decide. Also what the machine gives to all tasks, its Kernel.
  */
 import type { Registers } from '../emu/engine.ts';
 import type { FdTable } from '../fs/fdtable.ts';
 import type { DirectoryPlace, Tree } from '../fs/path.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { UserMemory } from '../mm/user.ts';
+import type { Clock, RandomSource } from './clock.ts';
 import type { Credentials } from './credentials.ts';
-import type { Kernel } from './kernel.ts';
-import type { Process } from './process.ts';
+import type { FutexTable } from './futex.ts';
+import type { ExitStatus, Process } from './process.ts';
+import type { Scheduler, TaskState } from './scheduler.ts';
+import type { SignalInfo } from './siginfo.ts';
 import { type SignalActions, TaskSignals } from './signal.ts';
 
 /** Where paths start. Shared under CLONE_FS. */
@@ -30,8 +33,6 @@ export interface CallState {
   /** The call has been traced and counted, and has waited at least once. */
   resumed: boolean;
 }
-
-export type TaskState = 'ready' | 'waiting' | 'stopped' | 'dead';
 
 /** Everything a new task needs. */
 export interface TaskParts {
@@ -71,6 +72,8 @@ export class Task {
   trapNumber: number = 0;
   errorCode: number = 0;
   faultAddress: number = 0;
+  /** The next signal is brought on by the instruction at eip itself. */
+  faulting: boolean = false;
   /** set_tid_address: cleared and woken at exit; 0 none. */
   clearChildTid: number = 0;
   /** set_robust_list head; 0 none. */
@@ -95,7 +98,7 @@ export class Task {
     this.fs = parts.fs;
     this.actions = parts.actions;
     this.credentials = parts.credentials;
-    parts.process.tasks.set(parts.tid, this);
+    parts.process.tids.add(parts.tid);
     parts.kernel.tasks.set(parts.tid, this);
   }
 
@@ -116,4 +119,57 @@ export class Task {
     this.call.progress = 0;
     this.call.resumed = false;
   }
+}
+
+/** What uname says. */
+export interface Identity {
+  readonly sysname: string;
+  nodename: string;
+  readonly release: string;
+  readonly version: string;
+  /** As the native kernel tells an i386 program under the i386 personality. */
+  readonly machine: string;
+  domainname: string;
+}
+
+/** Sees what happens to tasks; every method is optional, and none costs anything when absent. */
+export interface Tracer {
+  /** A signal reached the task: a handler's address, or what the default action does. */
+  signal?(task: Task, info: SignalInfo, action: 'handler' | 'ignored' | 'terminated' | 'stopped' | 'continued', handler: number): void;
+  /** A fatal signal is about to end the process. */
+  fatal?(task: Task, info: SignalInfo): void;
+  /** The process is over; its memory and files are still there. */
+  exit?(process: Process, status: ExitStatus): void;
+  /** Something the guest asked for that is answered, but not fully done. */
+  note?(task: Task, text: string): void;
+}
+
+export interface Kernel {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly identity: Identity;
+  readonly scheduler: Scheduler<Task>;
+  readonly futexes: FutexTable<Task>;
+  readonly processes: Map<number, Process>;
+  /** All threads by tid. */
+  readonly tasks: Map<number, Task>;
+  tracer: Tracer;
+  /** A handler is about to run while the task waits in a call: settles what the call returns (Dispatcher.interrupt). */
+  interruptCall(task: Task, restartable: boolean): void;
+  /** Guest instructions executed so far by the whole machine. */
+  instructions(): number;
+  /** Memory of the machine in bytes, for sysinfo. */
+  memory(): { readonly total: number; readonly free: number };
+  /** Replaces the calling task's program. Throws errno before the point of no return, and sets all registers when it succeeds. */
+  readonly exec?: (task: Task, path: string, argv: readonly string[], envp: readonly string[]) => void;
+}
+
+/** The live threads of a process, its first one first. */
+export function threadsOf(kernel: Kernel, process: Process): Task[] {
+  const tasks: Task[] = [];
+  for (const tid of process.tids) {
+    const task = kernel.tasks.get(tid);
+    if (task !== undefined && task.state !== 'dead') tasks.push(task);
+  }
+  return tasks;
 }

@@ -1,20 +1,17 @@
 /** The one way a system call says that it must wait. (Queues to wait on: fs/wait.ts.) */
-import type { Waitable } from '../mm/outcome.ts';
+import type { Outcome, Waitable } from '../mm/outcome.ts';
 
 /** Thrown by a handler that cannot finish yet and has changed nothing; only `dispatch` catches it. */
 export class Blocked {
-  readonly on: Waitable;
-  /** Monotonic nanoseconds at which the call runs again even if nobody woke it. */
-  readonly deadline: bigint | undefined;
-  constructor(on: Waitable, deadline: bigint | undefined) {
-    this.on = on;
-    this.deadline = deadline;
+  readonly outcome: Outcome & { readonly kind: 'wait' };
+  constructor(outcome: Outcome & { readonly kind: 'wait' }) {
+    this.outcome = outcome;
   }
 }
 
-/** `throw block(waiters)` or `throw block(waiters, task.deadlineAfter(timeout_ns))`. */
+/** `throw block(waiters)`; or, to run again at a deadline (monotonic nanoseconds) even if nobody wakes it, `throw block(waiters, task.deadlineAfter(timeout_ns))`. */
 export function block(on: Waitable, deadline?: bigint): Blocked {
-  return new Blocked(on, deadline);
+  return new Blocked({ kind: 'wait', on, deadline });
 }
 
 /** Wakes when any of several does. */

@@ -6,6 +6,7 @@ import { EINTR, ENOSYS, Errno } from '../abi/errno.ts';
 import { EAX, EBP, EBX, ECX, EDI, EDX, ESI } from '../emu/engine.ts';
 import { DONE, type Outcome } from '../mm/outcome.ts';
 import { MustWait } from '../mm/user.ts';
+import { restoreMask } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
 import { Blocked } from '../proc/wait.ts';
 import type { Definition, Words } from './define.ts';
@@ -58,13 +59,14 @@ export class Dispatcher {
         result = 0x1_0000_0000 - thrown.code;
       } else if (thrown instanceof Blocked || thrown instanceof MustWait) {
         task.call.resumed = true;
-        return { kind: 'wait', on: thrown.on, deadline: thrown instanceof Blocked ? thrown.deadline : undefined };
+        return thrown.outcome;
       } else {
         throw thrown;
       }
     }
     this.tracer?.leave(task, number, call, words, result);
     task.callOver();
+    restoreMask(task.signals);
     if (result !== undefined) finish(task, result);
     return DONE;
   }

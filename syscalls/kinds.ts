@@ -2,7 +2,7 @@
  * The kinds of argument and result that system calls share: how each is decoded, shown and sampled. Pointers are branded with what may be
  * done with them, so that reading an out-pointer or passing a descriptor as an address does not compile.
  */
-import { AT_FDCWD } from '../abi/fcntl.ts';
+import { AT_FDCWD, PATH_MAX } from '../abi/fcntl.ts';
 import type { Layout } from '../abi/struct.ts';
 import type { Addr } from '../abi/page.ts';
 import type { Task } from '../proc/task.ts';
@@ -37,24 +37,12 @@ export function store<T>(task: Task, to: Out<T> | InOut<T>, layout: Layout<T>, v
 
 /** As `load`, at an address that came from elsewhere than an argument. */
 export function loadAt<T>(task: Task, from: Addr, layout: Layout<T>): T {
-  const view = scratch(layout.size);
-  task.user.read(from, new Uint8Array(view.buffer, 0, layout.size));
-  return layout.read(view, 0);
+  return layout.read(task.user.readStruct(from, layout.size), 0);
 }
 
 /** As `store`, at an address that came from elsewhere than an argument. */
 export function storeAt<T>(task: Task, to: Addr, layout: Layout<T>, value: T): void {
-  const view = scratch(layout.size);
-  layout.write(view, 0, value);
-  task.user.write(to, new Uint8Array(view.buffer, 0, layout.size));
-}
-
-let scratchView = new DataView(new ArrayBuffer(512));
-
-/** One buffer for all: nothing is held in it across a call. */
-function scratch(size: number): DataView {
-  if (scratchView.byteLength < size) scratchView = new DataView(new ArrayBuffer(size));
-  return scratchView;
+  task.user.writeStruct(to, layout.size, (view) => layout.write(view, 0, value));
 }
 
 // ---- Numbers -------------------------------------------------------------------------------------------------------------------
@@ -151,9 +139,6 @@ export const fd = word<Fd>('fd', (w) => (w | 0) as Fd, (w) => String(w | 0), (s)
 export const dirfd = word<Fd>('dirfd', (w) => (w | 0) as Fd, (w) => ((w | 0) === AT_FDCWD ? 'AT_FDCWD' : String(w | 0)), (s) =>
   s.below(2) === 0 ? AT_FDCWD >>> 0 : s.fd());
 
-/** Linux's PATH_MAX, the final NUL included. */
-const PATH_MAX = 4096;
-
 function pathKind<T>(label: string, nullValue: (task: Task) => T | undefined): Kind<string | T> {
   return {
     label, registers: 1, direction: 'in',
@@ -162,7 +147,7 @@ function pathKind<T>(label: string, nullValue: (task: Task) => T | undefined): K
         const value = nullValue(task);
         if (value !== undefined) return value;
       }
-      return task.user.path(words[slot]);
+      return task.user.cstring(words[slot], PATH_MAX);
     },
     show: stringText,
     sample: (s) => (s.below(16) === 0 ? sampleWord(s) : s.path()),
@@ -260,8 +245,7 @@ const SHOWN_BYTES = 32;
 function bytesText(view: CallView, at: Addr, length: number): string {
   if (at === 0) return 'NULL';
   try {
-    const shown = new Uint8Array(Math.min(length, SHOWN_BYTES));
-    view.task.user.read(at, shown);
+    const shown = view.task.user.read(at, Math.min(length, SHOWN_BYTES));
     return quotedBytes(shown, shown.length < length);
   } catch {
     return hexText(at);

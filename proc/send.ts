@@ -1,0 +1,86 @@
+/** Sending signals: who gets one, and what it does to waits and stops. Delivery is in deliver.ts. */
+import { CLD_CONTINUED, SA_NOCLDSTOP, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGKILL, type SignalSet } from '../abi/signal.ts';
+import type { Process } from './process.ts';
+import { childInfo, type SignalInfo } from './siginfo.ts';
+import { difference, hasSignal, setOf, STOP_SIGNALS } from './signal.ts';
+import { type Kernel, type Task, threadsOf } from './task.ts';
+
+/** Sends to one thread (tgkill, CPU exceptions). */
+export function sendToTask(task: Task, info: SignalInfo): void {
+  if (task.state === 'dead' || !prepare(task.kernel, task.process, info)) return;
+  if (dropped(task, info.signo)) return;
+  task.signals.pending.add(info);
+  if (wants(task, info.signo)) interrupt(task);
+}
+
+/** Sends to a process; any thread that does not block the signal may take it. */
+export function sendToProcess(kernel: Kernel, process: Process, info: SignalInfo): void {
+  if (process.status !== undefined || !prepare(kernel, process, info)) return;
+  const tasks = threadsOf(kernel, process);
+  if (tasks.length === 0 || tasks.every((task) => dropped(task, info.signo))) return;
+  process.pending.add(info);
+  if (info.signo === SIGKILL) tasks.forEach(interrupt);
+  else tasks.filter((task) => wants(task, info.signo)).slice(0, 1).forEach(interrupt);
+}
+
+/**
+ * A signal that the running instruction brought on itself: it cannot be put off. Where it is blocked or ignored the process dies of it.
+ */
+export function forceSignal(task: Task, info: SignalInfo): void {
+  const { actions, signals } = task;
+  const blocked = hasSignal(signals.mask, info.signo);
+  if (blocked || actions.get(info.signo).handler === SIG_IGN) {
+    actions.set(info.signo, { ...actions.get(info.signo), handler: SIG_DFL });
+    signals.mask = difference(signals.mask, setOf(info.signo));
+  }
+  signals.pending.add(info);
+}
+
+/** Stop and continue signals cancel each other when sent, whatever their actions are. Returns false where nothing more is to be done. */
+function prepare(kernel: Kernel, process: Process, info: SignalInfo): boolean {
+  if (info.signo === 0) return false;
+  if (hasSignal(STOP_SIGNALS, info.signo)) forgetPending(kernel, process, setOf(SIGCONT));
+  if (info.signo === SIGCONT) {
+    forgetPending(kernel, process, STOP_SIGNALS);
+    continueProcess(kernel, process);
+  }
+  if (info.signo === SIGKILL) continueProcess(kernel, process);
+  return true;
+}
+
+function forgetPending(kernel: Kernel, process: Process, set: SignalSet): void {
+  process.pending.remove(set);
+  for (const task of threadsOf(kernel, process)) task.signals.pending.remove(set);
+}
+
+/** Ignored signals vanish when sent, unless they are blocked: the action may be another by the time they are not. */
+function dropped(task: Task, signo: number): boolean {
+  return !hasSignal(task.signals.mask, signo) && !hasSignal(task.signals.awaited, signo) && task.actions.ignores(signo);
+}
+
+function wants(task: Task, signo: number): boolean {
+  return !hasSignal(task.signals.mask, signo) || hasSignal(task.signals.awaited, signo);
+}
+
+/** A waiting task looks at its signals; the call it waits in runs again if no handler cuts it short. */
+function interrupt(task: Task): void {
+  task.kernel.scheduler.wake(task);
+}
+
+function continueProcess(kernel: Kernel, process: Process): void {
+  if (!process.stopped) return;
+  process.stopped = false;
+  for (const task of threadsOf(kernel, process)) kernel.scheduler.resume(task);
+  tellParentOfStop(kernel, process, CLD_CONTINUED, SIGCONT);
+}
+
+/** SIGCHLD for a stop or a continuation, unless the parent does not want to know. */
+export function tellParentOfStop(kernel: Kernel, process: Process, code: number, status: number): void {
+  const { parent } = process;
+  if (parent === undefined) return;
+  parent.childChanged.wakeAll();
+  const [first] = threadsOf(kernel, parent);
+  if (first === undefined || (first.actions.get(SIGCHLD).flags & SA_NOCLDSTOP) !== 0) return;
+  const [child] = threadsOf(kernel, process);
+  sendToProcess(kernel, parent, childInfo(code, SIGCHLD, process.pid, child?.credentials.uid ?? 0, status, 0, 0));
+}
