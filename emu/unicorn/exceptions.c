@@ -1,0 +1,67 @@
+/*
+ * Exceptions and software interrupts: each ends the run with a trap for the host. Replaces Unicorn's excp_helper.c, whose page-table
+ * walk, double faults and virtual machine exits have no place in user mode.
+ */
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/exec-all.h"
+#include "exec/helper-proto.h"
+#include "uc_priv.h"
+#include "seg386.h"
+
+static void QEMU_NORETURN leave(CPUX86State *env, int vector, int is_int, int error_code, int next_eip_addend, uintptr_t retaddr)
+{
+    CPUState *cs = env_cpu(env);
+    cs->exception_index = vector;
+    env->error_code = error_code;
+    env->exception_is_int = is_int;
+    if (retaddr) {
+        cpu_restore_state(cs, retaddr, true);
+    }
+    env->exception_next_eip = env->eip + next_eip_addend;
+    cpu_loop_exit(cs);
+}
+
+/*
+ * int3 and into reach their handlers, as on Linux, as traps: eip is after the instruction. Any other `int n` asks for a gate that user
+ * mode may not use: a general protection fault with the gate's number.
+ */
+void helper_raise_interrupt(CPUX86State *env, int vector, int next_eip_addend)
+{
+    if (vector != EXCP03_INT3 && vector != EXCP04_INTO) {
+        leave(env, EXCP0D_GPF, 0, vector * 8 + 2, 0, 0);
+    }
+    env->eip += next_eip_addend;
+    leave(env, vector, 1, 0, 0, 0);
+}
+
+void helper_raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, 0); }
+void QEMU_NORETURN raise_interrupt(CPUX86State *env, int vector, int is_int, int error_code, int next_eip_addend) { leave(env, vector, is_int, error_code, next_eip_addend, 0); }
+void QEMU_NORETURN raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, 0); }
+void QEMU_NORETURN raise_exception_ra(CPUX86State *env, int vector, uintptr_t ra) { leave(env, vector, 0, 0, 0, ra); }
+void QEMU_NORETURN raise_exception_err(CPUX86State *env, int vector, int error_code) { leave(env, vector, 0, error_code, 0, 0); }
+void QEMU_NORETURN raise_exception_err_ra(CPUX86State *env, int vector, int error_code, uintptr_t ra) { leave(env, vector, 0, error_code, 0, ra); }
+
+void cpu_loop_exit(CPUState *cpu)
+{
+    siglongjmp(cpu->uc->jmp_bufs[0], 1);
+}
+
+void cpu_loop_exit_noexc(CPUState *cpu)
+{
+    cpu->exception_index = -1;
+    cpu_loop_exit(cpu);
+}
+
+void cpu_loop_exit_restore(CPUState *cpu, uintptr_t pc)
+{
+    if (pc) {
+        cpu_restore_state(cpu, pc, true);
+    }
+    cpu_loop_exit(cpu);
+}
+
+void cpu_loop_exit_atomic(CPUState *cpu, uintptr_t pc)
+{
+    seg_host_panic("an atomic operation asked for more than one CPU");
+}

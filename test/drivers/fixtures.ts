@@ -1,0 +1,116 @@
+/**
+ * Fixtures: small guest programs under fixtures/<area>/, each with its expected ending beside it, recorded on the bare CPU by
+ * `npm run record`. This file finds them, reads what their first comment asks for, and builds them (build/fixtures, by content).
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Driver, Ending, Program } from './driver.ts';
+
+const FIXTURES = fileURLToPath(new URL('../../fixtures', import.meta.url));
+const BUILT = fileURLToPath(new URL('../../build/fixtures', import.meta.url));
+const HEADER = join(FIXTURES, 'saw.h');
+const COMMON_FLAGS = ['-m32', '-O1', '-g0', '-std=gnu11', '-Wall', '-Werror', `-I${FIXTURES}`];
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  static: ['-static', '-fno-pie', '-no-pie'],
+  'static-pie': ['-static-pie', '-fPIE'],
+  dynamic: ['-fno-pie', '-no-pie'],
+  'dynamic-pie': ['-fPIE', '-pie'],
+  bare: ['-nostdlib', '-static', '-fno-pie', '-no-pie', '-Wl,--build-id=none'],
+};
+
+/** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`. */
+export interface Fixture {
+  /** As in `memory/brk-grows-and-shrinks-with-zeroes`. */
+  readonly name: string;
+  readonly source: string;
+  /** The recorded ending (see `summary`). */
+  readonly expected: string;
+  readonly kind: string;
+  readonly flags: readonly string[];
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+}
+
+export function allFixtures(): Fixture[] {
+  const areas = readdirSync(FIXTURES, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return areas.flatMap(({ name: area }) =>
+    readdirSync(join(FIXTURES, area))
+      .filter((file) => ['.c', '.s'].includes(extname(file)))
+      .sort()
+      .map((file) => readFixture(area, file)),
+  );
+}
+
+function readFixture(area: string, file: string): Fixture {
+  const source = join(FIXTURES, area, file);
+  const text = readFileSync(source, 'utf8');
+  const comment = /^\s*\/\*[\s\S]*?\*\//.exec(text)?.[0] ?? '';
+  const directive = (name: string) => new RegExp(`^[\\s*]*${name}: (.*?)(?: \\*/)?$`, 'm').exec(comment)?.[1];
+  const [kind = 'static', ...flags] = (directive('build') ?? 'static').split(' ');
+  if (!(kind in KINDS)) throw new Error(`${source}: no such kind of build: ${kind}`);
+  const stem = basename(file, extname(file));
+  return {
+    name: `${area}/${stem}`,
+    source,
+    expected: join(FIXTURES, area, `${stem}.expected`),
+    kind,
+    flags,
+    args: JSON.parse(directive('args') ?? '[]'),
+    env: JSON.parse(directive('env') ?? '{}'),
+    stdin: JSON.parse(directive('stdin') ?? '""'),
+  };
+}
+
+let compiler: Promise<string | undefined> | undefined;
+
+/** What gcc calls itself, or undefined where it cannot build i386 programs. */
+export function compilerVersion(): Promise<string | undefined> {
+  compiler ??= (async () => {
+    if (!existsSync('/usr/lib32/libc.a') && !existsSync('/usr/lib/i386-linux-gnu/libc.a')) return undefined;
+    return promisify(execFile)('gcc', ['--version']).then(({ stdout }) => stdout.split('\n')[0], () => undefined);
+  })();
+  return compiler;
+}
+
+/** The built program's path. Requires: compilerVersion() is not undefined. */
+export async function build(fixture: Fixture): Promise<string> {
+  const flags = [...COMMON_FLAGS, ...(KINDS[fixture.kind] ?? [])];
+  const hash = createHash('sha256');
+  for (const part of [readFileSync(fixture.source), readFileSync(HEADER), flags.join(' '), fixture.flags.join(' '), await compilerVersion()]) {
+    hash.update(String(part)).update('\0');
+  }
+  const folder = join(BUILT, hash.digest('hex').slice(0, 16));
+  const program = join(folder, basename(fixture.name));
+  if (!existsSync(program)) {
+    mkdirSync(folder, { recursive: true });
+    const unfinished = `${program}.${process.pid}.tmp`;
+    await promisify(execFile)('gcc', [...flags, fixture.source, '-o', unfinished, ...fixture.flags], { cwd: dirname(fixture.source) });
+    renameSync(unfinished, program);
+  }
+  return program;
+}
+
+/** Runs a fixture in an empty working directory of its own. */
+export async function runFixture(fixture: Fixture, driver: Driver, extra: Partial<Program> = {}): Promise<Ending> {
+  const cwd = mkdtempSync(join(tmpdir(), 'seg386-fixture-'));
+  try {
+    const path = await build(fixture);
+    return await driver.run({
+      path,
+      argv0: basename(fixture.name),
+      args: fixture.args,
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...fixture.env },
+      stdin: fixture.stdin,
+      cwd,
+      ...extra,
+    });
+  } finally {
+    rmSync(cwd, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,48 @@
+/** The bare CPU: the judge. Needs a Linux kernel that runs i386 programs. */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Driver, Program } from './driver.ts';
+import { runToEnd } from './spawned.ts';
+
+/** A whole i386 ELF program: `mov eax, 1; mov ebx, 42; int 0x80`. */
+const PROBE_STATUS = 42;
+const PROBE = Buffer.from(
+  '7f454c4601010100000000000000000002000300010000005480040834000000000000000000000034002000010000000000000001000000000000000080040800800408' +
+    '60000000600000000500000000100000b801000000bb2a000000cd80',
+  'hex',
+);
+
+let probed: { reason: string | undefined } | undefined;
+
+function probe(): string | undefined {
+  if (process.platform !== 'linux') return 'the host is not Linux';
+  const folder = mkdtempSync(join(tmpdir(), 'seg386-probe-'));
+  try {
+    const file = join(folder, 'probe');
+    writeFileSync(file, PROBE);
+    chmodSync(file, 0o755);
+    const { status } = spawnSync(file, [], { stdio: 'ignore' });
+    return status === PROBE_STATUS ? undefined : 'this kernel does not run i386 programs';
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Makes uname say i686, as on a 32-bit kernel. */
+const SETARCH = ['/usr/bin/setarch', '/bin/setarch'].find((path) => existsSync(path));
+
+export const native: Driver = {
+  name: 'native',
+  unavailable() {
+    probed ??= { reason: probe() };
+    return probed.reason;
+  },
+  run(program: Program) {
+    if (program.root !== undefined) throw new Error('the native driver has no root of its own: use test/corpus/run.py for that');
+    const command = program.argv0 === undefined ? [program.path] : ['bash', '-c', 'exec -a "$0" "$@"', program.argv0, program.path];
+    const whole = [...(SETARCH ? [SETARCH, 'linux32', '--'] : []), ...command, ...(program.args ?? [])];
+    return runToEnd(whole[0] as string, whole.slice(1), program);
+  },
+};
