@@ -7,6 +7,7 @@ export default defineConfig({
     pool: 'forks',
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },
     testTimeout: 60_000,
+    maxConcurrency: 2,
     hookTimeout: 120_000,
     // vitest 3's default reporter hides passing tests of a file; a line a file is what a log needs.
     reporters: ['default'],

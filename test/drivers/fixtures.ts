@@ -73,7 +73,10 @@ let compiler: Promise<string | undefined> | undefined;
 export function compilerVersion(): Promise<string | undefined> {
   compiler ??= (async () => {
     if (!existsSync('/usr/lib32/libc.a') && !existsSync('/usr/lib/i386-linux-gnu/libc.a')) return undefined;
-    return promisify(execFile)('gcc', ['--version']).then(({ stdout }) => stdout.split('\n')[0], () => undefined);
+    return promisify(execFile)('gcc', ['--version']).then(
+      ({ stdout }) => stdout.split('\n')[0],
+      () => undefined,
+    );
   })();
   return compiler;
 }
@@ -82,7 +85,13 @@ export function compilerVersion(): Promise<string | undefined> {
 export async function build(fixture: Fixture): Promise<string> {
   const flags = [...COMMON_FLAGS, ...(KINDS[fixture.kind] ?? [])];
   const hash = createHash('sha256');
-  for (const part of [readFileSync(fixture.source), readFileSync(HEADER), flags.join(' '), fixture.flags.join(' '), await compilerVersion()]) {
+  for (const part of [
+    readFileSync(fixture.source),
+    readFileSync(HEADER),
+    flags.join(' '),
+    fixture.flags.join(' '),
+    await compilerVersion(),
+  ]) {
     hash.update(String(part)).update('\0');
   }
   const folder = join(BUILT, hash.digest('hex').slice(0, 16));
@@ -103,7 +112,6 @@ export async function runFixture(fixture: Fixture, driver: Driver, extra: Partia
     const path = await build(fixture);
     return await driver.run({
       path,
-      argv0: basename(fixture.name),
       args: fixture.args,
       env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...fixture.env },
       stdin: fixture.stdin,

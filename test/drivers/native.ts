@@ -41,8 +41,8 @@ export const native: Driver = {
   },
   run(program: Program) {
     if (program.root !== undefined) throw new Error('the native driver has no root of its own: use test/corpus/run.py for that');
-    const command = program.argv0 === undefined ? [program.path] : ['bash', '-c', 'exec -a "$0" "$@"', program.argv0, program.path];
-    const whole = [...(SETARCH ? [SETARCH, 'linux32', '--'] : []), ...command, ...(program.args ?? [])];
-    return runToEnd(whole[0] as string, whole.slice(1), program);
+    // setarch names the program itself, so a name of its own and the i686 of uname exclude each other.
+    const whole = [...(SETARCH && program.argv0 === undefined ? [SETARCH, 'linux32', '--'] : []), program.path, ...(program.args ?? [])];
+    return runToEnd(whole[0] as string, whole.slice(1), program, program.argv0);
   },
 };
