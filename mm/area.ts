@@ -123,7 +123,7 @@ export function canMerge(below: Area, above: Area): boolean {
 }
 
 /** Whether it can be counted as data: private and writable, and no stack (Linux is_data_mapping). */
-export function isData(area: Area): boolean {
+export function isData(area: Pick<AreaFields, 'sharing' | 'prot' | 'flags'>): boolean {
   return area.sharing === 'private' && (area.prot & PROT_WRITE) !== 0 && (area.flags & AREA_GROWS_DOWN) === 0;
 }
 

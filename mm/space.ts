@@ -3,97 +3,43 @@ import { assert } from '../abi/assert.ts';
 import { EACCES, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
-import * as areas from './area.ts';
-import { Area } from './area.ts';
+import { AREA_GROWS_DOWN, type Area, areaPages, fieldsOf, isData, type Sharing } from './area.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
+import { AreaTable } from './area-table.ts';
 import { forkAction } from './fork.ts';
 import type { FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
-import type { MemoryObject } from './object.ts';
+import { MemoryObject } from './object.ts';
 import { PageMap } from './page-map.ts';
+import { ZeroPager } from './pager.ts';
 import { heapReserve, isFree, type LayoutName, MIN_ADDRESS, place, segmentsAtExec, USER_TOP } from './placement.ts';
-import { type Segment, SegmentList } from './segment.ts';
+import { areaFlags, MAX_AREAS, type MapRequest, type MemoryLimits, type SpaceOptions, type SpaceStatistics, sharingOf } from './request.ts';
+import { SegmentList } from './segment.ts';
 
-/** Resource limits that memory obeys, in bytes; Infinity is RLIM_INFINITY. The owner may change them at any time. */
-export interface MemoryLimits {
-  /** RLIMIT_AS. */
-  as: number;
-  /** RLIMIT_DATA. */
-  data: number;
-  /** RLIMIT_STACK. */
-  stack: number;
-}
-
-/** Where Linux puts a program without an address of its own wish, and where segments begin until the loader says otherwise. */
+/** Where segments begin until the loader says otherwise: where 386 programs without a will of their own are linked. */
 export const DEFAULT_PROGRAM_BASE: Addr = 0x0804_8000;
 /** Size of the first stack before it grows, as Linux leaves it after exec. */
 const FIRST_STACK = 33 * PAGE_SIZE;
-/** Most areas a space may have. Linux stops at 65,530; small mappings are an ordinary case here. */
-const MAX_AREAS = 262_144;
-
-export interface SpaceOptions {
-  readonly mmu: Mmu;
-  readonly frames: FramePool;
-  readonly layout?: LayoutName;
-  /** Default: AS and DATA unlimited, STACK 8 MiB. Kept and read at every use, not copied. */
-  readonly limits?: MemoryLimits;
-  /** Most areas; default 262,144. */
-  readonly maxAreas?: number;
-}
-
-export interface MapRequest {
-  /** The hint, or with MAP_FIXED the address. */
-  readonly addr: Addr;
-  /** In bytes; rounded up to pages. */
-  readonly size: number;
-  /** PROT_ bits. */
-  readonly prot: number;
-  /** MAP_ bits. Exactly one of MAP_SHARED, MAP_PRIVATE (and for files MAP_SHARED_VALIDATE). */
-  readonly flags: number;
-  /** What is mapped. Required unless MAP_ANONYMOUS; with MAP_ANONYMOUS|MAP_SHARED the caller passes a new object over a ZeroPager and drops its hold after the call. */
-  readonly object?: MemoryObject;
-  /** In pages, of the mapping's first page within the object. */
-  readonly offset?: number;
-  /** What mprotect may give later; default everything. Shared mappings of files not open for writing lack PROT_WRITE. */
-  readonly maxProt?: number;
-  /** Shown by maps instead of the object's name, such as `[vdso]`. */
-  readonly name?: string;
-}
-
-/** Counters since the space was made. */
-export interface SpaceStatistics {
-  faults: number;
-  zeroFills: number;
-  copies: number;
-  objectPages: number;
-  stackGrowths: number;
-}
-
 export class AddressSpace {
   readonly mmu: Mmu;
   readonly frames: FramePool;
   readonly layout: LayoutName;
   readonly maxAreas: number;
   limits: MemoryLimits;
-  segments: SegmentList;
-  /** Pages of private areas that differ from their object, by guest page number: written ones, and those shared with a forked space. */
+  /** The areas over their segments. Outside of mm only read it. */
+  readonly table: AreaTable;
+  /** Pages of private areas that are not their object's (written, or shared with a forked space), by guest page number. Each entry holds its frame once. */
   readonly copies = new PageMap();
   /** personality READ_IMPLIES_EXEC: what is readable is executable too. Set by the loader for programs without a PT_GNU_STACK header; fork keeps it. */
   readImpliesExec = false;
   /** Whether mappings below MIN_ADDRESS are allowed (Linux CAP_SYS_RAWIO). */
   mayMapLow = false;
-  /** The heap is `[brkStart, brkTop)`; both 0 until `startBrk`. */
+  /** The heap is `[brkStart, brkTop)`, in bytes; both 0 until `startBrk`. */
   brkStart: Addr = 0;
   brkTop: Addr = 0;
   /** The top of the first stack; 0 before `mapStack`. */
   stackTop: Addr = 0;
-  readonly statistics: SpaceStatistics = { faults: 0, zeroFills: 0, copies: 0, objectPages: 0, stackGrowths: 0 };
-  #areaCount = 0;
-  /** Pages in areas, and in those that count as data. */
-  #pages = 0;
-  #dataPages = 0;
-  /** The area found last; faults come in runs. */
-  #recent: Area | undefined;
+  readonly statistics: SpaceStatistics = { faults: 0, zeroFills: 0, copies: 0, stackGrowths: 0 };
   #released = false;
 
   constructor(options: SpaceOptions) {
@@ -102,22 +48,16 @@ export class AddressSpace {
     this.layout = options.layout ?? 'linuxemu';
     this.limits = options.limits ?? { as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY, stack: 8 * 1024 * 1024 };
     this.maxAreas = options.maxAreas ?? MAX_AREAS;
-    this.segments = new SegmentList(USER_TOP, segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE));
+    this.table = new AreaTable(this.layout, DEFAULT_PROGRAM_BASE);
+  }
+
+  get segments(): SegmentList {
+    return this.table.segments;
   }
 
   /** Number of areas. */
   get areaCount(): number {
-    return this.#areaCount;
-  }
-
-  /** Pages in areas, touched or not (Linux total_vm). */
-  get mappedPages(): number {
-    return this.#pages;
-  }
-
-  /** Pages in private writable areas other than stacks (Linux data_vm). */
-  get dataPages(): number {
-    return this.#dataPages;
+    return this.table.count;
   }
 
   /** Every area, ascending. */
@@ -127,43 +67,38 @@ export class AddressSpace {
 
   /** The area that contains `addr`. */
   find(addr: Addr): Area | undefined {
-    const recent = this.#recent;
-    if (recent !== undefined && addr >= recent.base && addr < recent.top) return recent;
-    const area = this.segments.findArea(addr);
-    if (area !== undefined) this.#recent = area;
-    return area;
+    return this.table.find(addr);
   }
 
   /**
-   * Maps as mmap(2) does and returns the address. The object, if any, is held by the area from then on.
+   * Maps as mmap(2) does and returns the address; the object, if any, is held by the area from then on.
    * Throws EINVAL, ENOMEM, EPERM, EEXIST, EOVERFLOW as Linux does; checks of files and descriptors are the caller's.
    */
   map(request: MapRequest): Addr {
+    const { offset = 0, maxProt = mman.PROT_ALL } = request;
     if (request.size === 0) throw errno(EINVAL);
     const size = pageUp(request.size);
     if (size > USER_TOP) throw errno(ENOMEM);
-    if ((request.offset ?? 0) + size / PAGE_SIZE >= 2 ** 32) throw errno(EOVERFLOW);
-    if (this.#areaCount + 2 > this.maxAreas) throw errno(ENOMEM);
+    if (offset + size / PAGE_SIZE >= 2 ** 32) throw errno(EOVERFLOW);
+    if (this.areaCount + 2 > this.maxAreas) throw errno(ENOMEM);
     const base = this.#choose(request, size);
-    const sharing = sharingOf(request);
-    const prot = this.#effectiveProt(request.prot, request.maxProt ?? mman.PROT_ALL);
     const range = { base, top: base + size };
-    const isData = sharing === 'private' && (prot & mman.PROT_WRITE) !== 0 && (request.flags & mman.MAP_GROWSDOWN) === 0;
-    this.#checkLimits(range, isData);
+    const sharing = sharingOf(request.flags);
+    const prot = this.#effectiveProt(request.prot, maxProt);
+    const flags = areaFlags(request.flags);
+    this.#checkLimits(range, isData({ sharing, prot, flags }));
     this.#remove(range);
-    this.#insert({
-      space: this,
-      ...range,
-      prot,
-      maxProt: request.maxProt ?? mman.PROT_ALL,
-      sharing,
-      flags: areaFlags(request.flags),
-      object: request.object,
-      offset: request.object === undefined ? 0 : (request.offset ?? 0),
-      name: request.name ?? '',
-    });
-    this.#merge(range);
+    const anonymous = sharing === 'shared' && request.object === undefined ? this.#zeroObject(size) : undefined;
+    const object = request.object ?? anonymous;
+    this.table.insert({ space: this, ...range, prot, maxProt, sharing, flags, object, offset: object === request.object ? offset : 0, name: request.name ?? '' });
+    this.table.merge(range);
+    anonymous?.drop();
     return base;
+  }
+
+  /** The memory of a shared anonymous mapping. */
+  #zeroObject(size: number): MemoryObject {
+    return new MemoryObject({ frames: this.frames, pager: new ZeroPager(), size });
   }
 
   /** The rights an mmap or mprotect really gives. */
@@ -172,29 +107,40 @@ export class AddressSpace {
     return this.readImpliesExec && (asked & mman.PROT_READ) !== 0 ? asked | (maxProt & mman.PROT_EXEC) : asked;
   }
 
-  /** Linux get_unmapped_area: the fixed address checked, the hint if free, else a place. */
+  /** Linux get_unmapped_area: the fixed address checked, the hint if it is free, else a place. */
   #choose(request: MapRequest, size: number): Addr {
     const { flags } = request;
     if ((flags & (mman.MAP_FIXED | mman.MAP_FIXED_NOREPLACE)) !== 0) {
-      if (request.addr > USER_TOP - size) throw errno(ENOMEM);
-      if (request.addr % PAGE_SIZE !== 0) throw errno(EINVAL);
-      if (request.addr < MIN_ADDRESS && !this.mayMapLow) throw errno(EPERM);
-      if ((flags & mman.MAP_FIXED_NOREPLACE) !== 0 && this.#overlapsAny(request.addr, size)) throw errno(EEXIST);
+      this.checkFixed(request.addr, size);
+      if ((flags & mman.MAP_FIXED_NOREPLACE) !== 0 && this.#anyIn(request.addr, size)) throw errno(EEXIST);
+      sharingOf(flags);
       return request.addr;
     }
-    if (request.addr > 0) {
-      const hint = Math.max(pageDown(request.addr), MIN_ADDRESS);
-      if (pageDown(request.addr) > 0 && hint <= USER_TOP - size && isFree(this.segments, hint, size)) return hint;
-    }
+    const hint = pageDown(request.addr);
+    return this.findPlace(size, sharingOf(flags), (flags & (mman.MAP_STACK | mman.MAP_GROWSDOWN)) !== 0, hint);
+  }
+
+  /** Throws what Linux does for a fixed address that cannot be used, whatever is there. */
+  checkFixed(addr: Addr, size: number): void {
+    if (addr > USER_TOP - size) throw errno(ENOMEM);
+    if (addr % PAGE_SIZE !== 0) throw errno(EINVAL);
+    if (addr < MIN_ADDRESS && !this.mayMapLow) throw errno(EPERM);
+  }
+
+  /** A free place for `size` bytes: `hint` (0 is none) if it is free, else what the layout says. Throws ENOMEM. */
+  findPlace(size: number, sharing: Sharing, stack: boolean, hint: Addr): Addr {
+    const wished = hint === 0 ? 0 : Math.max(hint, MIN_ADDRESS);
+    if (wished > 0 && wished <= USER_TOP - size && isFree(this.segments, wished, size)) return wished;
+    const { layout, segments, limits } = this;
     const addr = place(
-      { layout: this.layout, segments: this.segments, reserved: this.#reserved(), minAddress: MIN_ADDRESS, stackLimit: this.limits.stack },
-      { sharing: sharingOf(request), stack: (flags & (mman.MAP_STACK | mman.MAP_GROWSDOWN)) !== 0, size },
+      { layout, segments, reserved: this.#reserved(), minAddress: MIN_ADDRESS, stackLimit: limits.stack },
+      { sharing, stack, size },
     );
     if (addr === undefined) throw errno(ENOMEM);
     return addr;
   }
 
-  #overlapsAny(addr: Addr, size: number): boolean {
+  #anyIn(addr: Addr, size: number): boolean {
     const above = this.segments.findAreaAbove(addr);
     return above !== undefined && above.base < addr + size;
   }
@@ -210,30 +156,20 @@ export class AddressSpace {
     return reserved;
   }
 
-  /** Linux may_expand_vm: what `range` replaces is not counted twice. */
+  /** Throws ENOMEM where `range` more pages pass a limit; what the range replaces is not counted twice (Linux may_expand_vm). */
   #checkLimits(range: Range, isData: boolean): void {
-    const pages = areas.areaPages(range);
-    const asLimit = Math.floor(this.limits.as / PAGE_SIZE);
-    const dataLimit = Math.floor(this.limits.data / PAGE_SIZE);
-    if (this.#pages + pages <= asLimit && (!isData || this.#dataPages + pages <= dataLimit)) return;
-    const replaced = this.#pagesIn(range);
-    if (this.#pages + pages - replaced > asLimit) throw errno(ENOMEM);
-    if (isData && this.#dataPages + pages - replaced > dataLimit) throw errno(ENOMEM);
+    if (this.#mayExpand(areaPages(range), isData)) return;
+    if (!this.#mayExpand(areaPages(range) - this.table.pagesIn(range).all, isData)) throw errno(ENOMEM);
   }
 
-  #pagesIn(range: Range): number {
-    let pages = 0;
-    for (const area of this.areasIn(range)) pages += (Math.min(area.top, range.top) - Math.max(area.base, range.base)) / PAGE_SIZE;
-    return pages;
+  #mayExpand(pages: number, isData: boolean): boolean {
+    if (this.table.pages + pages > Math.floor(this.limits.as / PAGE_SIZE)) return false;
+    return !isData || this.table.dataPages + pages <= Math.floor(this.limits.data / PAGE_SIZE);
   }
 
-  /** The areas that overlap `range`, ascending; the set may not change meanwhile. */
-  *areasIn(range: Range): Generator<Area> {
-    let area = this.segments.findAreaAbove(range.base);
-    while (area !== undefined && area.base < range.top) {
-      yield area;
-      area = this.segments.findAreaAbove(area.top);
-    }
+  /** Throws ENOMEM where `pages` more may not be mapped. */
+  checkExpansion(pages: number, isData: boolean): void {
+    if (!this.#mayExpand(pages, isData)) throw errno(ENOMEM);
   }
 
   /** Unmaps as munmap(2) does: whatever lies in the range goes. Throws EINVAL for an unaligned address or a range outside of user memory. */
@@ -242,8 +178,15 @@ export class AddressSpace {
     if (addr % PAGE_SIZE !== 0 || addr > USER_TOP || size > USER_TOP - addr || rounded === 0) throw errno(EINVAL);
     const around = this.segments.findArea(addr);
     const splits = around !== undefined && around.base < addr && around.top > addr + rounded;
-    if (splits && this.#areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
+    if (splits && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     this.#remove({ base: addr, top: addr + rounded });
+  }
+
+  /** Takes everything out of `range`: areas, pages, MMU entries. */
+  #remove(range: Range): void {
+    if (!this.#anyIn(range.base, range.top - range.base)) return;
+    this.discard(range);
+    this.table.clear(range);
   }
 
   /**
@@ -256,17 +199,9 @@ export class AddressSpace {
     if (grows === (mman.PROT_GROWSDOWN | mman.PROT_GROWSUP) || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
     if (size === 0) return;
     const top = addr + pageUp(size);
-    if (top > 2 ** 32 || pageUp(size) === 2 ** 32) throw errno(ENOMEM);
+    if (top >= 2 ** 32) throw errno(ENOMEM);
     if ((asked & ~(mman.PROT_ALL | mman.PROT_SEM)) !== 0) throw errno(EINVAL);
-    const first = this.segments.findAreaAbove(addr);
-    if (first === undefined) throw errno(ENOMEM);
-    let base = addr;
-    if (grows === mman.PROT_GROWSDOWN) {
-      if (first.base >= top) throw errno(ENOMEM);
-      if ((first.flags & areas.AREA_GROWS_DOWN) === 0) throw errno(EINVAL);
-      base = first.base;
-    } else if (first.base > addr) throw errno(ENOMEM);
-    else if (grows === mman.PROT_GROWSUP) throw errno(EINVAL);
+    const base = this.#protectBase(addr, top, grows);
     let done = base;
     try {
       while (done < top) {
@@ -275,49 +210,65 @@ export class AddressSpace {
         done = this.#protectArea(area, { base: done, top: Math.min(area.top, top) }, asked);
       }
     } finally {
-      if (done > base) this.#merge({ base, top: done });
+      if (done > base) this.table.merge({ base, top: done });
     }
+  }
+
+  /** Where mprotect begins: `addr`, or with PROT_GROWSDOWN the bottom of the stack there. */
+  #protectBase(addr: Addr, top: Addr, grows: number): Addr {
+    const first = this.segments.findAreaAbove(addr);
+    if (first === undefined) throw errno(ENOMEM);
+    if (grows === mman.PROT_GROWSDOWN) {
+      if (first.base >= top) throw errno(ENOMEM);
+      if ((first.flags & AREA_GROWS_DOWN) === 0) throw errno(EINVAL);
+      return first.base;
+    }
+    if (first.base > addr) throw errno(ENOMEM);
+    if (grows === mman.PROT_GROWSUP) throw errno(EINVAL);
+    return addr;
   }
 
   /** Changes the rights of the part of `area` that `range` is, and returns its end. */
   #protectArea(area: Area, range: Range, asked: number): Addr {
     const prot = this.#effectiveProt(asked, area.maxProt);
     if ((prot & ~area.maxProt) !== 0) throw errno(EACCES);
-    const wasData = areas.isData(area);
-    const lost = area.prot & ~prot;
     if (prot === area.prot) return range.top;
-    if (!wasData && area.sharing === 'private' && (prot & mman.PROT_WRITE) !== 0) this.#checkDataGrowth(area, range);
-    if (this.#areaCount + 2 > this.maxAreas && (range.base > area.base || range.top < area.top)) throw errno(ENOMEM);
-    this.#cutAt(range.base);
-    this.#cutAt(range.top);
+    const becomesData = !isData(area) && isData({ ...fieldsOf(area), prot });
+    if (becomesData && this.table.dataPages + areaPages(range) > Math.floor(this.limits.data / PAGE_SIZE)) throw errno(ENOMEM);
+    const cuts = Number(range.base > area.base) + Number(range.top < area.top);
+    if (this.areaCount + cuts > this.maxAreas) throw errno(ENOMEM);
+    const lost = area.prot & ~prot;
+    this.table.cutAt(range.base);
+    this.table.cutAt(range.top);
     const part = this.segments.findArea(range.base);
     assert(part !== undefined && part.base === range.base && part.top === range.top, 'cutting leaves the exact part');
-    part.prot = prot;
-    const isNowData = areas.isData(part);
-    if (isNowData !== wasData) this.#dataPages += (isNowData ? 1 : -1) * areas.areaPages(part);
+    this.table.setProt(part, prot);
     if (lost === mman.PROT_WRITE) this.mmu.writeProtect(range);
     else if (lost !== 0) this.mmu.unmap(range);
     return range.top;
   }
 
-  /** Making pages writable makes them data (Linux mprotect_fixup). */
-  #checkDataGrowth(area: Area, range: Range): void {
-    if ((area.flags & areas.AREA_GROWS_DOWN) !== 0) return;
-    if (this.#dataPages + areas.areaPages(range) > Math.floor(this.limits.data / PAGE_SIZE)) throw errno(ENOMEM);
+  /** Forgets the pages this space holds of its own in `range`, and all MMU entries there; areas stay. The next touch starts afresh (MADV_DONTNEED, segfree). */
+  discard(range: Range): void {
+    this.mmu.unmap(range);
+    this.copies.forEach(range.base / PAGE_SIZE, range.top / PAGE_SIZE, (page, frame) => {
+      this.copies.delete(page);
+      this.frames.free(frame);
+    });
   }
 
-  /** Empties the space and lays out fresh segments for a program whose lowest page is `lowest` (exec). Counters, limits and the layout stay. */
+  /** Empties the space and lays out fresh segments for a program whose lowest page is `lowest` (exec). Statistics, limits and the layout stay. */
   clear(lowest: Addr = DEFAULT_PROGRAM_BASE): void {
     this.#remove({ base: 0, top: USER_TOP });
     assert(this.copies.size === 0, 'an empty space holds no pages');
-    this.segments = new SegmentList(USER_TOP, segmentsAtExec(this.layout, pageDown(lowest)));
+    this.table.replaceSegments(new SegmentList(USER_TOP, segmentsAtExec(this.layout, pageDown(lowest))));
     this.brkStart = 0;
     this.brkTop = 0;
     this.stackTop = 0;
     this.readImpliesExec = false;
   }
 
-  /** Says where the heap begins: the program's end, by the loader, before anything is mapped without an address. May be any byte address. */
+  /** Says where the heap begins: the program's end, by the loader, before anything is mapped without an address. Any byte address. */
   startBrk(start: Addr): void {
     this.brkStart = start;
     this.brkTop = start;
@@ -336,18 +287,28 @@ export class AddressSpace {
   }
 
   #growHeap(range: Range): boolean {
-    if (!isFree(this.segments, range.base, Math.min(range.top + PAGE_SIZE, USER_TOP) - range.base)) return false;
-    if (this.#areaCount + 2 > this.maxAreas) return false;
-    const pages = areas.areaPages(range);
-    if (this.#pages + pages > Math.floor(this.limits.as / PAGE_SIZE)) return false;
-    if (this.#dataPages + pages > Math.floor(this.limits.data / PAGE_SIZE)) return false;
     const prot = this.#effectiveProt(mman.PROT_READ | mman.PROT_WRITE, mman.PROT_ALL);
-    this.#insert({ space: this, ...range, prot, maxProt: mman.PROT_ALL, sharing: 'private', flags: 0, object: undefined, offset: 0, name: '' });
-    this.#merge(range);
+    if (!isFree(this.segments, range.base, Math.min(range.top + PAGE_SIZE, USER_TOP) - range.base)) return false;
+    if (this.areaCount + 2 > this.maxAreas || !this.#mayExpand(areaPages(range), true)) return false;
+    this.table.insert({
+      space: this,
+      ...range,
+      prot,
+      maxProt: mman.PROT_ALL,
+      sharing: 'private',
+      flags: 0,
+      object: undefined,
+      offset: 0,
+      name: '',
+    });
+    this.table.merge(range);
     return true;
   }
 
-  /** Maps the first stack at the top of the space; it grows down to RLIMIT_STACK. `prot` lacks PROT_EXEC unless the program's PT_GNU_STACK asks for it. Throws ENOMEM. */
+  /**
+   * Maps the first stack at the top of the space; it grows down to RLIMIT_STACK. `prot` has PROT_EXEC only where the program's PT_GNU_STACK asks for it.
+   * Throws ENOMEM.
+   */
   mapStack(prot: number = mman.PROT_READ | mman.PROT_WRITE): Range {
     const size = Math.max(PAGE_SIZE, Math.min(FIRST_STACK, pageDown(this.limits.stack)));
     const flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_GROWSDOWN | mman.MAP_FIXED_NOREPLACE;
@@ -356,54 +317,37 @@ export class AddressSpace {
     return { base, top: USER_TOP };
   }
 
-  /**
-   * Grows the area above `addr` down to it, if it is a stack that may (Linux expand_downwards). Returns the area that then contains `addr`.
-   */
+  /** Grows the area above `addr` down to it, if it is a stack that may (Linux expand_downwards). Returns the area that then contains `addr`. */
   growStack(addr: Addr): Area | undefined {
     const area = this.segments.findAreaAbove(addr);
-    if (area === undefined || (area.flags & areas.AREA_GROWS_DOWN) === 0 || addr >= area.base) return undefined;
+    if (area === undefined || (area.flags & AREA_GROWS_DOWN) === 0 || addr >= area.base) return undefined;
     const base = pageDown(addr);
     const pages = (area.base - base) / PAGE_SIZE;
-    const segment = this.#segmentOf(area);
-    if (base < Math.max(segment.base, MIN_ADDRESS) || area.top - base > this.limits.stack) return undefined;
-    if (this.#pages + pages > Math.floor(this.limits.as / PAGE_SIZE)) return undefined;
-    if (area.object !== undefined && area.offset < pages) return undefined;
+    if (base < Math.max(this.table.segmentOf(area).base, MIN_ADDRESS) || area.top - base > this.limits.stack) return undefined;
+    if (!this.#mayExpand(pages, false) || (area.object !== undefined && area.offset < pages)) return undefined;
     const below = this.segments.findAreaBelow(area.base);
     if (below !== undefined) {
-      if (below.top > base) return undefined;
-      const guarded = (below.flags & areas.AREA_GROWS_DOWN) === 0 && below.prot !== mman.PROT_NONE;
-      if (guarded && base - below.top < STACK_GUARD_GAP) return undefined;
+      const guarded = (below.flags & AREA_GROWS_DOWN) === 0 && below.prot !== mman.PROT_NONE;
+      if (below.top > base || (guarded && base - below.top < STACK_GUARD_GAP)) return undefined;
     }
-    this.#resize(area, base, area.top);
+    this.table.resize(area, base, area.top);
+    this.table.merge({ base, top: area.top });
     this.statistics.stackGrowths++;
-    this.#merge({ base, top: area.top });
-    return this.segments.findArea(addr);
-  }
-
-  /** Forgets the pages this space holds of its own in `range`, and their MMU entries; areas stay. The next touch starts afresh. */
-  discard(range: Range): void {
-    this.mmu.unmap(range);
-    this.copies.forEach(range.base / PAGE_SIZE, range.top / PAGE_SIZE, (page, frame) => {
-      this.copies.delete(page);
-      this.frames.free(frame);
-    });
+    return this.find(addr);
   }
 
   /** A copy for a child process: areas as `forkAction` says, private pages shared by count until somebody writes. `mmu` is the child's, and empty. */
   fork(mmu: Mmu): AddressSpace {
     const { frames, layout, limits, maxAreas } = this;
     const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas });
-    const bounds = this.segments.all.filter((segment) => segment.kind !== 'ATTACHED');
-    child.segments = new SegmentList(USER_TOP, bounds);
+    child.table.replaceSegments(new SegmentList(USER_TOP, this.segments.all.filter((segment) => segment.kind !== 'ATTACHED')));
     child.readImpliesExec = this.readImpliesExec;
     child.mayMapLow = this.mayMapLow;
     child.brkStart = this.brkStart;
     child.brkTop = this.brkTop;
     child.stackTop = this.stackTop;
     for (const area of this.areas()) {
-      const action = forkAction(area);
-      if (action === 'omit') continue;
-      child.#insert({ ...areas.fieldsOf(area), space: child });
+      if (forkAction(area) !== 'omit') child.table.insert({ ...fieldsOf(area), space: child });
     }
     this.copies.forEach(0, USER_TOP / PAGE_SIZE, (page, frame) => {
       const area = this.find(page * PAGE_SIZE);
@@ -423,117 +367,4 @@ export class AddressSpace {
     this.#released = true;
     this.mmu.release();
   }
-
-  #segmentOf(area: Area): Segment {
-    const segment = this.segments.find(area.base);
-    assert(segment !== undefined, 'an area lies in a segment');
-    return segment;
-  }
-
-  /** Takes everything out of `range`: areas, pages, MMU entries. */
-  #remove(range: Range): void {
-    const first = this.segments.findAreaAbove(range.base);
-    if (first === undefined || first.base >= range.top) return;
-    this.discard(range);
-    this.#recent = undefined;
-    this.#cutAt(range.base);
-    this.#cutAt(range.top);
-    for (let area = this.segments.findAreaAbove(range.base); area !== undefined && area.base < range.top; ) {
-      const { top } = area;
-      this.#erase(area);
-      area = this.segments.findAreaAbove(top);
-    }
-  }
-
-  /** Puts a new area into its segment; one that spans segments becomes one area in each. */
-  #insert(fields: areas.AreaFields): void {
-    const segment = this.segments.claim(fields.base);
-    const area = new Area(fields);
-    if (fields.top > segment.limit) {
-      const rest = areas.splitArea(area, segment.limit);
-      this.#enter(segment, area);
-      this.#insert(areas.fieldsOf(rest));
-    } else this.#enter(segment, area);
-  }
-
-  #enter(segment: Segment, area: Area): void {
-    segment.areas.insert(area);
-    area.object?.attach(area);
-    this.#areaCount++;
-    this.#pages += areas.areaPages(area);
-    if (areas.isData(area)) this.#dataPages += areas.areaPages(area);
-  }
-
-  #erase(area: Area): void {
-    const segment = this.#segmentOf(area);
-    segment.areas.remove(area);
-    this.segments.retire(segment);
-    this.#areaCount--;
-    this.#pages -= areas.areaPages(area);
-    if (areas.isData(area)) this.#dataPages -= areas.areaPages(area);
-    area.object?.detach(area);
-  }
-
-  #resize(area: Area, base: Addr, top: Addr): void {
-    const grown = (top - base) / PAGE_SIZE - areas.areaPages(area);
-    const offset = areas.offsetAt(area, base);
-    this.#segmentOf(area).areas.resize(area, base, top);
-    area.offset = offset;
-    this.#pages += grown;
-    if (areas.isData(area)) this.#dataPages += grown;
-  }
-
-  /** Makes `addr` a border between areas, if one spans it. */
-  #cutAt(addr: Addr): void {
-    const area = this.segments.findArea(addr);
-    if (area === undefined || area.base === addr) return;
-    const segment = this.#segmentOf(area);
-    const { base, top } = area;
-    const above = areas.splitArea(area, addr);
-    area.top = top;
-    segment.areas.resize(area, base, addr);
-    segment.areas.insert(above);
-    above.object?.attach(above);
-    this.#areaCount++;
-  }
-
-  /** Joins neighbours that can be one area, from the one that ends at `range.base` to the one that begins at `range.top`. */
-  #merge(range: Range): void {
-    let area = this.segments.findAreaBelow(range.base) ?? this.segments.findAreaAbove(range.base);
-    while (area !== undefined && area.base <= range.top) {
-      const next: Area | undefined = this.segments.findAreaAbove(area.top);
-      if (next !== undefined && areas.canMerge(area, next) && this.#segmentOf(area) === this.#segmentOf(next)) {
-        const { top } = next;
-        this.#recent = undefined;
-        this.#erase(next);
-        this.#resize(area, area.base, top);
-      } else area = next;
-    }
-  }
-}
-
-/** Throws EINVAL unless exactly one kind of sharing is asked for. */
-function sharingOf(request: MapRequest): areas.Sharing {
-  const anonymous = (request.flags & mman.MAP_ANONYMOUS) !== 0;
-  const grows = (request.flags & mman.MAP_GROWSDOWN) !== 0;
-  switch (request.flags & mman.MAP_TYPE) {
-    case mman.MAP_PRIVATE:
-      return 'private';
-    case mman.MAP_SHARED:
-      if (grows) throw errno(EINVAL);
-      return 'shared';
-    case mman.MAP_SHARED_VALIDATE:
-      if (anonymous || grows) throw errno(EINVAL);
-      return 'shared';
-    default:
-      throw errno(EINVAL);
-  }
-}
-
-function areaFlags(flags: number): number {
-  return (
-    ((flags & mman.MAP_GROWSDOWN) !== 0 ? areas.AREA_GROWS_DOWN : 0) |
-    ((flags & mman.MAP_LOCKED) !== 0 ? areas.AREA_LOCKED : 0) |
-    ((flags & mman.MAP_NORESERVE) !== 0 ? areas.AREA_NO_RESERVE : 0)
-  );
 }

@@ -7,7 +7,8 @@ import { fault } from '../../mm/fault.ts';
 import { type FrameNumber, FramePool } from '../../mm/frame.ts';
 import type { Mmu } from '../../mm/mmu.ts';
 import type { Outcome } from '../../mm/outcome.ts';
-import { AddressSpace, type SpaceOptions } from '../../mm/space.ts';
+import type { SpaceOptions } from '../../mm/request.ts';
+import { AddressSpace } from '../../mm/space.ts';
 
 export class PlainArena implements Arena {
   bytes = new Uint8Array(0);

@@ -1,0 +1,159 @@
+/** All areas of one space over its segments, with their counts: the elementary edits that every operation on a space is made of. */
+import { assert } from '../abi/assert.ts';
+import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
+import { Area, type AreaFields, areaPages, canMerge, fieldsOf, isData, offsetAt, splitArea } from './area.ts';
+import { type Segment, SegmentList } from './segment.ts';
+import { type LayoutName, segmentsAtExec, USER_TOP } from './placement.ts';
+
+/** Edits change areas and objects' lists of mappings; pages and MMU entries are the caller's business. */
+export class AreaTable {
+  #segments: SegmentList;
+  #count = 0;
+  #pages = 0;
+  #dataPages = 0;
+  /** The area found last; faults come in runs. */
+  #recent: Area | undefined;
+
+  constructor(layout: LayoutName, lowest: Addr) {
+    this.#segments = new SegmentList(USER_TOP, segmentsAtExec(layout, lowest));
+  }
+
+  get segments(): SegmentList {
+    return this.#segments;
+  }
+
+  /** Starts over with other segments. Requires: no areas. */
+  replaceSegments(segments: SegmentList): void {
+    assert(this.#count === 0, 'segments are replaced when they are empty');
+    this.#segments = segments;
+    this.#recent = undefined;
+  }
+
+  /** Number of areas. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Pages in areas, touched or not (Linux total_vm). */
+  get pages(): number {
+    return this.#pages;
+  }
+
+  /** Pages in private writable areas other than stacks (Linux data_vm). */
+  get dataPages(): number {
+    return this.#dataPages;
+  }
+
+  /** The area that contains `addr`. */
+  find(addr: Addr): Area | undefined {
+    const recent = this.#recent;
+    if (recent !== undefined && addr >= recent.base && addr < recent.top) return recent;
+    const area = this.#segments.findArea(addr);
+    if (area !== undefined) this.#recent = area;
+    return area;
+  }
+
+  /** The areas that overlap `range`, ascending; the table may not change meanwhile. */
+  *in(range: Range): Generator<Area> {
+    let area = this.#segments.findAreaAbove(range.base);
+    while (area !== undefined && area.base < range.top) {
+      yield area;
+      area = this.#segments.findAreaAbove(area.top);
+    }
+  }
+
+  /** Pages of `range` that lie in areas, and those of them that are data. */
+  pagesIn(range: Range): { readonly all: number; readonly data: number } {
+    let all = 0;
+    let data = 0;
+    for (const area of this.in(range)) {
+      const pages = (Math.min(area.top, range.top) - Math.max(area.base, range.base)) / PAGE_SIZE;
+      all += pages;
+      if (isData(area)) data += pages;
+    }
+    return { all, data };
+  }
+
+  segmentOf(area: Area): Segment {
+    const segment = this.#segments.find(area.base);
+    assert(segment !== undefined, 'an area lies in a segment');
+    return segment;
+  }
+
+  /** Puts a new area into its segment; one that spans segments becomes one area in each. Requires: the range is free. */
+  insert(fields: AreaFields): void {
+    const segment = this.#segments.claim(fields.base);
+    const area = new Area(fields);
+    const rest = fields.top > segment.limit ? splitArea(area, segment.limit) : undefined;
+    segment.areas.insert(area);
+    area.object?.attach(area);
+    this.#account(area, 1);
+    if (rest !== undefined) this.insert(fieldsOf(rest));
+  }
+
+  /** Takes an area out. */
+  erase(area: Area): void {
+    const segment = this.segmentOf(area);
+    segment.areas.remove(area);
+    this.#segments.retire(segment);
+    this.#account(area, -1);
+    this.#recent = undefined;
+    area.object?.detach(area);
+  }
+
+  /** Moves an area's ends; its pages keep their places in the object. */
+  resize(area: Area, base: Addr, top: Addr): void {
+    const offset = offsetAt(area, base);
+    this.#account(area, -1);
+    this.segmentOf(area).areas.resize(area, base, top);
+    area.offset = offset;
+    this.#account(area, 1);
+  }
+
+  /** Gives a whole area other rights. */
+  setProt(area: Area, prot: number): void {
+    this.#account(area, -1);
+    area.prot = prot;
+    this.#account(area, 1);
+  }
+
+  #account(area: Area, sign: 1 | -1): void {
+    this.#count += sign;
+    this.#pages += sign * areaPages(area);
+    if (isData(area)) this.#dataPages += sign * areaPages(area);
+  }
+
+  /** Makes `addr` a border between areas, if one spans it. */
+  cutAt(addr: Addr): void {
+    const area = this.#segments.findArea(addr);
+    if (area === undefined || area.base === addr) return;
+    const { top } = area;
+    const above = fieldsOf(area);
+    this.resize(area, area.base, addr);
+    this.insert({ ...above, base: addr, top, offset: offsetAt(area, addr) });
+  }
+
+  /** Takes every area out of `range`, cutting those that cross its ends. */
+  clear(range: Range): void {
+    this.cutAt(range.base);
+    this.cutAt(range.top);
+    for (let area = this.#segments.findAreaAbove(range.base); area !== undefined && area.base < range.top; ) {
+      const { top } = area;
+      this.erase(area);
+      area = this.#segments.findAreaAbove(top);
+    }
+  }
+
+  /** Joins neighbours that can be one area, from the one that ends at `range.base` to the one that begins at `range.top`. */
+  merge(range: Range): void {
+    let area = this.#segments.findAreaBelow(range.base) ?? this.#segments.findAreaAbove(range.base);
+    while (area !== undefined && area.base <= range.top) {
+      const next: Area | undefined = this.#segments.findAreaAbove(area.top);
+      if (next !== undefined && canMerge(area, next) && this.segmentOf(area) === this.segmentOf(next)) {
+        const { top } = next;
+        this.erase(next);
+        this.resize(area, area.base, top);
+      } else area = next;
+    }
+  }
+}

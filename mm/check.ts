@@ -1,0 +1,102 @@
+/** The invariants of address spaces, as assertions that tests run after every step. Numbers are those of docs/ARCHITECTURE.md. */
+import { assert } from '../abi/assert.ts';
+import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
+import { type Addr, PAGE_SIZE } from '../abi/page.ts';
+import { type Area, areaPages, canMerge, isData, mmuProt, objectPage } from './area.ts';
+import type { FrameNumber, FramePool } from './frame.ts';
+import type { MemoryObject } from './object.ts';
+import { NO_FRAME } from './page-map.ts';
+import { USER_TOP } from './placement.ts';
+import type { AddressSpace } from './space.ts';
+
+/** One entry of an MMU, for those that can list them. */
+export interface MmuEntry {
+  readonly at: Addr;
+  readonly frame: FrameNumber;
+  readonly prot: number;
+}
+
+/** Asserts everything that must hold of one space. `entries` lists what its MMU can reach, where the test's MMU can say. */
+export function checkInvariants(space: AddressSpace, entries: Iterable<MmuEntry> = []): void {
+  checkAreas(space);
+  checkCounts(space);
+  checkCopies(space);
+  for (const entry of entries) checkEntry(space, entry);
+}
+
+/** 1: areas are ordered, disjoint, aligned, not empty, in their segment. 5: objects know them. 6: neighbours that could merge have merged. */
+function checkAreas(space: AddressSpace): void {
+  let segmentEnd = 0;
+  for (const segment of space.segments.all) {
+    assert(segment.base >= segmentEnd && segment.base < segment.limit && segment.limit <= USER_TOP, '1: segments are ordered and disjoint');
+    assert(segment.kind !== 'ATTACHED' || segment.areas.size > 0, '1: an attached segment has areas');
+    segmentEnd = segment.limit;
+    let previous: Area | undefined;
+    for (const area of segment.areas) {
+      assert(area.base % PAGE_SIZE === 0 && area.top % PAGE_SIZE === 0 && area.base < area.top, '1: areas are aligned and not empty');
+      assert(area.base >= (previous?.top ?? segment.base) && area.top <= segment.limit, '1: areas are ordered, disjoint and in their segment');
+      assert(area.space === space, '1: an area belongs to the space it is in');
+      assert((area.prot & ~area.maxProt) === 0, '2: rights are at most what they may become');
+      assert(area.sharing === 'private' || area.object !== undefined, '4: a shared area has an object');
+      assert(area.object === undefined || area.object.areas.has(area), '5: an object knows its areas');
+      assert(previous === undefined || !canMerge(previous, area), '6: neighbours that could merge have merged');
+      previous = area;
+    }
+    assert(segment.top === (previous?.top ?? segment.base), '1: a segment ends with its last area');
+    segment.areas.check();
+  }
+}
+
+function checkCounts(space: AddressSpace): void {
+  let count = 0;
+  let pages = 0;
+  let data = 0;
+  for (const area of space.areas()) {
+    count++;
+    pages += areaPages(area);
+    if (isData(area)) data += areaPages(area);
+    for (const mapping of area.object?.areas ?? []) {
+      if (mapping.space !== space) continue;
+      const found = space.segments.findArea(mapping.base);
+      assert(found === mapping, '5: every area an object knows is mapped');
+    }
+  }
+  assert(count === space.areaCount && pages === space.table.pages && data === space.table.dataPages, '1: the totals are those of the areas');
+}
+
+/** 4, first half: what a space holds of its own lies in private areas, in frames that are in use. */
+function checkCopies(space: AddressSpace): void {
+  space.copies.forEach(0, USER_TOP / PAGE_SIZE, (page, frame) => {
+    const area = space.segments.findArea(page * PAGE_SIZE);
+    assert(area !== undefined && area.sharing === 'private', '4: a page held lies in a private area');
+    assert(space.frames.count(frame) > 0, '4: a page held is in use');
+  });
+}
+
+/** 2: no entry reaches more than its area allows. 3: a writable one has an owned frame. */
+function checkEntry(space: AddressSpace, { at, frame, prot }: MmuEntry): void {
+  const area = space.segments.findArea(at);
+  assert(area !== undefined && at % PAGE_SIZE === 0, `2: an entry lies in an area, not at 0x${at.toString(16)}`);
+  assert(area.prot !== 0 && (prot & ~mmuProt(area)) === 0 && (prot & PROT_READ) !== 0, '2: an entry allows at most what its area does');
+  const own = area.sharing === 'private' ? space.copies.get(at / PAGE_SIZE) : NO_FRAME;
+  const index = objectPage(area, at);
+  const below = area.object === undefined ? space.frames.zero : area.object.pages.get(index);
+  assert(frame === (own === NO_FRAME ? below : own), '2: an entry reaches the frame the area shows there');
+  if ((prot & PROT_WRITE) === 0) return;
+  if (own !== NO_FRAME) assert(space.frames.count(own) === 1, '3: a writable private page is held once');
+  else assert(area.sharing === 'shared' && area.object?.isDirty(index) === true, '3: a writable shared page is dirty');
+}
+
+/** 4, second half: over the whole machine, a frame's count is the number of page-map entries that hold it, and nothing else is in use. */
+export function checkFrames(frames: FramePool, spaces: readonly AddressSpace[], objects: readonly MemoryObject[] = []): void {
+  const holds = new Map<FrameNumber, number>();
+  const hold = (_index: number, frame: FrameNumber): void => void holds.set(frame, (holds.get(frame) ?? 0) + 1);
+  const seen = new Set<MemoryObject>(objects);
+  for (const space of spaces) {
+    space.copies.forEach(0, USER_TOP / PAGE_SIZE, hold);
+    for (const area of space.areas()) if (area.object !== undefined) seen.add(area.object);
+  }
+  for (const object of seen) object.pages.forEach(0, 2 ** 52, hold);
+  for (const [frame, count] of holds) assert(frames.count(frame) === count, `4: frame ${frame} is held ${count} times and counted ${frames.count(frame)}`);
+  assert(frames.inUse === holds.size, `4: ${frames.inUse} frames are in use, ${holds.size} are held`);
+}

@@ -1,0 +1,104 @@
+/** mremap(2): shrinking, growing in place, and moving an area with its pages. Linux mm/mremap.c decides the order of refusals. */
+import { assert } from '../abi/assert.ts';
+import { EFAULT, EINVAL, ENOMEM, errno } from '../abi/errno.ts';
+import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.ts';
+import { type Addr, PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
+import { type Area, fieldsOf, isData, objectPage } from './area.ts';
+import { isFree, USER_TOP } from './placement.ts';
+import type { AddressSpace } from './space.ts';
+
+export interface RemapRequest {
+  readonly addr: Addr;
+  /** In bytes; 0 makes a second mapping of shared memory. */
+  readonly oldSize: number;
+  /** In bytes. */
+  readonly newSize: number;
+  /** MREMAP_ bits. */
+  readonly flags: number;
+  /** Where to, with MREMAP_FIXED. */
+  readonly newAddr: Addr;
+}
+
+/** Does what mremap(2) does and returns the new address. Throws EINVAL, EFAULT, ENOMEM. */
+export function remap(space: AddressSpace, request: RemapRequest): Addr {
+  const { addr, flags } = request;
+  const oldSize = pageUp(request.oldSize);
+  const newSize = pageUp(request.newSize);
+  checkFlags(request);
+  if (addr % PAGE_SIZE !== 0 || newSize === 0) throw errno(EINVAL);
+  const area = space.find(addr);
+  if (area === undefined) throw errno(EFAULT);
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return remapTo(space, request, oldSize, newSize);
+  if (oldSize >= newSize) {
+    if (oldSize > newSize) space.unmap(addr + newSize, oldSize - newSize);
+    return addr;
+  }
+  checkResize(space, area, addr, oldSize, newSize, false);
+  if (growInPlace(space, area, addr, oldSize, newSize)) return addr;
+  if ((flags & MREMAP_MAYMOVE) === 0) throw errno(ENOMEM);
+  const to = space.findPlace(newSize, area.sharing, false, 0);
+  move(space, area, { base: addr, top: addr + oldSize }, { base: to, top: to + newSize }, false);
+  return to;
+}
+
+function checkFlags({ flags, oldSize, newSize }: RemapRequest): void {
+  if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) throw errno(EINVAL);
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 && (flags & MREMAP_MAYMOVE) === 0) throw errno(EINVAL);
+  if ((flags & MREMAP_DONTUNMAP) !== 0 && pageUp(oldSize) !== pageUp(newSize)) throw errno(EINVAL);
+}
+
+/** MREMAP_FIXED and MREMAP_DONTUNMAP (Linux mremap_to). */
+function remapTo(space: AddressSpace, request: RemapRequest, oldSize: number, newSize: number): Addr {
+  const { addr, flags, newAddr } = request;
+  const fixed = (flags & MREMAP_FIXED) !== 0;
+  const keeps = (flags & MREMAP_DONTUNMAP) !== 0;
+  if (newAddr % PAGE_SIZE !== 0 || newSize > USER_TOP || newAddr > USER_TOP - newSize) throw errno(EINVAL);
+  if (fixed && addr + oldSize > newAddr && newAddr + newSize > addr) throw errno(EINVAL);
+  if (fixed) {
+    space.checkFixed(newAddr, newSize);
+    space.unmap(newAddr, newSize);
+  }
+  if (oldSize > newSize) space.unmap(addr + newSize, oldSize - newSize);
+  const size = Math.min(oldSize, newSize);
+  const area = space.find(addr);
+  if (area === undefined) throw errno(EFAULT);
+  checkResize(space, area, addr, size, newSize, keeps);
+  const to = fixed ? newAddr : space.findPlace(newSize, area.sharing, false, newAddr);
+  move(space, area, { base: addr, top: addr + size }, { base: to, top: to + newSize }, keeps);
+  return to;
+}
+
+/** Linux vma_to_resize. */
+function checkResize(space: AddressSpace, area: Area, addr: Addr, oldSize: number, newSize: number, keeps: boolean): void {
+  if (oldSize === 0 && area.sharing === 'private') throw errno(EINVAL);
+  if (oldSize > area.top - addr) throw errno(EFAULT);
+  if (area.object !== undefined && objectPage(area, addr) + newSize / PAGE_SIZE >= 2 ** 32) throw errno(EINVAL);
+  const growth = keeps ? newSize : newSize - oldSize;
+  if (growth > 0) space.checkExpansion(growth / PAGE_SIZE, isData(area));
+  if (space.areaCount + 3 > space.maxAreas) throw errno(ENOMEM);
+}
+
+function growInPlace(space: AddressSpace, area: Area, addr: Addr, oldSize: number, newSize: number): boolean {
+  if (addr + oldSize !== area.top || addr + newSize > USER_TOP) return false;
+  if (addr + newSize > space.table.segmentOf(area).limit || !isFree(space.segments, area.top, newSize - oldSize)) return false;
+  space.table.resize(area, area.base, addr + newSize);
+  space.table.merge(area);
+  return true;
+}
+
+/** Maps what `from` shows at `to` as well, takes the pages along, and unmaps `from` unless it stays (then empty). Requires: `to` is free. */
+function move(space: AddressSpace, area: Area, from: Range, to: Range, keeps: boolean): void {
+  const { copies, mmu, table } = space;
+  table.insert({ ...fieldsOf(area), ...to, offset: area.object === undefined ? 0 : objectPage(area, from.base) });
+  mmu.unmap(from);
+  const distance = (to.base - from.base) / PAGE_SIZE;
+  const moved: number[] = [];
+  copies.forEach(from.base / PAGE_SIZE, from.top / PAGE_SIZE, (page) => moved.push(page));
+  for (const page of moved) {
+    const frame = copies.delete(page);
+    assert(copies.get(page + distance) < 0, 'pages move to a free place');
+    copies.set(page + distance, frame);
+  }
+  if (!keeps && from.top > from.base) space.unmap(from.base, from.top - from.base);
+  table.merge(to);
+}

@@ -1,0 +1,89 @@
+/** What users of an address space say and see: its options, limits and counters, and a request to map something, with the meaning of its flags. */
+import { EINVAL, errno } from '../abi/errno.ts';
+import * as mman from '../abi/mman.ts';
+import type { Addr } from '../abi/page.ts';
+import { AREA_GROWS_DOWN, AREA_LOCKED, AREA_NO_RESERVE, type Sharing } from './area.ts';
+import type { FramePool } from './frame.ts';
+import type { Mmu } from './mmu.ts';
+import type { MemoryObject } from './object.ts';
+import type { LayoutName } from './placement.ts';
+
+/** Most areas a space may have unless told otherwise. Linux stops at 65,530; small mappings are an ordinary case here. */
+export const MAX_AREAS = 262_144;
+
+/** Resource limits that memory obeys, in bytes; Infinity is RLIM_INFINITY. The owner may change them at any time. */
+export interface MemoryLimits {
+  /** RLIMIT_AS. */
+  as: number;
+  /** RLIMIT_DATA. */
+  data: number;
+  /** RLIMIT_STACK. */
+  stack: number;
+}
+
+export interface SpaceOptions {
+  readonly mmu: Mmu;
+  readonly frames: FramePool;
+  /** Default linuxemu. */
+  readonly layout?: LayoutName;
+  /** Default: AS and DATA unlimited, STACK 8 MiB. Kept and read at every use, not copied. */
+  readonly limits?: MemoryLimits;
+  /** Most areas; default 262,144. */
+  readonly maxAreas?: number;
+}
+
+export interface MapRequest {
+  /** The hint, or with MAP_FIXED the address. */
+  readonly addr: Addr;
+  /** In bytes; rounded up to pages. */
+  readonly size: number;
+  /** PROT_ bits. */
+  readonly prot: number;
+  /** MAP_ bits. Exactly one of MAP_SHARED, MAP_PRIVATE and, for files, MAP_SHARED_VALIDATE. */
+  readonly flags: number;
+  /** What is mapped; undefined is anonymous memory: zeros of the mapping's own, or with MAP_SHARED a new object that only forked spaces come to share. */
+  readonly object?: MemoryObject;
+  /** In pages, of the mapping's first page within the object. */
+  readonly offset?: number;
+  /** What mprotect may give later; default everything. Shared mappings of files not open for writing lack PROT_WRITE. */
+  readonly maxProt?: number;
+  /** Shown by maps instead of the object's name, such as `[vdso]`. */
+  readonly name?: string;
+}
+
+/** Counters since the space was made. */
+export interface SpaceStatistics {
+  /** Calls of the fault walk. */
+  faults: number;
+  /** Pages of zeros given out. */
+  zeroFills: number;
+  /** Pages copied on write. */
+  copies: number;
+  stackGrowths: number;
+}
+
+/** Throws EINVAL unless exactly one kind of sharing is asked for. */
+export function sharingOf(flags: number): Sharing {
+  const grows = (flags & mman.MAP_GROWSDOWN) !== 0;
+  switch (flags & mman.MAP_TYPE) {
+    case mman.MAP_PRIVATE:
+      return 'private';
+    case mman.MAP_SHARED:
+      if (grows) throw errno(EINVAL);
+      return 'shared';
+    case mman.MAP_SHARED_VALIDATE:
+      if (grows || (flags & mman.MAP_ANONYMOUS) !== 0) throw errno(EINVAL);
+      return 'shared';
+    default:
+      throw errno(EINVAL);
+  }
+}
+
+/** AREA_ bits for MAP_ bits. */
+export function areaFlags(flags: number): number {
+  return (
+    ((flags & mman.MAP_GROWSDOWN) !== 0 ? AREA_GROWS_DOWN : 0) |
+    ((flags & mman.MAP_LOCKED) !== 0 ? AREA_LOCKED : 0) |
+    ((flags & mman.MAP_NORESERVE) !== 0 ? AREA_NO_RESERVE : 0)
+  );
+}
