@@ -4,7 +4,7 @@ import {
   canRead, canWrite, O_APPEND, O_CREAT, O_EXCL, O_NOCTTY, O_NONBLOCK, O_CLOEXEC, O_TRUNC, SEEK_CUR, SEEK_DATA, SEEK_END,
   SEEK_HOLE, SEEK_SET,
 } from '../abi/fcntl.ts';
-import { hold, release } from './path.ts';
+import { DirectoryPlace, hold, release } from './path.ts';
 import type { DirectoryEntry, Io, OpenFile, Place } from './vnode.ts';
 
 /** Largest file position: MAX_LFS_FILESIZE of a 64-bit kernel, kept where a double is exact. */
@@ -51,6 +51,12 @@ export class Description {
     return this.opened?.label;
   }
 
+  /** Where /proc/self/fd/N leads: the open file itself, also when its name has gone. */
+  get reopenable(): Place {
+    if (this.opened === undefined || this.place instanceof DirectoryPlace) return this.place;
+    return { vnode: this.opened.vnode, parent: this.place.parent, name: this.place.name };
+  }
+
   acquire(): void {
     this.references++;
   }
@@ -61,7 +67,7 @@ export class Description {
     for (const closer of this.closers) closer();
     this.closers.clear();
     release(this.place);
-    this.opened?.close();
+    this.opened?.close(this.position);
   }
 
   onClose(closer: () => void): void {

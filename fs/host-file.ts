@@ -30,6 +30,10 @@ export class HostFile implements OpenFile {
     return from.length === 0 ? 0 : this.inode.write(this.file, from, position);
   }
 
+  noteWritten(bytes: Uint8Array, position: number): void {
+    this.inode.written(this.file, bytes, position);
+  }
+
   /** All guests of one machine write through here one after the other, so the end cannot move between the two steps; only another host process could. */
   append(from: Uint8Array): number {
     return this.write(from, this.size());
@@ -74,8 +78,8 @@ export class HostFile implements OpenFile {
   }
 
   close(): void {
+    this.inode.closed(this.file);
     this.file.drop();
-    this.inode.drop();
   }
 }
 

@@ -15,7 +15,8 @@ import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import { HostDirectoryFile, HostFile } from './host-file.ts';
 import * as host from './hostfs.ts';
 import { HostDescriptor } from './hostfs.ts';
-import { InodeTable, type ObjectSource } from './inode.ts';
+import type { PageCache } from '../mm/cache.ts';
+import { InodeTable } from './inode.ts';
 import type { Directory, FileKind, FileSystemStat, NewTimes, OpenFile, Stat, Vnode, Wait } from './vnode.ts';
 
 /** O_PATH descriptors of directories that are kept open. */
@@ -30,7 +31,7 @@ export type DeviceOpener = (vnode: Vnode, rdev: number, flags: number) => OpenFi
 export type FifoOpener = (vnode: Vnode, path: string, flags: number) => OpenFile | Wait;
 
 export interface HostFileSystemOptions {
-  readonly objects: ObjectSource;
+  readonly cache: PageCache<string>;
   readonly openDevice: DeviceOpener;
   readonly openFifo: FifoOpener;
 }
@@ -46,7 +47,7 @@ export class HostFileSystem {
 
   constructor(path: string, options: HostFileSystemOptions) {
     this.options = options;
-    this.inodes = new InodeTable(options.objects);
+    this.inodes = new InodeTable(options.cache);
     const real = host.realpath(path);
     const stat = host.lstat(real);
     if (stat === undefined) throw errno(ENOENT);
@@ -100,13 +101,15 @@ export class HostFileSystem {
     }
   }
 
-  /** Opens, giving up kept directories where the host has no more descriptors. */
+  /** Opens, giving up kept files and directories where the host has no more descriptors. */
   open(path: string, flags: number, mode = 0): number {
     for (;;) {
       try {
         return host.open(path, flags, mode);
       } catch (error) {
-        if (!(error instanceof Errno) || error.code !== EMFILE || this.descriptors.size <= 8) throw error;
+        if (!(error instanceof Errno) || error.code !== EMFILE) throw error;
+        if (this.inodes.trim()) continue;
+        if (this.descriptors.size <= 8) throw error;
         this.closeOldest();
       }
     }
@@ -133,6 +136,17 @@ export class HostFileSystem {
       mtime_ns: exact?.host_mtime_ns === stat.mtimeNs ? exact.mtime_ns : stat.mtimeNs,
       ctime_ns: stat.ctimeNs, btime_ns: stat.birthtimeNs > 0n ? stat.birthtimeNs : undefined,
     };
+  }
+
+  /** A standard stream that is a regular file; undefined where it is none. Our descriptor stays open whatever the guest closes. */
+  adoptStream(fd: number, stat: host.HostStat, flags: number): OpenFile | undefined {
+    if ((Number(stat.mode) & S_IFMT) !== S_IFREG) return undefined;
+    const descriptor = new HostDescriptor(fd, (flags & O_ACCMODE) === O_RDWR);
+    descriptor.hold();
+    const vnode = new HostVnode(this, stat, { parent: this.root, name: '' }, descriptor);
+    const inode = this.inodes.get(vnode.key);
+    inode.opened(stat);
+    return new HostFile(vnode, descriptor, inode);
   }
 
   /** sync: dirty pages of all files go to the host. */

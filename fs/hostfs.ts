@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { isatty } from 'node:tty';
 import { EPERM, errno, errnoOfName } from '../abi/errno.ts';
 
 export type HostStat = fs.BigIntStats;
@@ -253,6 +254,29 @@ export function descriptorInfo(fd: number): { readonly position: number; readonl
   } catch {
     return undefined;
   }
+}
+
+/** What the host calls one of our descriptors: a path, or `pipe:[7]`. */
+export function descriptorName(fd: number): string {
+  try {
+    return fs.readlinkSync(`/proc/self/fd/${fd}`, 'latin1');
+  } catch {
+    return `/dev/fd/${fd}`;
+  }
+}
+
+/** The user and group we run as; root's where the host has no such thing. */
+export function owner(): { readonly uid: number; readonly gid: number } {
+  return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+}
+
+export function isTerminal(fd: number): boolean {
+  return isatty(fd);
+}
+
+/** Milliseconds that only grow. */
+export function now_ms(): number {
+  return performance.now();
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));

@@ -3,16 +3,15 @@
  * write() and truncate() meet the pages that mappings see.
  */
 import { PAGE_SIZE } from '../abi/page.ts';
+import type { PageCache } from '../mm/cache.ts';
 import type { MemoryObject } from '../mm/object.ts';
 import { DIRTY, NO_FRAME } from '../mm/page-map.ts';
 import { FilePager } from './file-pager.ts';
 import * as host from './hostfs.ts';
 import type { HostDescriptor } from './hostfs.ts';
 
-/** Makes the one object of a file, or finds it: the page cache of mm, as files see it. */
-export interface ObjectSource {
-  (key: string, make: () => { readonly pager: FilePager; readonly size: number }): MemoryObject;
-}
+/** Files in core before those that nobody uses are given up. */
+const MANY = 512;
 
 export class Inode {
   readonly key: string;
@@ -55,12 +54,23 @@ export class Inode {
       if (file.writable) this.pager?.makeWritable(file);
       return this.object;
     }
-    this.object = this.table.objects(this.key, () => {
+    this.object = this.table.cache.object(this.key, () => {
       this.pager = new FilePager(name, file, () => this.released());
       return { pager: this.pager, size: Number(host.fstat(file.fd).size) };
     });
     this.hold();
     return this.object;
+  }
+
+  /** A description of the file has gone. Pages of a file without a name are of no use to anybody any more. */
+  closed(file: HostDescriptor): void {
+    if (this.object?.idle && host.fstat(file.fd).nlink === 0n) this.table.cache.forget(this.key);
+    this.drop();
+  }
+
+  /** Whether only the page cache keeps it. */
+  get unused(): boolean {
+    return this.users === 1 && this.object?.idle === true;
   }
 
   private released(): void {
@@ -126,23 +136,35 @@ export class Inode {
 }
 
 export class InodeTable {
-  readonly objects: ObjectSource;
+  readonly cache: PageCache<string>;
   private readonly inodes: Map<string, Inode> = new Map();
 
-  constructor(objects: ObjectSource) {
-    this.objects = objects;
+  constructor(cache: PageCache<string>) {
+    this.cache = cache;
   }
 
   /** The inode in core, held once for the caller. */
   get(key: string): Inode {
     let inode = this.inodes.get(key);
-    if (inode === undefined) this.inodes.set(key, (inode = new Inode(key, this)));
+    if (inode === undefined) {
+      if (this.inodes.size >= MANY) this.trim();
+      this.inodes.set(key, (inode = new Inode(key, this)));
+    }
     inode.hold();
     return inode;
   }
 
   forget(inode: Inode): void {
     this.inodes.delete(inode.key);
+  }
+
+  /** Gives up the pages, and so our descriptors, of files that nobody uses. Returns whether there were any. */
+  trim(): boolean {
+    const unused = [...this.inodes.values()].filter((inode) => inode.unused);
+    for (const inode of unused) {
+      if (inode.writeBack() === undefined) this.cache.forget(inode.key);
+    }
+    return unused.length > 0;
   }
 
   /** Write-back of every file (sync, end of the machine). */

@@ -48,6 +48,10 @@ export class MemFileSystem {
   file(mode: number): MemVnode {
     return new MemVnode(this, S_IFREG | mode);
   }
+
+  openUnnamed(vnode: MemVnode): OpenFile {
+    return new MemFile(vnode);
+  }
 }
 
 export class MemVnode implements Vnode, Directory {

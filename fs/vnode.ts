@@ -156,7 +156,10 @@ export interface OpenFile {
   size?(): number;
   /** Undefined: no such request (ENOTTY). */
   ioctl?(request: number, argument: IoctlArgument): number | undefined;
-  close(): void;
+  /** `position` is the description's last one. */
+  close(position?: number): void;
+  /** Bytes that reached the file by another way than `write`: pages in memory must follow. */
+  noteWritten?(bytes: Uint8Array, position: number): void;
   /** The pages of the file that every mapping, exec and read share; `name` is its path for maps. Absent: it cannot be mapped (ENODEV). */
   memoryObject?(name: string): MemoryObject;
   /** What /proc/self/fd/N shows, where not a path: `pipe:[12]`. */

@@ -1,0 +1,114 @@
+/** Puts a machine's files together: the host directory that is the guest's root, our /proc and devices, standard streams, pipes and memory files. */
+import type { PageCache } from '../mm/cache.ts';
+import { MemoryObject } from '../mm/object.ts';
+import { ZeroPager } from '../mm/pager.ts';
+import { O_RDWR } from '../abi/fcntl.ts';
+import { Description } from './description.ts';
+import { Devices } from './devfs.ts';
+import { openHostFifo } from './host-fifo.ts';
+import { HostFileSystem } from './host-tree.ts';
+import * as host from './hostfs.ts';
+import { LockTable } from './locks.ts';
+import { MemFileSystem } from './memfs.ts';
+import { DirectoryPlace, Tree } from './path.ts';
+import { PipeVnode } from './pipe.ts';
+import { type ProcSource, procRoot } from './procfs.ts';
+import { HostStreams } from './streams.ts';
+import type { TerminalPort } from './tty.ts';
+
+export interface GuestFilesOptions {
+  /** Host directory that becomes the guest's `/`; '/' for the host's own files. */
+  readonly root: string;
+  readonly cache: PageCache<string>;
+  /** Wall-clock nanoseconds since 1970. */
+  readonly now_ns: () => bigint;
+  readonly random: (into: Uint8Array) => void;
+  readonly owner: { readonly uid: number; readonly gid: number };
+  readonly terminal?: TerminalPort;
+}
+
+export class GuestFiles {
+  readonly tree: Tree;
+  readonly host: HostFileSystem;
+  readonly streams: HostStreams;
+  readonly locks: LockTable = new LockTable();
+  private readonly options: GuestFilesOptions;
+  private readonly memory: MemFileSystem;
+  private pipes = 0n;
+
+  constructor(options: GuestFilesOptions) {
+    this.options = options;
+    const devices = new Devices({
+      random: options.random,
+      openTerminal: (flags) => this.streams.openTerminal(flags),
+      openTerminalNumber: (rdev, flags) => this.streams.openTerminal(flags, rdev),
+    });
+    this.host = new HostFileSystem(options.root, {
+      cache: options.cache, openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags), openFifo: openHostFifo,
+    });
+    this.streams = new HostStreams({ terminal: options.terminal, files: this.host });
+    this.tree = new Tree(this.host.root);
+    this.addDevices(devices);
+    this.memory = new MemFileSystem({
+      device: 1, now_ns: options.now_ns, ...options.owner,
+      pages: (name) => new MemoryObject({ frames: options.cache.frames, pager: new ZeroPager(name), size: 0 }),
+    });
+  }
+
+  /** /dev as the root has it, with our nodes where it lacks them. */
+  private addDevices(devices: Devices): void {
+    const ours = devices.directory(this.options.now_ns);
+    const theirs = this.tree.child(this.tree.root, 'dev');
+    if (!(theirs instanceof DirectoryPlace)) {
+      this.tree.mount(this.tree.root, 'dev', ours);
+      return;
+    }
+    theirs.uses++;
+    for (const name of ours.names()) {
+      const node = ours.entry(name);
+      if (node !== undefined) theirs.fallbacks.set(name, node);
+    }
+  }
+
+  /** Shows processes under /proc; whatever the root has there is hidden. */
+  mountProc(source: ProcSource): void {
+    this.tree.mount(this.tree.root, 'proc', procRoot(source));
+  }
+
+  /** A new pipe: its reading and its writing end, with these status flags. */
+  pipe(flags: number): { readonly reader: Description; readonly writer: Description } {
+    const vnode = new PipeVnode(++this.pipes + 1000n, this.options.now_ns(), this.options.owner);
+    const end = (access: number) => new Description(vnode.open(access | flags), vnode.place, access | flags);
+    return { reader: end(0), writer: end(1) };
+  }
+
+  /** memfd_create: a file of memory without a place. */
+  memoryFile(name: string): Description {
+    const vnode = this.memory.file(0o777);
+    vnode.nlink = 0;
+    const file = this.memory.openUnnamed(vnode);
+    return new Description(file, { vnode, parent: undefined, name: `/memfd:${name} (deleted)` }, O_RDWR);
+  }
+
+  /** Whether a place's file still has its name: a removed directory has no path. */
+  exists(place: DirectoryPlace): boolean {
+    const { parent } = place;
+    return parent === undefined || this.tree.child(parent, place.name)?.vnode.key === place.vnode.key;
+  }
+
+  /** sync(2): dirty pages of all files go to the host. */
+  sync(): void {
+    this.host.writeBackAll();
+  }
+
+  /** The end of the machine: everything is written back, and our descriptors are closed. */
+  close(): void {
+    this.host.close();
+    this.streams.close();
+  }
+}
+
+/** The user and group we run as. */
+export function hostOwner(): { readonly uid: number; readonly gid: number } {
+  return host.owner();
+}
