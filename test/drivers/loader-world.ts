@@ -25,6 +25,8 @@ export class LoaderWorld {
   readonly user: UserMemory;
   readonly tree: Tree;
   private readonly vdso: MemoryObject;
+  /** Paths by file identity, which is what the memory file system calls its objects. */
+  private readonly names: Map<string, string> = new Map();
 
   constructor(options: WorldOptions = {}) {
     this.frames = new FramePool({ arena: new PlainArena(), limit: options.limit });
@@ -47,6 +49,7 @@ export class LoaderWorld {
     file.memoryObject?.(`/${name}`);
     file.write(content, 0, false);
     file.close();
+    this.names.set(file.vnode.key, `/${name}`);
     return this.tree.resolve({ root: this.tree.root, cwd: this.tree.root }, `/${name}`);
   }
 
@@ -77,7 +80,7 @@ export class LoaderWorld {
   maps(): string[] {
     return [...this.space.areas()].map(({ base, top, prot, name, object }) => {
       const rights = `${prot & 1 ? 'r' : '-'}${prot & 2 ? 'w' : '-'}${prot & 4 ? 'x' : '-'}`;
-      return `${base.toString(16)}-${top.toString(16)} ${rights} ${name || object?.name || ''}`.trimEnd();
+      return `${base.toString(16)}-${top.toString(16)} ${rights} ${name || this.names.get(object?.name ?? '') || ''}`.trimEnd();
     });
   }
 }

@@ -1,0 +1,119 @@
+/** execve, as the machine does it: finds and checks the program, lets the old one go, loads the new one, and tells task and process. */
+import { EACCES, ENOENT, ENOTDIR, errno } from './abi/errno.ts';
+import { READ_IMPLIES_EXEC } from './abi/mman.ts';
+import { RLIM_INFINITY, RLIMIT_STACK } from './abi/resource.ts';
+import { ESP } from './emu/engine.ts';
+import { loadProgram } from './loader/load.ts';
+import { openProgram, type Program } from './loader/program.ts';
+import { type Refusal, refusal } from './loader/refusal.ts';
+import type { Machine } from './machine.ts';
+import { AddressSpace } from './mm/space.ts';
+import { UserMemory } from './mm/user.ts';
+import { exitProcess } from './proc/exit.ts';
+import { NO_STACK } from './proc/signal.ts';
+import type { Task } from './proc/task.ts';
+import { pathOf } from './fs/path.ts';
+
+/** Bytes of comm, as Linux keeps them. */
+const NAME_MAX = 15;
+/** Where execvp looks without a PATH. */
+const DEFAULT_PATH = '/bin:/usr/bin';
+
+export interface Execution {
+  readonly path: string;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  /** A path without a slash is looked for in the environment's PATH, and refusals are returned, not thrown. */
+  readonly search?: boolean;
+}
+
+/**
+ * Replaces the task's program. Throws the errno before the point of no return; behind it the process dies, which is not an error of the call.
+ * With `search` every refusal is returned.
+ */
+export function execute(machine: Machine, task: Task, execution: Execution): Refusal | undefined {
+  const program = find(task, execution);
+  if (program.kind === 'refused') {
+    if (execution.search) return program;
+    throw errno(program.errno);
+  }
+  try {
+    const refused = replace(machine, task, program);
+    machine.observer.exec?.(task, program.image.path, refused);
+    return refused;
+  } finally {
+    program.close();
+  }
+}
+
+/** The program at the path; with `search`, the first in PATH that can be executed, as execvp finds it. */
+function find(task: Task, { path, argv, env, search }: Execution): Program | Refusal {
+  const { tree, root, cwd } = task.fs;
+  const soft = task.process.limits[RLIMIT_STACK].current;
+  const stackLimit = soft === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(soft);
+  const open = (at: string): Program | Refusal => openProgram({ tree, context: { root, cwd }, path: at, argv, env, stackLimit });
+  if (!search || path.includes('/')) return open(path);
+  let denied: Refusal | undefined;
+  for (const folder of (variable(env, 'PATH') ?? DEFAULT_PATH).split(':')) {
+    const found = path === '' ? refusal(ENOENT, 'was not found') : open(folder === '' ? path : `${folder}/${path}`);
+    const wayWrong = found.kind === 'refused' && found.path?.endsWith(`/${path}`) && (found.errno === ENOENT || found.errno === ENOTDIR);
+    if (found.kind === 'refused' && found.errno === EACCES) denied ??= found;
+    else if (!wayWrong && !(found.kind === 'refused' && found.path === path)) return found;
+  }
+  return denied ?? refusal(ENOENT, 'was not found in the PATH', path);
+}
+
+function variable(env: readonly string[], name: string): string | undefined {
+  return env.find((text) => text.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+/** Behind the point of no return. Linux: begin_new_exec, setup_new_exec and load_elf_binary. */
+function replace(machine: Machine, task: Task, program: Program): Refusal | undefined {
+  const { process, kernel, credentials } = task;
+  renewSpace(machine, task);
+  const random = new Uint8Array(16);
+  kernel.random(random);
+  const loaded = loadProgram(program, {
+    space: task.space,
+    vdso: machine.vdso,
+    ids: { uid: credentials.uid, euid: credentials.euid, gid: credentials.gid, egid: credentials.egid },
+    cpu: machine.parts.engine.cpu,
+    random,
+    readImpliesExec: (process.personality & READ_IMPLIES_EXEC) !== 0,
+  });
+  forgetOldProgram(task, program);
+  if (loaded.kind === 'refused') {
+    exitProcess(kernel, process, { kind: 'killed', signo: loaded.signal ?? 11, core: false });
+    return loaded;
+  }
+  if (loaded.readImpliesExec) process.personality |= READ_IMPLIES_EXEC;
+  task.registers.reset();
+  task.registers.eip = loaded.entry;
+  task.registers.set(ESP, loaded.stackPointer);
+  task.sigreturnStub = loaded.sigreturn;
+  task.rtSigreturnStub = loaded.rtSigreturn;
+  return undefined;
+}
+
+/** A space that others still use (vfork, threads of a dying process) stays theirs. */
+function renewSpace(machine: Machine, task: Task): void {
+  const { space, kernel } = task;
+  if (![...kernel.tasks.values()].some((other) => other !== task && other.space === space)) return;
+  const { layout, frames, limits, mayMapLow } = space;
+  task.space = new AddressSpace({ mmu: machine.parts.engine.createMmu(), frames, layout, limits });
+  task.space.mayMapLow = mayMapLow;
+  task.user = new UserMemory(task.space);
+}
+
+function forgetOldProgram(task: Task, program: Program): void {
+  const { process } = task;
+  task.name = program.execfn.slice(program.execfn.lastIndexOf('/') + 1).slice(0, NAME_MAX);
+  process.executable = pathOf(program.image.place, task.fs.root) ?? program.image.path;
+  process.argv = program.argv;
+  process.envp = program.env;
+  task.actions.resetHandlers();
+  task.signals.alternate = NO_STACK;
+  task.clearChildTid = 0;
+  task.robustList = 0;
+  task.files.closeMarked();
+}

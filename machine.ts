@@ -1,0 +1,310 @@
+/**
+ * A machine: processes over one engine, one pool of frames and one tree of files, and the loop that runs them. Everything that is not determined
+ * by its state comes in through ports (clock, randomness, files, streams); there is nothing global, so several machines may live side by side.
+ */
+import type { Access, Addr } from './abi/page.ts';
+import type { Engine } from './emu/engine.ts';
+import { FdTable } from './fs/fdtable.ts';
+import type { Description } from './fs/description.ts';
+import { type DirectoryPlace, hold, type Tree } from './fs/path.ts';
+import { execute } from './machine-exec.ts';
+import { fault } from './mm/fault.ts';
+import type { FramePool } from './mm/frame.ts';
+import { MemoryObject } from './mm/object.ts';
+import { DONE, type Outcome } from './mm/outcome.ts';
+import type { LayoutName } from './mm/placement.ts';
+import { AddressSpace } from './mm/space.ts';
+import { UserMemory } from './mm/user.ts';
+import { PAGE_SIZE } from './abi/page.ts';
+import type { Refusal } from './loader/refusal.ts';
+import { vdso } from './loader/vdso.ts';
+import type { Clock, RandomSource } from './proc/clock.ts';
+import { type Credentials, credentialsOf, privileged } from './proc/credentials.ts';
+import { FutexTable } from './proc/futex.ts';
+import { type ExitStatus, Process } from './proc/process.ts';
+import { Scheduler } from './proc/scheduler.ts';
+import { SignalActions } from './proc/signal.ts';
+import { type Identity, type Kernel, Task, type Tracer } from './proc/task.ts';
+import { excepted, faulted, settle } from './proc/trap.ts';
+import { type CallTracer, Dispatcher } from './syscalls/dispatch.ts';
+
+/** Instructions a task runs before others, timers and the host get their turn. About ten milliseconds. */
+const SLICE = 1_000_000;
+/** What a system call or fault counts against the slice beyond its instructions, so that a task that does little else ends its slice too. */
+const TRAP_COST = 100;
+/** Calls after which the host must look again at which signals the guest catches: signal, sigaction, rt_sigaction. */
+const SIGACTION_CALLS = [48, 67, 174] as const;
+
+/** What a machine is made of. Only who makes one knows the implementers. */
+export interface MachineParts {
+  readonly engine: Engine;
+  readonly frames: FramePool;
+  /** All files; its root is the first process's root. */
+  readonly tree: Tree;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly identity: Identity;
+  readonly layout: LayoutName;
+}
+
+/** A program to start. */
+export interface ProgramOptions {
+  /** A path in the guest's tree, or, without a slash, a name to be found in its PATH. */
+  readonly program: string;
+  /** argv from argv[0] on. One character a byte, as in all strings of the guest. */
+  readonly argv: readonly string[];
+  /** `NAME=VALUE` strings. */
+  readonly env: readonly string[];
+  readonly cwd: DirectoryPlace;
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups?: readonly number[];
+  readonly umask?: number;
+  /** Descriptors 0, 1, 2 and so on; undefined is closed. */
+  readonly streams: readonly (Description | undefined)[];
+  /** Default: the next free number. */
+  readonly pid?: number;
+}
+
+/** Why `run` came back. */
+export type Pause =
+  /** A slice is over; there is more to run. */
+  | { readonly kind: 'slice' }
+  /** No task is ready. Something happens at `deadline_ns` (monotonic) at the latest, if there is one. */
+  | { readonly kind: 'waiting'; readonly deadline_ns: bigint | undefined }
+  /** Every process is over. */
+  | { readonly kind: 'over' };
+
+const SLICE_OVER: Pause = { kind: 'slice' };
+const ALL_OVER: Pause = { kind: 'over' };
+
+/** Sees what a machine does. Every method is optional. */
+export interface MachineTracer extends Tracer {
+  readonly calls?: CallTracer;
+  /** A page fault that was not resolved within the page tables. */
+  fault?(task: Task, addr: Addr, access: Access, outcome: Outcome): void;
+  /** A program is in place, or could not be put there (then the task dies). */
+  exec?(task: Task, path: string, refused: Refusal | undefined): void;
+}
+
+export class Machine {
+  readonly parts: MachineParts;
+  readonly kernel: Kernel;
+  readonly dispatcher: Dispatcher;
+  /** The vdso's page, which every program maps. */
+  readonly vdso: MemoryObject;
+  /** The task whose instructions or call are running. */
+  current: Task | undefined;
+  /** Guest page faults that reached the fault walk. */
+  faults = 0;
+  private instructionsBefore = 0;
+  /** Monotonic time up to which the current task's CPU time has been counted. */
+  private accounted_ns = 0n;
+  private nextPid = 1;
+  private refused: Outcome = DONE;
+  private sigactions = 0;
+  private tracer: MachineTracer = {};
+
+  constructor(parts: MachineParts) {
+    this.parts = parts;
+    const { engine, frames, clock } = parts;
+    const pager = {
+      name: '[vdso]',
+      pageIn: (_index: number, into: Uint8Array) => void into.set(vdso().bytes),
+      pageOut: () => undefined,
+      release: () => {},
+    };
+    this.vdso = new MemoryObject({ frames, pager, size: PAGE_SIZE });
+    this.dispatcher = new Dispatcher();
+    const limit_bytes = (): number => Math.min(frames.limit, 2 ** 20) * PAGE_SIZE;
+    const scheduler = new Scheduler<Task>();
+    this.kernel = {
+      clock,
+      random: parts.random,
+      identity: parts.identity,
+      scheduler,
+      futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
+      processes: new Map(),
+      tasks: new Map(),
+      tracer: this.tracer,
+      interruptCall: (task, restartable) => this.dispatcher.interrupt(task, restartable),
+      instructions: () => this.instructionsBefore,
+      account: () => this.account(),
+      memory: () => ({ total: limit_bytes(), free: limit_bytes() - frames.inUse * PAGE_SIZE }),
+      exec: (task, path, argv, envp) => execute(this, task, { path, argv, env: envp }),
+    };
+    engine.onFault = (addr, access) => this.fault(addr, access);
+  }
+
+  /** Replaces what looks on; an empty one costs nothing. */
+  observe(tracer: MachineTracer): void {
+    this.tracer = tracer;
+    this.kernel.tracer = tracer;
+    this.dispatcher.tracer = tracer.calls;
+  }
+
+  get observer(): MachineTracer {
+    return this.tracer;
+  }
+
+  /** Makes a process that is ready to run the program, or says why not. Linux's own refusals behind the point of no return leave a process that has died. */
+  start(options: ProgramOptions): Process | Refusal {
+    const task = this.createTask(options);
+    const { process } = task;
+    const refused = this.load(task, options);
+    if (refused === undefined) {
+      this.kernel.scheduler.add(task);
+      return process;
+    }
+    this.discard(task);
+    return refused;
+  }
+
+  private load(task: Task, { program, argv, env }: ProgramOptions): Refusal | undefined {
+    try {
+      return execute(this, task, { path: program, argv, env, search: true });
+    } catch (error) {
+      this.discard(task);
+      throw error;
+    }
+  }
+
+  private createTask(options: ProgramOptions): Task {
+    const { engine, frames, tree, layout, clock } = this.parts;
+    const pid = options.pid ?? this.freePid();
+    const process = new Process(pid, undefined, clock.monotonic());
+    this.kernel.processes.set(pid, process);
+    const credentials: Credentials = credentialsOf(options.uid, options.gid, options.groups ?? [options.gid]);
+    const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout });
+    space.mayMapLow = privileged(credentials);
+    const files = new FdTable();
+    options.streams.forEach((description, fd) => {
+      if (description !== undefined) files.add(description, false, fd);
+    });
+    hold(tree.root);
+    hold(options.cwd);
+    return new Task({
+      tid: pid,
+      process,
+      kernel: this.kernel,
+      registers: engine.createRegisters(),
+      space,
+      user: new UserMemory(space),
+      files,
+      fs: { tree, root: tree.root, cwd: options.cwd, umask: options.umask ?? 0o022 },
+      actions: new SignalActions(),
+      credentials,
+    });
+  }
+
+  private freePid(): number {
+    while (this.kernel.processes.has(this.nextPid) || this.kernel.tasks.has(this.nextPid)) this.nextPid++;
+    return this.nextPid++;
+  }
+
+  /** Takes back a task that never ran. */
+  private discard(task: Task): void {
+    this.kernel.processes.delete(task.process.pid);
+    if (!this.kernel.tasks.delete(task.tid)) return;
+    task.files.closeAll();
+    task.space.release();
+    task.registers.release();
+  }
+
+  /** Runs tasks until a slice is over or none is ready. The host then does its own work and calls again. */
+  run(): Pause {
+    const { scheduler, clock } = this.kernel;
+    if (scheduler.nextDeadline() !== undefined) scheduler.expire(clock.monotonic());
+    const task = scheduler.next();
+    if (task !== undefined) {
+      this.slice(task);
+      return SLICE_OVER;
+    }
+    if (this.kernel.tasks.size === 0) return ALL_OVER;
+    const deadline_ns = scheduler.nextDeadline();
+    if (deadline_ns === undefined || clock.skip === undefined) return { kind: 'waiting', deadline_ns };
+    clock.skip(deadline_ns);
+    return SLICE_OVER;
+  }
+
+  /** One task, until it is not ready any more or has had its share. */
+  private slice(task: Task): void {
+    this.current = task;
+    this.accounted_ns = this.kernel.clock.monotonic();
+    let left = SLICE;
+    while (task.state === 'ready' && left > 0) {
+      left -= this.step(task, left) + TRAP_COST;
+      if (this.sigactionsSeen()) break;
+    }
+    this.account();
+    this.current = undefined;
+  }
+
+  /** Time since the last account is the current task's. What the machine does on its behalf counts as its own work. */
+  private account(): void {
+    const task = this.current;
+    if (task === undefined) return;
+    const now_ns = this.kernel.clock.monotonic();
+    const spent_ns = now_ns - this.accounted_ns;
+    this.accounted_ns = now_ns;
+    task.cpuTime_ns += spent_ns;
+    task.process.userTime_ns += spent_ns;
+  }
+
+  /** From where the task stands to its next trap, and what follows from that. Returns the number of instructions executed. */
+  step(task: Task, budget: number): number {
+    const { engine } = this.parts;
+    const trap = engine.run(task.registers, task.space.mmu, budget);
+    const executed = engine.executed;
+    this.instructionsBefore += executed;
+    task.process.instructions += executed;
+    switch (trap.kind) {
+      case 'syscall':
+        settle(task, this.dispatcher.dispatch(task));
+        break;
+      case 'fault': {
+        const outcome = this.refused;
+        settle(task, faulted(task, trap.addr, trap.access, outcome));
+        break;
+      }
+      case 'exception':
+        excepted(task, trap.vector, trap.errorCode);
+        settle(task, DONE);
+        break;
+      case 'budget':
+        settle(task, DONE);
+    }
+    return executed;
+  }
+
+  /** Called from inside the engine at a page that is missing or forbidden. */
+  private fault(addr: Addr, access: Access): boolean {
+    const task = this.current as Task;
+    this.faults++;
+    const outcome = fault(task.space, addr, access);
+    this.tracer.fault?.(task, addr, access, outcome);
+    if (outcome.kind === 'done') {
+      task.process.minorFaults++;
+      return true;
+    }
+    this.refused = outcome;
+    return false;
+  }
+
+  /** Whether the guest has changed a signal's action since the last time. */
+  private sigactionsSeen(): boolean {
+    const { counts } = this.dispatcher;
+    const seen = counts[SIGACTION_CALLS[0]] + counts[SIGACTION_CALLS[1]] + counts[SIGACTION_CALLS[2]];
+    if (seen === this.sigactions) return false;
+    this.sigactions = seen;
+    return true;
+  }
+
+  /** Gives back what is left, whatever state it is in. The machine is not used again. */
+  close(): void {
+    for (const task of [...this.kernel.tasks.values()]) this.discard(task);
+    this.vdso.drop();
+  }
+}
+
+export type { ExitStatus };
