@@ -153,11 +153,11 @@ async function compileAll() {
 const started = Date.now();
 patchedTree();
 const built = await compileAll();
-const linkKey = hash(LINK.join(' '), ...built.objects.map((path) => basename(path)));
+const linkKey = hash(LINK.join(' '), process.env.SEG386_LDFLAGS ?? '', ...built.objects.map((path) => basename(path)));
 const linkStamp = join(objects, 'link.key');
 if (!existsSync(out) || !existsSync(linkStamp) || readFileSync(linkStamp, 'utf8') !== linkKey + hash(out)) {
   mkdirSync(dirname(out), { recursive: true });
-  const { status, text } = await run('emcc', [...built.objects, ...LINK, '-o', out + '.tmp.wasm']);
+  const { status, text } = await run('emcc', [...built.objects, ...LINK, ...(process.env.SEG386_LDFLAGS ?? '').split(' ').filter(Boolean), '-o', out + '.tmp.wasm']);
   if (status !== 0) fail(`link:\n${text}`);
   renameSync(out + '.tmp.wasm', out);
   writeFileSync(linkStamp, linkKey + hash(out));

@@ -35,7 +35,8 @@ void helper_raise_interrupt(CPUX86State *env, int vector, int next_eip_addend)
     leave(env, vector, 1, 0, 0, 0);
 }
 
-void helper_raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, 0); }
+/* What the translator raises for an instruction that cannot be executed: the instruction does not count as run. */
+void helper_raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, GETPC()); }
 void QEMU_NORETURN raise_interrupt(CPUX86State *env, int vector, int is_int, int error_code, int next_eip_addend) { leave(env, vector, is_int, error_code, next_eip_addend, 0); }
 void QEMU_NORETURN raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, 0); }
 void QEMU_NORETURN raise_exception_ra(CPUX86State *env, int vector, uintptr_t ra) { leave(env, vector, 0, 0, 0, ra); }

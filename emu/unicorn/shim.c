@@ -72,6 +72,7 @@ static void set_features(CPUX86State *env)
 /* Unicorn calls it from x86_cpu_realizefn. */
 void cpu_exec_realizefn(CPUState *cpu)
 {
+    seg_env = cpu->env_ptr;
     CPU_GET_CLASS(cpu)->tcg_initialize(cpu->uc);
     tlb_init(cpu);
 }
@@ -91,6 +92,7 @@ EXPORT(seg_init) CPUX86State *seg_init(uint32_t code_buffer_size)
     uc->tcg_flush_tlb = tcg_flush_softmmu_tlb;
     uc->init_done = true;
     tcg_exec_init(uc, code_buffer_size);
+    tcg_region_init(uc->tcg_ctx);
     X86CPU *cpu = cpu_x86_init(uc);
     seg_env = &cpu->env;
     CPU(cpu)->cluster_index = 0;

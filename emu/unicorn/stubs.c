@@ -63,6 +63,7 @@ void page_size_init(void *uc) {}
 void cpu_address_space_init(void *cpu, uint32_t index, void *root) {}
 void qemu_init_vcpu(void *cpu) {}
 void *qemu_memalign(size_t alignment, size_t size) { return memalign(alignment, size); }
+int qemu_mprotect_none(void *at, size_t size) { return 0; }
 void qemu_vfree(void *at) { free(at); }
 uint64_t cpu_get_tsc(void *env) { return seg_host_timestamp(); }
 
