@@ -14,10 +14,10 @@ import { type Kernel, type Task, threadsOf } from './task.ts';
 
 /** Whether `deliver` has anything to do: cheap enough to ask after every trap. */
 export function hasDeliverable(task: Task): boolean {
-  const { mask, pending } = task.signals;
+  const { mask, awaited, pending } = task.signals;
   const own = pending.set;
   const shared = task.process.pending.set;
-  return (((own.low | shared.low) & ~mask.low) | ((own.high | shared.high) & ~mask.high)) !== 0;
+  return (((own.low | shared.low) & ~(mask.low | awaited.low)) | ((own.high | shared.high) & ~(mask.high | awaited.high))) !== 0;
 }
 
 /**
@@ -43,10 +43,10 @@ export function deliver(task: Task): { readonly handled: boolean; readonly outco
   return { handled, outcome: DONE };
 }
 
-/** This thread's own signals first, then the process's. */
+/** This thread's own signals first, then the process's; those that a waiting sigtimedwait takes are left to it. */
 function takeSignal(task: Task): SignalInfo | undefined {
-  const { mask, pending } = task.signals;
-  const wanted = difference({ low: 0xffffffff, high: 0xffffffff }, mask);
+  const { mask, awaited, pending } = task.signals;
+  const wanted = difference({ low: 0xffffffff, high: 0xffffffff }, union(mask, awaited));
   return pending.take(wanted) ?? task.process.pending.take(wanted);
 }
 

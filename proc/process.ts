@@ -43,6 +43,8 @@ export class Process {
   dumpable: number = 1;
   childSubreaper: boolean = false;
   personality: number = 0;
+  /** membarrier registrations (MEMBARRIER_CMD_REGISTER_ bits). */
+  barriers: number = 0;
   /** Monotonic nanoseconds at the start. */
   readonly started_ns: bigint;
   /** Guest instructions executed on behalf of all tasks: CPU time in `--deterministic`, and what --stats shows. */
@@ -50,6 +52,9 @@ export class Process {
   /** CPU time used, in nanoseconds, as the machine measures it. */
   userTime_ns: bigint = 0n;
   systemTime_ns: bigint = 0n;
+  /** The same of children that were waited for, theirs included. */
+  childrenUser_ns: bigint = 0n;
+  childrenSystem_ns: bigint = 0n;
   /** Page faults without and with I/O. */
   minorFaults: number = 0;
   majorFaults: number = 0;

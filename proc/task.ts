@@ -13,7 +13,7 @@ import type { FutexTable } from './futex.ts';
 import type { ExitStatus, Process } from './process.ts';
 import type { Scheduler, TaskState } from './scheduler.ts';
 import type { SignalInfo } from './siginfo.ts';
-import { type SignalActions, TaskSignals } from './signal.ts';
+import { EMPTY_SET, type SignalActions, TaskSignals } from './signal.ts';
 
 /** Where paths start. Shared under CLONE_FS. */
 export interface WorkingPlace {
@@ -86,6 +86,8 @@ export class Task {
   timerSlack_ns: number = 50_000;
   noNewPrivileges: boolean = false;
   nice: number = 0;
+  /** CPU time used by this thread, in nanoseconds. */
+  cpuTime_ns: bigint = 0n;
 
   constructor(parts: TaskParts) {
     this.tid = parts.tid;
@@ -118,6 +120,7 @@ export class Task {
     this.call.deadline = undefined;
     this.call.progress = 0;
     this.call.resumed = false;
+    this.signals.awaited = EMPTY_SET;
   }
 }
 
@@ -158,6 +161,8 @@ export interface Kernel {
   interruptCall(task: Task, restartable: boolean): void;
   /** Guest instructions executed so far by the whole machine. */
   instructions(): number;
+  /** Brings the CPU times of the running task and its process up to date. */
+  account(): void;
   /** Memory of the machine in bytes, for sysinfo. */
   memory(): { readonly total: number; readonly free: number };
   /** Replaces the calling task's program. Throws errno before the point of no return, and sets all registers when it succeeds. */

@@ -82,8 +82,8 @@ export interface Specification<P extends readonly Parameter[], R> {
   readonly support: Support;
   /** See 4. above. */
   readonly interrupted?: 'restart' | 'fail';
-  /** Runs when the waiting call is cut short by a signal handler; returns the result word (normally -EINTR). */
-  readonly onInterrupt?: (task: Task, ...args: Decoded<P>) => number;
+  /** Runs when the waiting call is cut short by a signal handler; returns the result word, or undefined where `interrupted` decides. */
+  readonly onInterrupt?: (task: Task, ...args: Decoded<P>) => number | undefined;
   readonly handler: (task: Task, ...args: Decoded<P>) => R;
 }
 
@@ -98,7 +98,7 @@ export interface Definition {
   readonly interrupted: 'restart' | 'fail';
   /** Decodes, runs the handler, returns the result word, or undefined where the registers must stay as the handler left them. */
   readonly invoke: (task: Task, words: Words) => number | undefined;
-  readonly onInterrupt: ((task: Task, words: Words) => number) | undefined;
+  readonly onInterrupt: ((task: Task, words: Words) => number | undefined) | undefined;
   /** Multiplexers (socketcall, ipc): rewrites `words` to the modern call's arguments and returns that call, which then runs and is traced. */
   readonly unwrap?: (task: Task, words: Words) => Definition;
 }
@@ -117,7 +117,7 @@ export function define<const P extends readonly Parameter[], R>(spec: Specificat
     name: spec.name, args: spec.args, slots, result: spec.result, support: spec.support,
     interrupted: spec.interrupted ?? 'restart',
     invoke: (task, words) => encode(run(task, words) as R),
-    onInterrupt: spec.onInterrupt && (compile(kinds, slots, spec.onInterrupt as Handler) as (task: Task, words: Words) => number),
+    onInterrupt: spec.onInterrupt && (compile(kinds, slots, spec.onInterrupt as Handler) as (task: Task, words: Words) => number | undefined),
   };
 }
 

@@ -81,8 +81,9 @@ export class Dispatcher {
     let result = 0x1_0000_0000 - EINTR;
     try {
       if (call?.unwrap !== undefined) call = call.unwrap(task, this.words);
+      const own = call?.onInterrupt?.(task, this.words);
       if (task.call.progress > 0) result = task.call.progress;
-      else if (call?.onInterrupt !== undefined) result = call.onInterrupt(task, this.words) >>> 0;
+      else if (own !== undefined) result = own >>> 0;
       else if (restartable && call?.interrupted === 'restart') {
         task.callOver();
         return;

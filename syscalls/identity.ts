@@ -1,11 +1,250 @@
-/** Who a task is: process and thread ids, users and groups, sessions. */
-import { define } from './define.ts';
-import { pidResult } from './kinds.ts';
+/** Who a task is: process and thread ids, users and groups in their 16 and 32-bit forms, sessions and process groups, capabilities. */
+import { EFAULT, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { array, struct, u16, u32, x32 } from '../abi/struct.ts';
+import { type Credentials, privileged } from '../proc/credentials.ts';
+import type { Process } from '../proc/process.ts';
+import type { Task } from '../proc/task.ts';
+import { define, type Kind, type Result } from './define.ts';
+import {
+  id16, id32, idResult, type InOut, int, intResult, loadAt, none, pid, pidResult, pointerIn, pointerOut, storeAt, structInOut,
+} from './kinds.ts';
 
-const getpid = define({ name: 'getpid', args: [], result: pidResult, support: 'full', handler: (task) => task.process.pid });
-const gettid = define({ name: 'gettid', args: [], result: pidResult, support: 'full', handler: (task) => task.tid });
-const getppid = define({
-  name: 'getppid', args: [], result: pidResult, support: 'full', handler: (task) => task.process.parent?.pid ?? 0,
+/** 16-bit calls show ids that do not fit as this one. */
+const OVERFLOW_ID = 65534;
+/** "No change" in 32-bit calls. */
+const NO_CHANGE = 0xffffffff;
+/** Linux's NGROUPS_MAX. */
+const NGROUPS_MAX = 65536;
+
+function simple<R>(name: string, result: Result<R>, handler: (task: Task) => R) {
+  return define({ name, args: [], result, support: 'full', handler });
+}
+
+// ---- Processes and sessions ----------------------------------------------------------------------------------------------------
+
+/** The process that a pid argument means (0: the caller's own); ESRCH where there is none. */
+function processOf(task: Task, number: number): Process {
+  const process = number === 0 ? task.process : task.kernel.processes.get(number);
+  if (process === undefined || number < 0) throw errno(ESRCH);
+  return process;
+}
+
+const setpgid = define({
+  name: 'setpgid', args: [['pid', pid], ['pgid', pid]], result: none, support: 'full',
+  handler: (task, number, group) => {
+    if (group < 0) throw errno(EINVAL);
+    const process = processOf(task, number);
+    if (process !== task.process && process.parent !== task.process) throw errno(ESRCH);
+    if (process.pid === process.sid || process.sid !== task.process.sid) throw errno(EPERM);
+    const wanted = group === 0 ? process.pid : group;
+    const exists = [...task.kernel.processes.values()].some((other) => other.pgid === wanted && other.sid === process.sid);
+    if (wanted !== process.pid && !exists) throw errno(EPERM);
+    process.pgid = wanted;
+  },
 });
 
-export const calls = [getpid, gettid, getppid];
+const setsid = simple('setsid', pidResult, (task) => {
+  const { process, kernel } = task;
+  if ([...kernel.processes.values()].some((other) => other.pgid === process.pid)) throw errno(EPERM);
+  process.sid = process.pid;
+  process.pgid = process.pid;
+  return process.pid;
+});
+
+const sessions = [
+  simple('getpid', pidResult, (task) => task.process.pid),
+  simple('gettid', pidResult, (task) => task.tid),
+  simple('getppid', pidResult, (task) => task.process.parent?.pid ?? 0),
+  simple('getpgrp', pidResult, (task) => task.process.pgid),
+  define({ name: 'getpgid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => processOf(task, n).pgid }),
+  define({ name: 'getsid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => processOf(task, n).sid }),
+  setpgid,
+  setsid,
+];
+
+// ---- Users and groups ----------------------------------------------------------------------------------------------------------
+
+/** One of the two families of ids that every rule below holds for alike. */
+type Family = 'uid' | 'gid';
+interface Ids {
+  readonly real: number;
+  readonly effective: number;
+  readonly saved: number;
+  readonly fs: number;
+}
+
+function idsOf(c: Credentials, family: Family): Ids {
+  return family === 'uid'
+    ? { real: c.uid, effective: c.euid, saved: c.suid, fs: c.fsuid }
+    : { real: c.gid, effective: c.egid, saved: c.sgid, fs: c.fsgid };
+}
+
+function withIds(c: Credentials, family: Family, ids: Ids): Credentials {
+  return family === 'uid'
+    ? { ...c, uid: ids.real, euid: ids.effective, suid: ids.saved, fsuid: ids.fs }
+    : { ...c, gid: ids.real, egid: ids.effective, sgid: ids.saved, fsgid: ids.fs };
+}
+
+function setIds(task: Task, family: Family, ids: Ids): void {
+  task.credentials = withIds(task.credentials, family, ids);
+}
+
+/** setuid, setgid: all ids for the privileged, else the effective one, to one of its other two. */
+function setId(task: Task, family: Family, id: number): void {
+  if (id === NO_CHANGE) throw errno(EINVAL);
+  const ids = idsOf(task.credentials, family);
+  if (privileged(task.credentials)) setIds(task, family, { real: id, effective: id, saved: id, fs: id });
+  else if (id === ids.real || id === ids.saved) setIds(task, family, { ...ids, effective: id, fs: id });
+  else throw errno(EPERM);
+}
+
+function setRealEffective(task: Task, family: Family, real: number, effective: number): void {
+  const ids = idsOf(task.credentials, family);
+  const free = privileged(task.credentials);
+  if (real !== NO_CHANGE && !free && real !== ids.real && real !== ids.effective) throw errno(EPERM);
+  if (effective !== NO_CHANGE && !free && effective !== ids.real && effective !== ids.effective && effective !== ids.saved) throw errno(EPERM);
+  const next = { real: real === NO_CHANGE ? ids.real : real, effective: effective === NO_CHANGE ? ids.effective : effective };
+  const savedFollows = real !== NO_CHANGE || (effective !== NO_CHANGE && effective !== ids.real);
+  setIds(task, family, { ...next, saved: savedFollows ? next.effective : ids.saved, fs: next.effective });
+}
+
+function setAll(task: Task, family: Family, real: number, effective: number, saved: number): void {
+  const ids = idsOf(task.credentials, family);
+  const known = [ids.real, ids.effective, ids.saved, NO_CHANGE];
+  if (!privileged(task.credentials) && ![real, effective, saved].every((id) => known.includes(id))) throw errno(EPERM);
+  const pick = (id: number, old: number) => (id === NO_CHANGE ? old : id);
+  const next = pick(effective, ids.effective);
+  setIds(task, family, { real: pick(real, ids.real), effective: next, saved: pick(saved, ids.saved), fs: next });
+}
+
+/** Returns the old id; an id that may not be taken changes nothing, and no error says so. */
+function setFs(task: Task, family: Family, id: number): number {
+  const ids = idsOf(task.credentials, family);
+  const allowed = privileged(task.credentials) || [ids.real, ids.effective, ids.saved, ids.fs].includes(id);
+  if (allowed && id !== NO_CHANGE) setIds(task, family, { ...ids, fs: id });
+  return ids.fs;
+}
+
+function wide(id: number): number {
+  return id === -1 ? NO_CHANGE : id;
+}
+
+function narrow(id: number): number {
+  return id > 0xffff ? OVERFLOW_ID : id;
+}
+
+/** The calls that exist once with 16-bit and once with 32-bit ids. `suffix` is '32' for the wide ones. */
+function idCalls(suffix: '' | '32') {
+  const is32 = suffix === '32';
+  const id: Kind<number> = is32 ? id32 : id16;
+  const layout = is32 ? u32 : u16;
+  const shown = is32 ? (value: number) => value : narrow;
+  const get = (name: string, family: Family, which: keyof Ids) =>
+    simple(`${name}${suffix}`, idResult, (task) => shown(idsOf(task.credentials, family)[which]));
+  const getThree = (name: string, family: Family) => define({
+    name: `${name}${suffix}`, args: [['real', pointerOut], ['effective', pointerOut], ['saved', pointerOut]], result: none, support: 'full',
+    handler: (task, real, effective, saved) => {
+      const ids = idsOf(task.credentials, family);
+      storeAt(task, real, layout, shown(ids.real));
+      storeAt(task, effective, layout, shown(ids.effective));
+      storeAt(task, saved, layout, shown(ids.saved));
+    },
+  });
+  return [
+    get('getuid', 'uid', 'real'), get('geteuid', 'uid', 'effective'), get('getgid', 'gid', 'real'), get('getegid', 'gid', 'effective'),
+    ...(['uid', 'gid'] as const).flatMap((family) => [
+      define({
+        name: `set${family}${suffix}`, args: [['id', id]], result: none, support: 'full',
+        handler: (task, to) => setId(task, family, wide(to)),
+      }),
+      define({
+        name: `setre${family}${suffix}`, args: [['real', id], ['effective', id]], result: none, support: 'full',
+        handler: (task, real, effective) => setRealEffective(task, family, wide(real), wide(effective)),
+      }),
+      define({
+        name: `setres${family}${suffix}`, args: [['real', id], ['effective', id], ['saved', id]], result: none, support: 'full',
+        handler: (task, real, effective, saved) => setAll(task, family, wide(real), wide(effective), wide(saved)),
+      }),
+      define({
+        name: `setfs${family}${suffix}`, args: [['id', id]], result: idResult, support: 'full',
+        handler: (task, to) => shown(setFs(task, family, wide(to))),
+      }),
+      getThree(`getres${family}`, family),
+    ]),
+    define({
+      name: `getgroups${suffix}`, args: [['size', int], ['list', pointerOut]], result: intResult, support: 'full',
+      handler: (task, size, list) => {
+        const { groups } = task.credentials;
+        if (size < 0 || (size > 0 && size < groups.length)) throw errno(EINVAL);
+        if (size > 0) groups.forEach((group, i) => storeAt(task, list + i * layout.size, layout, shown(group)));
+        return groups.length;
+      },
+    }),
+    define({
+      name: `setgroups${suffix}`, args: [['size', int], ['list', pointerIn]], result: none, support: 'full',
+      handler: (task, size, list) => {
+        if (!privileged(task.credentials)) throw errno(EPERM);
+        if (size < 0 || size > NGROUPS_MAX) throw errno(EINVAL);
+        task.credentials = { ...task.credentials, groups: loadAt(task, list, array(layout, size)) };
+      },
+    }),
+  ];
+}
+
+// ---- Capabilities --------------------------------------------------------------------------------------------------------------
+
+const CAP_VERSION_1 = 0x19980330, CAP_VERSION_2 = 0x20071026, CAP_VERSION_3 = 0x20080522;
+/** Every capability Linux 6 knows: 41. */
+const ALL_CAPABILITIES = { low: 0xffffffff, high: 0x1ff };
+
+const capHeader = struct<{ version: number; pid: number }>({ version: x32, pid: u32 });
+const capData = struct<{ effective: number; permitted: number; inheritable: number }>({ effective: x32, permitted: x32, inheritable: x32 });
+
+/** How many 32-bit halves the header's version asks for; an unknown one is corrected in place. */
+function capabilityWords(task: Task, header: InOut<{ version: number; pid: number }>): number {
+  const { version } = loadAt(task, header, capHeader);
+  if (version === CAP_VERSION_1) return 1;
+  if (version === CAP_VERSION_2 || version === CAP_VERSION_3) return 2;
+  task.user.writeU32(header, CAP_VERSION_3);
+  throw errno(EINVAL);
+}
+
+const capget = define({
+  name: 'capget', args: [['header', structInOut(capHeader, 'struct __user_cap_header_struct')], ['data', pointerOut]], result: none, support: 'full',
+  handler: (task, header, data) => {
+    let words: number;
+    try {
+      words = capabilityWords(task, header);
+    } catch (thrown) {
+      // Asking with an unknown version and no data is how programs learn the version.
+      if (thrown === errno(EINVAL) && data === 0) return;
+      throw thrown;
+    }
+    const target = loadAt(task, header, capHeader).pid | 0;
+    if (target < 0) throw errno(EINVAL);
+    const other = target === 0 ? task : task.kernel.tasks.get(target);
+    if (other === undefined) throw errno(ESRCH);
+    if (data === 0) return;
+    const has = privileged(other.credentials) ? ALL_CAPABILITIES : { low: 0, high: 0 };
+    [has.low, has.high].slice(0, words).forEach((set, i) => {
+      storeAt(task, data + i * capData.size, capData, { effective: set, permitted: set, inheritable: 0 });
+    });
+  },
+});
+
+const capset = define({
+  name: 'capset', args: [['header', structInOut(capHeader, 'struct __user_cap_header_struct')], ['data', pointerIn]], result: none,
+  support: { partial: 'capabilities follow the effective user id; giving some up is accepted, and not kept' },
+  handler: (task, header, data) => {
+    const words = capabilityWords(task, header);
+    const target = loadAt(task, header, capHeader).pid;
+    if (target !== 0 && target !== task.tid) throw errno(EPERM);
+    if (data === 0) throw errno(EFAULT);
+    const wanted = loadAt(task, data, array(capData, words));
+    const has = privileged(task.credentials) ? [ALL_CAPABILITIES.low, ALL_CAPABILITIES.high] : [0, 0];
+    const tooMany = wanted.some(({ effective, permitted }, i) => (permitted & ~has[i]) !== 0 || (effective & ~permitted) !== 0);
+    if (tooMany) throw errno(EPERM);
+  },
+});
+
+export const calls = [...sessions, ...idCalls(''), ...idCalls('32'), capget, capset];

@@ -2,9 +2,11 @@
 import { assert } from '../abi/assert.ts';
 import type { Definition } from './define.ts';
 import { calls as identity } from './identity.ts';
+import { calls as thread } from './thread.ts';
+import { calls as time } from './time.ts';
 
 /** The families. Each exports `calls`. */
-const FAMILIES: readonly (readonly Definition[])[] = [identity];
+const FAMILIES: readonly (readonly Definition[])[] = [identity, thread, time];
 
 /** Runs of names: the first name's number, then the names in order. */
 const ROWS: readonly (readonly [first: number, names: string])[] = [

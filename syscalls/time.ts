@@ -1,0 +1,288 @@
+/** Reading clocks, sleeping, and interval timers. */
+import { EINTR, EINVAL, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
+import type { Layout } from '../abi/struct.ts';
+import * as time from '../abi/time.ts';
+import { NOBODY } from '../fs/wait.ts';
+import type { Task } from '../proc/task.ts';
+import type { IntervalTimer } from '../proc/timers.ts';
+import { block } from '../proc/wait.ts';
+import { define } from './define.ts';
+import { choice, flags, type In, intResult, load, none, type Out, pointerIn, store, structIn, structOut, uint } from './kinds.ts';
+
+const { timespec32, timespec64 } = time;
+const clock = choice(time.CLOCKS);
+const timerFlags = flags({ TIMER_ABSTIME: time.TIMER_ABSTIME });
+const whichTimer = choice({ ITIMER_REAL: time.ITIMER_REAL, ITIMER_VIRTUAL: time.ITIMER_VIRTUAL, ITIMER_PROF: time.ITIMER_PROF });
+
+/** What the coarse clocks advance by: Debian's kernel ticks 250 times a second. */
+const COARSE_NS = 4_000_000n;
+const MICROSECOND_NS = 1000n;
+
+// ---- Clocks --------------------------------------------------------------------------------------------------------------------
+
+/** The time of a clock; EINVAL where there is no such clock (alarm clocks need a real-time clock device). Negative ids are CPU clocks of processes and threads. */
+function clockTime(task: Task, id: number): bigint {
+  const { kernel } = task;
+  switch (id) {
+    case time.CLOCK_REALTIME:
+    case time.CLOCK_TAI: return kernel.clock.realtime();
+    case time.CLOCK_MONOTONIC:
+    case time.CLOCK_MONOTONIC_RAW:
+    case time.CLOCK_BOOTTIME: return kernel.clock.monotonic();
+    case time.CLOCK_REALTIME_COARSE: return coarse(kernel.clock.realtime());
+    case time.CLOCK_MONOTONIC_COARSE: return coarse(kernel.clock.monotonic());
+    case time.CLOCK_PROCESS_CPUTIME_ID: return processTime(task);
+    case time.CLOCK_THREAD_CPUTIME_ID: return threadTime(task);
+    default: return cpuClockTime(task, id);
+  }
+}
+
+function coarse(ns: bigint): bigint {
+  return ns - (ns % COARSE_NS);
+}
+
+function processTime(task: Task): bigint {
+  task.kernel.account();
+  return task.process.userTime_ns + task.process.systemTime_ns;
+}
+
+function threadTime(task: Task): bigint {
+  task.kernel.account();
+  return task.cpuTime_ns;
+}
+
+/** Linux: the complement of the pid (or tid) from bit 3 on, bit 2 for a thread, the kind of time in the two low bits. */
+function cpuClockTime(task: Task, id: number): bigint {
+  if (id >= 0 || (id & 3) === 3) throw errno(EINVAL);
+  const pid = ~(id >> 3);
+  if ((id & 4) !== 0) {
+    const other = pid === 0 ? task : task.kernel.tasks.get(pid);
+    if (other?.process !== task.process) throw errno(EINVAL);
+    return threadTime(other);
+  }
+  const process = pid === 0 ? task.process : task.kernel.processes.get(pid);
+  if (process === undefined) throw errno(EINVAL);
+  task.kernel.account();
+  return process.userTime_ns + process.systemTime_ns;
+}
+
+function getTime(name: string, layout: Layout<time.Timespec>) {
+  return define({
+    name, args: [['clockid', clock], ['tp', structOut(layout, 'struct timespec')]], result: none, support: 'full',
+    handler: (task, id, tp) => store(task, tp, layout, time.toTimespec(clockTime(task, id))),
+  });
+}
+
+function getResolution(name: string, layout: Layout<time.Timespec>) {
+  return define({
+    name, args: [['clockid', clock], ['res', structOut(layout, 'struct timespec')]], result: none, support: 'full',
+    handler: (task, id, res) => {
+      clockTime(task, id);
+      const isCoarse = id === time.CLOCK_REALTIME_COARSE || id === time.CLOCK_MONOTONIC_COARSE;
+      if (res !== 0) store(task, res, layout, { tv_sec: 0, tv_nsec: isCoarse ? Number(COARSE_NS) : 1 });
+    },
+  });
+}
+
+/** Setting a clock needs a privilege that nobody has here: the time is the host's. */
+function setTime(name: string, layout: Layout<time.Timespec>) {
+  return define({
+    name, args: [['clockid', clock], ['tp', structIn(layout, 'struct timespec')]], result: none,
+    support: { partial: 'the time is the host\'s: nobody may set it' },
+    handler: (task, id, tp) => {
+      clockTime(task, id);
+      if (!time.isValidTime(load(task, tp, layout))) throw errno(EINVAL);
+      throw errno(id === time.CLOCK_REALTIME ? EPERM : EINVAL);
+    },
+  });
+}
+
+const gettimeofday = define({
+  name: 'gettimeofday', args: [['tv', structOut(time.timeval32, 'struct timeval')], ['tz', structOut(time.timezone, 'struct timezone')]],
+  result: none, support: 'full',
+  handler: (task, tv, tz) => {
+    if (tv !== 0) store(task, tv, time.timeval32, time.toTimeval(task.kernel.clock.realtime()));
+    if (tz !== 0) store(task, tz, time.timezone, { tz_minuteswest: 0, tz_dsttime: 0 });
+  },
+});
+
+const settimeofday = define({
+  name: 'settimeofday', args: [['tv', structIn(time.timeval32, 'struct timeval')], ['tz', structIn(time.timezone, 'struct timezone')]],
+  result: none, support: { partial: 'the time is the host\'s: nobody may set it' },
+  handler: (task, tv, tz) => {
+    if (tv !== 0) {
+      const { tv_sec, tv_usec } = load(task, tv, time.timeval32);
+      if (tv_sec < 0 || tv_usec < 0 || tv_usec > 1_000_000) throw errno(EINVAL);
+    }
+    if (tz !== 0) load(task, tz, time.timezone);
+    throw errno(EPERM);
+  },
+});
+
+const stime = define({
+  name: 'stime', args: [['tptr', pointerIn]], result: none, support: { partial: 'the time is the host\'s: nobody may set it' },
+  handler: (task, tptr) => {
+    task.user.readU32(tptr);
+    throw errno(EPERM);
+  },
+});
+
+const timeCall = define({
+  name: 'time', args: [['tloc', pointerIn]], result: intResult, support: 'full',
+  handler: (task, tloc) => {
+    const seconds = Number(task.kernel.clock.realtime() / time.SECOND_NS);
+    if (tloc !== 0) task.user.writeU32(tloc, seconds);
+    return seconds;
+  },
+});
+
+const times = define({
+  name: 'times', args: [['buf', structOut(time.tms, 'struct tms')]], result: intResult, support: 'full',
+  handler: (task, buf) => {
+    task.kernel.account();
+    const { userTime_ns, systemTime_ns, childrenUser_ns, childrenSystem_ns } = task.process;
+    if (buf !== 0) {
+      store(task, buf, time.tms, {
+        tms_utime: ticks(userTime_ns), tms_stime: ticks(systemTime_ns), tms_cutime: ticks(childrenUser_ns), tms_cstime: ticks(childrenSystem_ns),
+      });
+    }
+    return ticks(task.kernel.clock.monotonic());
+  },
+});
+
+function ticks(ns: bigint): number {
+  return Number(BigInt.asUintN(32, (ns * BigInt(time.CLK_TCK)) / time.SECOND_NS));
+}
+
+// ---- Sleeping ------------------------------------------------------------------------------------------------------------------
+
+/** Sleeps for `duration_ns` in all, however often the call runs again. */
+function sleepFor(task: Task, duration_ns: bigint): void {
+  const deadline = task.deadlineAfter(duration_ns);
+  if (!task.expired) throw block(NOBODY, deadline);
+}
+
+/** What is left of a sleep that a signal handler cut short. */
+function writeRemaining(task: Task, remaining: In<time.Timespec> | Out<time.Timespec>, layout: Layout<time.Timespec>): number {
+  const deadline = task.call.deadline;
+  if (remaining !== 0 && deadline !== undefined) {
+    const left = deadline - task.kernel.clock.monotonic();
+    store(task, remaining as Out<time.Timespec>, layout, time.toTimespec(left > 0n ? left : 0n));
+  }
+  return -EINTR;
+}
+
+const nanosleep = define({
+  name: 'nanosleep',
+  args: [['duration', structIn(timespec32, 'struct timespec')], ['rem', structOut(timespec32, 'struct timespec')]],
+  result: none, support: 'full', interrupted: 'fail',
+  onInterrupt: (task, _duration, rem) => writeRemaining(task, rem, timespec32),
+  handler: (task, duration) => {
+    const wanted = load(task, duration, timespec32);
+    if (!time.isValidTime(wanted)) throw errno(EINVAL);
+    sleepFor(task, time.toNanoseconds(wanted));
+  },
+});
+
+function clockSleep(name: string, layout: Layout<time.Timespec>) {
+  return define({
+    name,
+    args: [['clockid', clock], ['flags', timerFlags], ['t', structIn(layout, 'struct timespec')], ['rem', structOut(layout, 'struct timespec')]],
+    result: none, support: 'full', interrupted: 'fail',
+    onInterrupt: (task, _id, how, _t, rem) => ((how & time.TIMER_ABSTIME) !== 0 ? undefined : writeRemaining(task, rem, layout)),
+    handler: (task, id, how, t) => {
+      if (!canSleepOn(id)) throw errno(id === time.CLOCK_THREAD_CPUTIME_ID ? EINVAL : EOPNOTSUPP);
+      const now = clockTime(task, id);
+      const wanted = load(task, t, layout);
+      if (!time.isValidTime(wanted)) throw errno(EINVAL);
+      const ns = time.toNanoseconds(wanted);
+      // A CPU clock stands still while its only thread sleeps: like Linux, this wakes by a signal only.
+      if (isCpuClock(id) && ns > ((how & time.TIMER_ABSTIME) !== 0 ? now : 0n)) throw block(NOBODY);
+      sleepFor(task, (how & time.TIMER_ABSTIME) !== 0 ? ns - now : ns);
+    },
+  });
+}
+
+function isCpuClock(id: number): boolean {
+  return id < 0 || id === time.CLOCK_PROCESS_CPUTIME_ID;
+}
+
+function canSleepOn(id: number): boolean {
+  switch (id) {
+    case time.CLOCK_MONOTONIC_RAW:
+    case time.CLOCK_REALTIME_COARSE:
+    case time.CLOCK_MONOTONIC_COARSE:
+    case time.CLOCK_THREAD_CPUTIME_ID:
+    case time.CLOCK_REALTIME_ALARM:
+    case time.CLOCK_BOOTTIME_ALARM: return false;
+    default: return true;
+  }
+}
+
+// ---- Interval timers -----------------------------------------------------------------------------------------------------------
+
+/** The timer, and the time it runs by. */
+function timerOf(task: Task, which: number): { readonly timer: IntervalTimer; readonly now: bigint } {
+  const { timers } = task.process;
+  switch (which) {
+    case time.ITIMER_REAL: return { timer: timers.real, now: task.kernel.clock.monotonic() };
+    case time.ITIMER_VIRTUAL: return { timer: timers.virtual, now: (processTime(task), task.process.userTime_ns) };
+    case time.ITIMER_PROF: return { timer: timers.profile, now: processTime(task) };
+    default: throw errno(EINVAL);
+  }
+}
+
+function timevalToNs(value: time.Timeval): bigint {
+  if (value.tv_sec < 0 || value.tv_usec < 0 || value.tv_usec >= 1_000_000) throw errno(EINVAL);
+  return BigInt(value.tv_sec) * time.SECOND_NS + BigInt(value.tv_usec) * MICROSECOND_NS;
+}
+
+function readTimer(task: Task, which: number): time.Itimerval {
+  const { timer, now } = timerOf(task, which);
+  const { left_ns, interval_ns } = timer.read(now);
+  return { it_interval: time.toTimeval(interval_ns), it_value: time.toTimeval(left_ns) };
+}
+
+const itimer = structOut(time.itimerval32, 'struct itimerval');
+
+const getitimer = define({
+  name: 'getitimer', args: [['which', whichTimer], ['value', itimer]], result: none, support: 'full',
+  handler: (task, which, value) => store(task, value, time.itimerval32, readTimer(task, which)),
+});
+
+const setitimer = define({
+  name: 'setitimer', args: [['which', whichTimer], ['value', structIn(time.itimerval32, 'struct itimerval')], ['old', itimer]],
+  result: none, support: 'full',
+  handler: (task, which, value, old) => {
+    const zero = { tv_sec: 0, tv_usec: 0 };
+    const wanted = value === 0 ? { it_interval: zero, it_value: zero } : load(task, value, time.itimerval32);
+    const setting = { left_ns: timevalToNs(wanted.it_value), interval_ns: timevalToNs(wanted.it_interval) };
+    const before = readTimer(task, which);
+    const { timer, now } = timerOf(task, which);
+    timer.set(now, setting);
+    if (which === time.ITIMER_REAL) task.kernel.scheduler.addTimer(timer);
+    if (old !== 0) store(task, old, time.itimerval32, before);
+  },
+});
+
+const alarm = define({
+  name: 'alarm', args: [['seconds', uint]], result: intResult, support: 'full',
+  handler: (task, seconds) => {
+    const { timer, now } = timerOf(task, time.ITIMER_REAL);
+    const { left_ns } = timer.read(now);
+    // Linux takes no more than a signed number of seconds.
+    timer.set(now, { left_ns: BigInt(Math.min(seconds, 0x7fffffff)) * time.SECOND_NS, interval_ns: 0n });
+    task.kernel.scheduler.addTimer(timer);
+    // Rounded to the nearest second, but never down to none.
+    return left_ns === 0n ? 0 : Math.max(1, Math.round(Number(left_ns) / 1e9));
+  },
+});
+
+export const calls = [
+  getTime('clock_gettime', timespec32), getTime('clock_gettime64', timespec64),
+  getResolution('clock_getres', timespec32), getResolution('clock_getres_time64', timespec64),
+  setTime('clock_settime', timespec32), setTime('clock_settime64', timespec64),
+  gettimeofday, settimeofday, stime, timeCall, times, nanosleep,
+  clockSleep('clock_nanosleep', timespec32), clockSleep('clock_nanosleep_time64', timespec64),
+  getitimer, setitimer, alarm,
+];
