@@ -640,6 +640,10 @@ unsigned x87_scale(X87Num *r, const X87Num *a, const X87Num *b, unsigned cw)
         *r = *a;
         return flags;
     }
+    if (cb == X87_ZERO) {
+        /* not even an unmasked underflow */
+        cw |= X87_UE;
+    }
     /* trunc(b), far enough to overflow or underflow whatever a is */
     if (cb == X87_ZERO || pb.exp < X87_BIAS) {
         n = 0;
@@ -728,7 +732,8 @@ unsigned x87_rem(X87Num *r, const X87Num *a, const X87Num *b, bool nearest,
     }
     pa = x87_parts(a);
     if (cb == X87_INFINITY) {
-        return flags | store_rem(r, pa.sign, pa.exp, pa.sig, cw);
+        /* not even an unmasked underflow */
+        return flags | store_rem(r, pa.sign, pa.exp, pa.sig, cw | X87_UE);
     }
     pb = x87_parts(b);
     distance = pa.exp - pb.exp;
@@ -819,7 +824,7 @@ unsigned x87_from_f32(X87Num *r, uint32_t a)
             *r = infinity(sign);
             return 0;
         }
-        *r = num(sign, X87_EXP_MAX, X87_INTEGER_BIT | X87_QUIET_BIT | fraction);
+        *r = num(sign, X87_EXP_MAX, X87_INTEGER_BIT | fraction);
         return fraction & X87_QUIET_BIT ? 0 : X87_IE;
     }
     if (!fraction) {
@@ -845,7 +850,7 @@ unsigned x87_from_f64(X87Num *r, uint64_t a)
             *r = infinity(sign);
             return 0;
         }
-        *r = num(sign, X87_EXP_MAX, X87_INTEGER_BIT | X87_QUIET_BIT | fraction);
+        *r = num(sign, X87_EXP_MAX, X87_INTEGER_BIT | fraction);
         return fraction & X87_QUIET_BIT ? 0 : X87_IE;
     }
     if (!fraction) {
@@ -923,7 +928,7 @@ static unsigned to_ieee(uint64_t *r, const X87Num *a, unsigned bits, int bias,
                     || (cw & X87_RC_MASK) == (p.sign ? X87_RC_DOWN : X87_RC_UP);
         *r = sign | (away ? infinite : infinite - 1);
         if (!(cw & X87_OE)) {
-            return X87_OE | (w.lo ? X87_PE : 0) | (up ? X87_C1 : 0);
+            return X87_OE;
         }
         return X87_OE | X87_PE | (away ? X87_C1 : 0);
     }
@@ -933,7 +938,7 @@ static unsigned to_ieee(uint64_t *r, const X87Num *a, unsigned bits, int bias,
         return (w.lo ? X87_PE : 0) | (up ? X87_C1 : 0);
     }
     if (!(cw & X87_UE)) {
-        return X87_UE | (w.lo ? X87_PE : 0) | (up ? X87_C1 : 0);
+        return X87_UE;
     }
     exp = p.exp - X87_BIAS + bias;
     w = wide_shr_sticky(wide(p.sig, 0), drop + 1 - exp);

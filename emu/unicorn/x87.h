@@ -86,6 +86,8 @@ unsigned x87_compare(const X87Num *a, const X87Num *b, bool quiet);
 /* fxam's C3 C2 C1 C0 for a register that is not empty. */
 unsigned x87_examine(const X87Num *a);
 
+/* Widening keeps a signalling NaN signalling (IE) and tells of a denormal
+ * (DE): a load quiets it, an operand in memory goes into the operation. */
 unsigned x87_from_f32(X87Num *r, uint32_t a);
 unsigned x87_from_f64(X87Num *r, uint64_t a);
 void x87_from_int(X87Num *r, int64_t a);
