@@ -113,7 +113,10 @@ export class MemoryObject {
 
   #pageIn(index: number): FrameNumber | PageFailure {
     if (index * PAGE_SIZE >= this.#size) return BEYOND_END;
+    // Allocating may make the cache give up objects that look unused, and this one must outlive it.
+    this.#holders++;
     const frame = this.frames.allocateZeroed();
+    this.#holders--;
     if (frame < 0) return OUT_OF_FRAMES;
     const failure = this.pager.pageIn(index, this.frames.bytes(frame));
     if (failure !== undefined) {

@@ -243,7 +243,7 @@ export class AddressSpace {
     const part = this.segments.findArea(range.base);
     assert(part !== undefined && part.base === range.base && part.top === range.top, 'cutting leaves the exact part');
     this.table.setProt(part, prot);
-    if (lost === mman.PROT_WRITE) this.mmu.writeProtect(range);
+    if (lost === mman.PROT_WRITE && prot !== mman.PROT_NONE) this.mmu.writeProtect(range);
     else if (lost !== 0) this.mmu.unmap(range);
     return range.top;
   }
