@@ -58,6 +58,12 @@ export class Scheduler<T extends Schedulable> {
     return undefined;
   }
 
+  /** Puts a ready task behind all others. */
+  yield(task: T): void {
+    if (!this.ready.delete(task)) return;
+    this.ready.add(task);
+  }
+
   /** Another task is ready as well. */
   get contended(): boolean {
     return this.ready.size > 1;

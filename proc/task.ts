@@ -4,6 +4,7 @@
  */
 import type { Registers } from '../emu/engine.ts';
 import type { FdTable } from '../fs/fdtable.ts';
+import type { FileServices } from '../fs/guest.ts';
 import type { DirectoryPlace, Tree } from '../fs/path.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { UserMemory } from '../mm/user.ts';
@@ -86,6 +87,9 @@ export class Task {
   timerSlack_ns: number = 50_000;
   noNewPrivileges: boolean = false;
   nice: number = 0;
+  /** SCHED_ policy and its priority: kept for those who ask. */
+  policy: number = 0;
+  realtimePriority: number = 0;
   /** CPU time used by this thread, in nanoseconds. */
   cpuTime_ns: bigint = 0n;
 
@@ -152,6 +156,7 @@ export interface Kernel {
   readonly random: RandomSource;
   readonly identity: Identity;
   readonly scheduler: Scheduler<Task>;
+  readonly files: FileServices;
   readonly futexes: FutexTable<Task>;
   readonly processes: Map<number, Process>;
   /** All threads by tid. */

@@ -2,11 +2,17 @@
 import { assert } from '../abi/assert.ts';
 import type { Definition } from './define.ts';
 import { calls as identity } from './identity.ts';
+import { calls as memory } from './memory.ts';
+import { calls as process } from './process.ts';
+import { calls as resource } from './resource.ts';
+import { calls as signal } from './signal.ts';
+import { calls as socket } from './socket.ts';
+import { calls as system } from './system.ts';
 import { calls as thread } from './thread.ts';
 import { calls as time } from './time.ts';
 
 /** The families. Each exports `calls`. */
-const FAMILIES: readonly (readonly Definition[])[] = [identity, thread, time];
+const FAMILIES: readonly (readonly Definition[])[] = [identity, memory, process, resource, signal, socket, system, thread, time];
 
 /** Runs of names: the first name's number, then the names in order. */
 const ROWS: readonly (readonly [first: number, names: string])[] = [

@@ -1,0 +1,333 @@
+/** Memory calls: brk, mmap in both forms, munmap, mprotect, mremap, madvise, msync, mincore, mlock. The space does the work; here are files, flags and errors. */
+import { EACCES, EAGAIN, EBADF, EBUSY, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
+import { canRead, canWrite } from '../abi/fcntl.ts';
+import * as mman from '../abi/mman.ts';
+import { PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
+import { RLIM_INFINITY, RLIMIT_MEMLOCK } from '../abi/resource.ts';
+import { SIGKILL } from '../abi/signal.ts';
+import { array, u32 } from '../abi/struct.ts';
+import { pathOf } from '../fs/path.ts';
+import { AREA_DONT_DUMP, AREA_DONT_FORK, AREA_LOCKED, AREA_WIPE_ON_FORK, type Area } from '../mm/area.ts';
+import { populate } from '../mm/fault.ts';
+import { USER_TOP } from '../mm/placement.ts';
+import { remap } from '../mm/remap.ts';
+import type { MapRequest } from '../mm/request.ts';
+import { privileged } from '../proc/credentials.ts';
+import type { Task } from '../proc/task.ts';
+import { block } from '../proc/wait.ts';
+import { define, multiplexer } from './define.ts';
+import { address, addressResult, choice, count, fd, flags, hex, loadAt, none, pointerIn, pointerOut, uint } from './kinds.ts';
+
+const prot = flags({
+  PROT_NONE: 0, PROT_READ: mman.PROT_READ, PROT_WRITE: mman.PROT_WRITE, PROT_EXEC: mman.PROT_EXEC, PROT_SEM: mman.PROT_SEM,
+  PROT_GROWSDOWN: mman.PROT_GROWSDOWN, PROT_GROWSUP: mman.PROT_GROWSUP,
+});
+const mapFlags = flags(
+  {
+    MAP_FIXED: mman.MAP_FIXED, MAP_ANONYMOUS: mman.MAP_ANONYMOUS, MAP_32BIT: mman.MAP_32BIT, MAP_GROWSDOWN: mman.MAP_GROWSDOWN,
+    MAP_DENYWRITE: mman.MAP_DENYWRITE, MAP_EXECUTABLE: mman.MAP_EXECUTABLE, MAP_LOCKED: mman.MAP_LOCKED, MAP_NORESERVE: mman.MAP_NORESERVE,
+    MAP_POPULATE: mman.MAP_POPULATE, MAP_NONBLOCK: mman.MAP_NONBLOCK, MAP_STACK: mman.MAP_STACK, MAP_HUGETLB: mman.MAP_HUGETLB,
+    MAP_SYNC: mman.MAP_SYNC, MAP_FIXED_NOREPLACE: mman.MAP_FIXED_NOREPLACE,
+  },
+  { mask: mman.MAP_TYPE, values: { MAP_SHARED: mman.MAP_SHARED, MAP_PRIVATE: mman.MAP_PRIVATE, MAP_SHARED_VALIDATE: mman.MAP_SHARED_VALIDATE } },
+);
+/** What MAP_SHARED_VALIDATE accepts for ordinary files. Linux: LEGACY_MAP_MASK. */
+const LEGACY_FLAGS = mman.MAP_TYPE | mman.MAP_FIXED | mman.MAP_ANONYMOUS | mman.MAP_DENYWRITE | mman.MAP_EXECUTABLE | mman.MAP_UNINITIALIZED
+  | mman.MAP_GROWSDOWN | mman.MAP_LOCKED | mman.MAP_NORESERVE | mman.MAP_POPULATE | mman.MAP_NONBLOCK | mman.MAP_STACK | mman.MAP_HUGETLB
+  | mman.MAP_32BIT | mman.MAP_ABOVE4G | mman.MAP_FIXED_NOREPLACE;
+
+const brk = define({
+  name: 'brk', args: [['addr', address]], result: addressResult, support: 'full', handler: (task, top) => task.space.brk(top),
+});
+
+// ---- mmap ----------------------------------------------------------------------------------------------------------------------
+
+const mmap2 = define({
+  name: 'mmap2',
+  args: [['addr', address], ['length', count], ['prot', prot], ['flags', mapFlags], ['fd', fd], ['pgoffset', hex]],
+  result: addressResult, support: { partial: 'MAP_HUGETLB answers ENOMEM: there are no huge pages' },
+  handler: (task, addr, length, rights, how, file, offset) => {
+    const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags: how };
+    const to = (how & mman.MAP_ANONYMOUS) !== 0 ? mapAnonymous(task, request) : mapFile(task, request, file, offset);
+    if ((how & (mman.MAP_POPULATE | mman.MAP_LOCKED)) !== 0 && (how & mman.MAP_NONBLOCK) === 0) {
+      // What cannot be had now comes when it is touched; mmap does not fail for it.
+      populate(task.space, to, Math.min(to + pageUp(length), USER_TOP));
+    }
+    return to;
+  },
+});
+
+function mapAnonymous(task: Task, request: MapRequest): number {
+  if ((request.flags & mman.MAP_HUGETLB) !== 0) throw errno(ENOMEM);
+  return task.space.map(request);
+}
+
+function mapFile(task: Task, request: MapRequest, fd: number, offset: number): number {
+  const { size, prot: rights, flags: how } = request;
+  const description = task.files.get(fd);
+  if (description.isPathOnly) throw errno(EBADF);
+  if ((how & mman.MAP_HUGETLB) !== 0 || size === 0) throw errno(EINVAL);
+  if (pageUp(size) > USER_TOP) throw errno(ENOMEM);
+  if (offset + pageUp(size) / PAGE_SIZE > 2 ** 32) throw errno(EOVERFLOW);
+  const shared = (how & mman.MAP_TYPE) !== mman.MAP_PRIVATE;
+  if ((how & mman.MAP_TYPE) === mman.MAP_SHARED_VALIDATE && (how & ~LEGACY_FLAGS) !== 0) throw errno(EOPNOTSUPP);
+  if (shared && (rights & mman.PROT_WRITE) !== 0 && !canWrite(description.flags)) throw errno(EACCES);
+  if (!canRead(description.flags)) throw errno(EACCES);
+  const { file } = description;
+  if (file.memoryObject === undefined) throw errno(ENODEV);
+  const object = file.memoryObject(pathOf(description.place, task.fs.root) ?? description.place.name);
+  const maxProt = shared && !canWrite(description.flags) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
+  return task.space.map({ ...request, object, offset, maxProt });
+}
+
+/** The arguments of the old mmap: one struct. */
+const oldMmapArgs = array(u32, 6);
+const oldMmap = multiplexer('mmap', [['arg', pointerIn]], (task, words) => {
+  const args = loadAt(task, words[0], oldMmapArgs);
+  if (args[5] % PAGE_SIZE !== 0) throw errno(EINVAL);
+  words.set(args);
+  words[5] = args[5] / PAGE_SIZE;
+  return mmap2;
+});
+
+const munmap = define({
+  name: 'munmap', args: [['addr', address], ['length', count]], result: none, support: 'full',
+  handler: (task, addr, length) => task.space.unmap(addr, length),
+});
+
+const mprotect = define({
+  name: 'mprotect', args: [['addr', address], ['len', count], ['prot', prot]], result: none, support: 'full',
+  handler: (task, addr, length, rights) => task.space.protect(addr, length, rights),
+});
+
+const mremap = define({
+  name: 'mremap',
+  args: [
+    ['old_address', address], ['old_size', count], ['new_size', count],
+    ['flags', flags({ MREMAP_MAYMOVE: mman.MREMAP_MAYMOVE, MREMAP_FIXED: mman.MREMAP_FIXED, MREMAP_DONTUNMAP: mman.MREMAP_DONTUNMAP })],
+    ['new_address', address],
+  ],
+  result: addressResult, support: 'full',
+  handler: (task, addr, oldSize, newSize, how, newAddr) => remap(task.space, { addr, oldSize, newSize, flags: how, newAddr }),
+});
+
+// ---- Advice, synchronisation, residence ----------------------------------------------------------------------------------------
+
+const ADVICE = {
+  MADV_NORMAL: mman.MADV_NORMAL, MADV_RANDOM: mman.MADV_RANDOM, MADV_SEQUENTIAL: mman.MADV_SEQUENTIAL, MADV_WILLNEED: mman.MADV_WILLNEED,
+  MADV_DONTNEED: mman.MADV_DONTNEED, MADV_FREE: mman.MADV_FREE, MADV_REMOVE: mman.MADV_REMOVE, MADV_DONTFORK: mman.MADV_DONTFORK,
+  MADV_DOFORK: mman.MADV_DOFORK, MADV_MERGEABLE: mman.MADV_MERGEABLE, MADV_UNMERGEABLE: mman.MADV_UNMERGEABLE,
+  MADV_HUGEPAGE: mman.MADV_HUGEPAGE, MADV_NOHUGEPAGE: mman.MADV_NOHUGEPAGE, MADV_DONTDUMP: mman.MADV_DONTDUMP, MADV_DODUMP: mman.MADV_DODUMP,
+  MADV_WIPEONFORK: mman.MADV_WIPEONFORK, MADV_KEEPONFORK: mman.MADV_KEEPONFORK, MADV_COLD: mman.MADV_COLD, MADV_PAGEOUT: mman.MADV_PAGEOUT,
+  MADV_POPULATE_READ: mman.MADV_POPULATE_READ, MADV_POPULATE_WRITE: mman.MADV_POPULATE_WRITE,
+};
+
+const madvise = define({
+  name: 'madvise', args: [['addr', address], ['length', count], ['advice', choice(ADVICE)]], result: none,
+  support: { partial: 'MADV_REMOVE, POPULATE_, COLLAPSE, GUARD_ and the poisoning advices answer EINVAL' },
+  handler: (task, addr, length, advice) => {
+    const act = adviceAction(advice);
+    if (act === undefined || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
+    const size = pageUp(length);
+    if (addr + size > 0x1_0000_0000) throw errno(EINVAL);
+    if (size === 0) return;
+    const range = { base: addr, top: addr + size };
+    const holes = forAreas(task, range, (area, part) => act(task, area, part));
+    task.space.table.merge(range);
+    if (holes) throw errno(ENOMEM);
+  },
+});
+
+type Advice = (task: Task, area: Area, part: Range) => void;
+const NOTHING: Advice = () => {};
+
+/** Undefined where Linux (or we) know no such advice. */
+function adviceAction(advice: number): Advice | undefined {
+  switch (advice) {
+    case mman.MADV_NORMAL:
+    case mman.MADV_RANDOM:
+    case mman.MADV_SEQUENTIAL:
+    case mman.MADV_WILLNEED:
+    case mman.MADV_MERGEABLE:
+    case mman.MADV_UNMERGEABLE:
+    case mman.MADV_HUGEPAGE:
+    case mman.MADV_NOHUGEPAGE: return NOTHING;
+    case mman.MADV_COLD:
+    case mman.MADV_PAGEOUT: return (_task, area) => refuseLocked(area);
+    case mman.MADV_DONTNEED: return (task, area, part) => {
+      refuseLocked(area);
+      task.space.discard(part);
+    };
+    // The pages may go at any time until they are written again; they stay, which is one of the outcomes Linux promises.
+    case mman.MADV_FREE: return (_task, area) => {
+      if (area.object !== undefined) throw errno(EINVAL);
+      refuseLocked(area);
+    };
+    case mman.MADV_DONTFORK: return changeFlags(AREA_DONT_FORK, true);
+    case mman.MADV_DOFORK: return changeFlags(AREA_DONT_FORK, false);
+    case mman.MADV_DONTDUMP: return changeFlags(AREA_DONT_DUMP, true);
+    case mman.MADV_DODUMP: return changeFlags(AREA_DONT_DUMP, false);
+    case mman.MADV_WIPEONFORK: return (task, area, part) => {
+      if (area.object !== undefined || area.sharing === 'shared') throw errno(EINVAL);
+      changeFlags(AREA_WIPE_ON_FORK, true)(task, area, part);
+    };
+    case mman.MADV_KEEPONFORK: return changeFlags(AREA_WIPE_ON_FORK, false);
+    default: return undefined;
+  }
+}
+
+function refuseLocked(area: Area): void {
+  if ((area.flags & AREA_LOCKED) !== 0) throw errno(EINVAL);
+}
+
+/** Sets or clears an area's flag in exactly the part that is meant. */
+function changeFlags(bit: number, on: boolean): Advice {
+  return (task, area, part) => {
+    if (((area.flags & bit) !== 0) === on) return;
+    task.space.table.cutAt(part.base);
+    task.space.table.cutAt(part.top);
+    const exact = task.space.find(part.base);
+    if (exact !== undefined) exact.flags = on ? exact.flags | bit : exact.flags & ~bit;
+  };
+}
+
+/** Calls `act` for each area in `range`, ascending, with the part of it that lies there. Returns whether there were holes. */
+function forAreas(task: Task, range: Range, act: (area: Area, part: Range) => void): boolean {
+  let holes = false;
+  for (let at = range.base; at < range.top; ) {
+    const area = task.space.find(at) ?? task.space.segments.findAreaAbove(at);
+    if (area === undefined || area.base >= range.top) return true;
+    if (area.base > at) holes = true;
+    const part = { base: Math.max(area.base, at), top: Math.min(area.top, range.top) };
+    at = part.top;
+    act(area, part);
+  }
+  return holes;
+}
+
+const msync = define({
+  name: 'msync',
+  args: [['addr', address], ['length', count], ['flags', flags({ MS_ASYNC: mman.MS_ASYNC, MS_INVALIDATE: mman.MS_INVALIDATE, MS_SYNC: mman.MS_SYNC })]],
+  result: none, support: 'full',
+  handler: (task, addr, length, how) => {
+    const ALL = mman.MS_ASYNC | mman.MS_INVALIDATE | mman.MS_SYNC;
+    if ((how & ~ALL) !== 0 || addr % PAGE_SIZE !== 0 || (how & ALL) === (mman.MS_ASYNC | mman.MS_SYNC)) throw errno(EINVAL);
+    const top = addr + pageUp(length);
+    if (top > 0x1_0000_0000) throw errno(ENOMEM);
+    const holes = forAreas(task, { base: addr, top }, (area, part) => {
+      if ((how & mman.MS_INVALIDATE) !== 0 && (area.flags & AREA_LOCKED) !== 0) throw errno(EBUSY);
+      if ((how & mman.MS_SYNC) !== 0 && area.sharing === 'shared') writeBack(area, part);
+    });
+    if (holes) throw errno(ENOMEM);
+  },
+});
+
+function writeBack(area: Area, part: Range): void {
+  const first = area.offset + (part.base - area.base) / PAGE_SIZE;
+  const failure = area.object?.writeBack(first, first + (part.top - part.base) / PAGE_SIZE);
+  if (failure?.kind === 'wait') throw block(failure.on);
+  if (failure?.kind === 'error') throw errno(failure.errno);
+}
+
+const mincore = define({
+  name: 'mincore', args: [['addr', address], ['length', count], ['vec', pointerOut]], result: none, support: 'full',
+  handler: (task, addr, length, vec) => {
+    if (addr % PAGE_SIZE !== 0) throw errno(EINVAL);
+    const top = addr + pageUp(length);
+    if (top > USER_TOP) throw errno(ENOMEM);
+    const resident = new Uint8Array((top - addr) / PAGE_SIZE);
+    const holes = forAreas(task, { base: addr, top }, (area, part) => {
+      for (let at = part.base; at < part.top; at += PAGE_SIZE) resident[(at - addr) / PAGE_SIZE] = isResident(task, area, at) ? 1 : 0;
+    });
+    if (holes) throw errno(ENOMEM);
+    task.user.write(vec, resident);
+  },
+});
+
+/** A negative frame number says that there is none. */
+function isResident(task: Task, area: Area, at: number): boolean {
+  if (area.sharing === 'private' && task.space.copies.get(at / PAGE_SIZE) >= 0) return true;
+  return area.object !== undefined && area.object.pages.get(area.offset + (at - area.base) / PAGE_SIZE) >= 0;
+}
+
+// ---- Locking -------------------------------------------------------------------------------------------------------------------
+
+function lock(task: Task, addr: number, length: number, present: boolean): void {
+  const range = { base: pageDown(addr), top: pageUp(addr + length) };
+  if (range.top > 0x1_0000_0000) throw errno(EINVAL);
+  if (range.top === range.base) return;
+  const limit = task.process.limits[RLIMIT_MEMLOCK].current;
+  if (!privileged(task.credentials) && limit !== RLIM_INFINITY) {
+    if (limit === 0n) throw errno(EPERM);
+    if (BigInt(lockedBytes(task, range) + range.top - range.base) > limit) throw errno(ENOMEM);
+  }
+  setLocked(task, range, true);
+  if (!present) return;
+  const outcome = populate(task.space, range.base, range.top);
+  if (outcome.kind === 'wait') throw block(outcome.on);
+  if (outcome.kind === 'signal') throw errno(outcome.signo === SIGKILL ? EAGAIN : ENOMEM);
+}
+
+function lockedBytes(task: Task, except: Range): number {
+  let bytes = 0;
+  for (const area of task.space.areas()) {
+    if ((area.flags & AREA_LOCKED) !== 0 && (area.top <= except.base || area.base >= except.top)) bytes += area.top - area.base;
+  }
+  return bytes;
+}
+
+function setLocked(task: Task, range: Range, on: boolean): void {
+  const change = changeFlags(AREA_LOCKED, on);
+  const holes = forAreas(task, range, (area, part) => change(task, area, part));
+  task.space.table.merge(range);
+  if (holes) throw errno(ENOMEM);
+}
+
+const mlock = define({
+  name: 'mlock', args: [['addr', address], ['len', count]], result: none, support: 'full',
+  handler: (task, addr, length) => lock(task, addr, length, true),
+});
+const mlock2 = define({
+  name: 'mlock2', args: [['addr', address], ['len', count], ['flags', flags({ MLOCK_ONFAULT: mman.MLOCK_ONFAULT })]], result: none, support: 'full',
+  handler: (task, addr, length, how) => {
+    if ((how & ~mman.MLOCK_ONFAULT) !== 0) throw errno(EINVAL);
+    lock(task, addr, length, (how & mman.MLOCK_ONFAULT) === 0);
+  },
+});
+const munlock = define({
+  name: 'munlock', args: [['addr', address], ['len', count]], result: none, support: 'full',
+  handler: (task, addr, length) => {
+    const range = { base: pageDown(addr), top: pageUp(addr + length) };
+    if (range.top > 0x1_0000_0000) throw errno(EINVAL);
+    if (range.top > range.base) setLocked(task, range, false);
+  },
+});
+const mlockall = define({
+  name: 'mlockall', args: [['flags', flags({ MCL_CURRENT: mman.MCL_CURRENT, MCL_FUTURE: mman.MCL_FUTURE, MCL_ONFAULT: mman.MCL_ONFAULT })]],
+  result: none, support: { partial: 'MCL_FUTURE is accepted, and later mappings are not locked: pages are never taken away here' },
+  handler: (task, how) => {
+    const ALL = mman.MCL_CURRENT | mman.MCL_FUTURE | mman.MCL_ONFAULT;
+    if ((how & ~ALL) !== 0 || how === 0 || how === mman.MCL_ONFAULT) throw errno(EINVAL);
+    if ((how & mman.MCL_CURRENT) === 0) return;
+    for (const area of [...task.space.areas()]) lock(task, area.base, area.top - area.base, false);
+  },
+});
+const munlockall = define({
+  name: 'munlockall', args: [], result: none, support: 'full',
+  handler: (task) => {
+    for (const area of [...task.space.areas()]) setLocked(task, { base: area.base, top: area.top }, false);
+  },
+});
+
+/** Without protection keys it is mprotect, and takes only key -1. */
+const pkeyMprotect = define({
+    name: 'pkey_mprotect', args: [['addr', address], ['len', count], ['prot', prot], ['pkey', uint]], result: none, support: 'full',
+    handler: (task, addr, length, rights, key) => {
+      if (key !== 0xffffffff) throw errno(EINVAL);
+      task.space.protect(addr, length, rights);
+    },
+  });
+
+export const calls = [
+  brk, mmap2, oldMmap, munmap, mprotect, mremap, madvise, msync, mincore, mlock, mlock2, munlock, mlockall, munlockall, pkeyMprotect,
+];

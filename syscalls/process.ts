@@ -1,0 +1,266 @@
+/** The life of a process: exit, execve, children, and what prctl and personality say about it. */
+import { E2BIG, ECHILD, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { READ_IMPLIES_EXEC } from '../abi/mman.ts';
+import { RLIM_INFINITY, RLIMIT_STACK } from '../abi/resource.ts';
+import { exitProcess, exitTask } from '../proc/exit.ts';
+import type { Task } from '../proc/task.ts';
+import { define } from './define.ts';
+import {
+  address, addressResult, choice, count, flags, hex, hexText, type In, int, intResult, none, path, pid, pidResult, pointerIn, pointerOut,
+  registersSet,
+} from './kinds.ts';
+
+// ---- Ends ----------------------------------------------------------------------------------------------------------------------
+
+const exit = define({
+  name: 'exit', args: [['status', int]], result: registersSet, support: 'full', handler: (task, status) => exitTask(task, status),
+});
+const exitGroup = define({
+  name: 'exit_group', args: [['status', int]], result: registersSet, support: 'full',
+  handler: (task, status) => exitProcess(task.kernel, task.process, { kind: 'exited', code: status & 0xff }),
+});
+
+// ---- Programs ------------------------------------------------------------------------------------------------------------------
+
+/** Linux's MAX_ARG_STRLEN and MAX_ARG_STRINGS; all strings together may take a quarter of the stack, and never more than 6 MiB. */
+const MAX_STRING = 131_072, MAX_STRINGS = 0x7fffffff, MAX_ALL = 6 << 20, MIN_ALL = 131_072;
+
+function argumentRoom(task: Task): number {
+  const soft = task.process.limits[RLIMIT_STACK].current;
+  const quarter = soft === RLIM_INFINITY ? MAX_ALL : Number(soft / 4n);
+  return Math.max(MIN_ALL, Math.min(MAX_ALL, quarter));
+}
+
+/** The strings of argv or envp; a null pointer is an empty list. `room` is what they may take. */
+function readStrings(task: Task, list: In<Uint8Array>, room: number): string[] {
+  const strings: string[] = [];
+  if (list === 0) return strings;
+  let left = room;
+  for (let at: number = list; strings.length < MAX_STRINGS; at += 4) {
+    const pointer = task.user.readU32(at);
+    if (pointer === 0) return strings;
+    const text = task.user.cstring(pointer, MAX_STRING, E2BIG);
+    strings.push(text);
+    left -= text.length + 1 + 4;
+    if (left < 0) throw errno(E2BIG);
+  }
+  throw errno(E2BIG);
+}
+
+function execute(task: Task, file: string, argv: In<Uint8Array>, envp: In<Uint8Array>): void {
+  const { exec } = task.kernel;
+  if (exec === undefined) throw errno(ENOSYS);
+  const room = argumentRoom(task);
+  const args = readStrings(task, argv, room);
+  const used = args.reduce((sum, text) => sum + text.length + 5, 0);
+  // Linux gives a program without any argument an empty one.
+  exec(task, file, args.length === 0 ? [''] : args, readStrings(task, envp, room - used));
+}
+
+const execve = define({
+  name: 'execve', args: [['pathname', path], ['argv', pointerIn], ['envp', pointerIn]], result: registersSet, support: 'full',
+  handler: (task, file, argv, envp) => execute(task, file, argv, envp),
+});
+
+// ---- Children ------------------------------------------------------------------------------------------------------------------
+
+const NO_CHILDREN = { stub: 'ENOSYS: one process only, so far' } as const;
+
+function refuseFork(task: Task, what: string): never {
+  task.kernel.tracer.note?.(task, `${what}: new processes and threads are not there yet; answered ENOSYS`);
+  throw errno(ENOSYS);
+}
+
+const fork = define({ name: 'fork', args: [], result: pidResult, support: NO_CHILDREN, handler: (task) => refuseFork(task, 'fork') });
+const vfork = define({ name: 'vfork', args: [], result: pidResult, support: NO_CHILDREN, handler: (task) => refuseFork(task, 'vfork') });
+const clone = define({
+  name: 'clone', args: [['flags', hex], ['stack', address], ['parent_tid', pointerOut], ['tls', pointerIn], ['child_tid', pointerOut]],
+  result: pidResult, support: NO_CHILDREN, handler: (task, how) => refuseFork(task, `clone with flags ${hexText(how)}`),
+});
+const clone3 = define({
+  name: 'clone3', args: [['cl_args', pointerIn], ['size', count]], result: pidResult, support: NO_CHILDREN,
+  handler: (task) => refuseFork(task, 'clone3'),
+});
+
+const waitOptions = flags({
+  WNOHANG: 1, WUNTRACED: 2, WEXITED: 4, WCONTINUED: 8, WNOWAIT: 0x0100_0000, __WNOTHREAD: 0x2000_0000, __WALL: 0x4000_0000, __WCLONE: 0x8000_0000,
+});
+const WAIT4_OPTIONS = 1 | 2 | 8 | 0x2000_0000 | 0x4000_0000 | 0x8000_0000;
+const WAITID_OPTIONS = WAIT4_OPTIONS | 4 | 0x0100_0000;
+const ONLY_NO_CHILDREN = { partial: 'there are no children yet to wait for: ECHILD' } as const;
+
+function noChild(options: number, known: number): never {
+  if ((options & ~known) !== 0) throw errno(EINVAL);
+  throw errno(ECHILD);
+}
+
+const wait4 = define({
+  name: 'wait4', args: [['pid', pid], ['status', pointerOut], ['options', waitOptions], ['rusage', pointerOut]], result: pidResult,
+  support: ONLY_NO_CHILDREN,
+  handler: (_task, who, _status, options) => {
+    if ((options & ~WAIT4_OPTIONS) === 0 && who === -0x8000_0000) throw errno(ESRCH);
+    return noChild(options, WAIT4_OPTIONS);
+  },
+});
+const waitpid = define({
+  name: 'waitpid', args: [['pid', pid], ['status', pointerOut], ['options', waitOptions]], result: pidResult, support: ONLY_NO_CHILDREN,
+  handler: (_task, _who, _status, options) => noChild(options, WAIT4_OPTIONS),
+});
+const waitid = define({
+  name: 'waitid',
+  args: [['idtype', choice({ P_ALL: 0, P_PID: 1, P_PGID: 2, P_PIDFD: 3 })], ['id', pid], ['info', pointerOut], ['options', waitOptions], ['rusage', pointerOut]],
+  result: none, support: ONLY_NO_CHILDREN,
+  handler: (_task, type, id, _info, options) => {
+    if ((options & (4 | 2 | 8)) === 0 || type < 0 || type > 3 || (type !== 0 && id < 0) || (type === 1 && id === 0)) throw errno(EINVAL);
+    noChild(options, WAITID_OPTIONS);
+  },
+});
+
+// ---- prctl and relatives -------------------------------------------------------------------------------------------------------
+
+const PR = {
+  PR_SET_PDEATHSIG: 1, PR_GET_PDEATHSIG: 2, PR_GET_DUMPABLE: 3, PR_SET_DUMPABLE: 4, PR_GET_UNALIGN: 5, PR_SET_UNALIGN: 6, PR_GET_KEEPCAPS: 7,
+  PR_SET_KEEPCAPS: 8, PR_GET_TIMING: 13, PR_SET_TIMING: 14, PR_SET_NAME: 15, PR_GET_NAME: 16, PR_GET_SECCOMP: 21, PR_SET_SECCOMP: 22,
+  PR_CAPBSET_READ: 23, PR_CAPBSET_DROP: 24, PR_GET_TSC: 25, PR_SET_TSC: 26, PR_GET_SECUREBITS: 27, PR_SET_SECUREBITS: 28,
+  PR_SET_TIMERSLACK: 29, PR_GET_TIMERSLACK: 30, PR_SET_MM: 35, PR_SET_CHILD_SUBREAPER: 36, PR_GET_CHILD_SUBREAPER: 37, PR_SET_NO_NEW_PRIVS: 38,
+  PR_GET_NO_NEW_PRIVS: 39, PR_GET_TID_ADDRESS: 40, PR_SET_THP_DISABLE: 41, PR_GET_THP_DISABLE: 42, PR_CAP_AMBIENT: 47, PR_SET_VMA: 0x53564d41,
+};
+const CAP_LAST = 40;
+/** Bytes of comm with its NUL. */
+const NAME_SIZE = 16;
+
+const prctl = define({
+  name: 'prctl', args: [['option', choice(PR)], ['arg2', hex], ['arg3', hex], ['arg4', hex], ['arg5', hex]], result: intResult,
+  support: { partial: 'names, death signal, dumpable, timer slack, subreaper, no_new_privs and capability queries; the rest answers EINVAL' },
+  handler: (task, option, arg2, arg3, arg4, arg5) => {
+    const rest = [arg3, arg4, arg5];
+    return get(task, option, arg2, rest) ?? set(task, option, arg2, rest);
+  },
+});
+
+function zero(rest: readonly number[]): void {
+  if (rest.some((word) => word !== 0)) throw errno(EINVAL);
+}
+
+/** The questions. Undefined: it is none. */
+function get(task: Task, option: number, arg2: number, rest: readonly number[]): number | undefined {
+  const { process, user } = task;
+  switch (option) {
+    case PR.PR_GET_PDEATHSIG:
+      user.writeU32(arg2, task.parentDeathSignal);
+      return 0;
+    case PR.PR_GET_DUMPABLE: return process.dumpable;
+    case PR.PR_GET_KEEPCAPS:
+    case PR.PR_GET_TIMING:
+    case PR.PR_GET_SECCOMP:
+    case PR.PR_GET_SECUREBITS: return 0;
+    case PR.PR_GET_THP_DISABLE:
+      zero([arg2, ...rest]);
+      return 0;
+    case PR.PR_GET_NAME:
+      user.write(arg2, nameBytes(task.name));
+      return 0;
+    case PR.PR_CAPBSET_READ:
+      if (arg2 > CAP_LAST) throw errno(EINVAL);
+      return 1;
+    case PR.PR_GET_TSC:
+      user.writeU32(arg2, 1);
+      return 0;
+    case PR.PR_GET_TIMERSLACK: return task.timerSlack_ns;
+    case PR.PR_GET_CHILD_SUBREAPER:
+      user.writeU32(arg2, process.childSubreaper ? 1 : 0);
+      return 0;
+    case PR.PR_GET_NO_NEW_PRIVS:
+      zero([arg2, ...rest]);
+      return task.noNewPrivileges ? 1 : 0;
+    default: return undefined;
+  }
+}
+
+function nameBytes(name: string): Uint8Array {
+  const bytes = new Uint8Array(NAME_SIZE);
+  for (let i = 0; i < name.length && i < NAME_SIZE - 1; i++) bytes[i] = name.charCodeAt(i);
+  return bytes;
+}
+
+function set(task: Task, option: number, arg2: number, rest: readonly number[]): number {
+  const { process } = task;
+  switch (option) {
+    case PR.PR_SET_PDEATHSIG:
+      if (arg2 > 64) throw errno(EINVAL);
+      task.parentDeathSignal = arg2;
+      return 0;
+    case PR.PR_SET_DUMPABLE:
+      if (arg2 > 1) throw errno(EINVAL);
+      process.dumpable = arg2;
+      return 0;
+    case PR.PR_SET_KEEPCAPS:
+      if (arg2 > 1) throw errno(EINVAL);
+      return 0;
+    case PR.PR_SET_NAME:
+      task.name = readName(task, arg2);
+      return 0;
+    case PR.PR_SET_TIMERSLACK:
+      task.timerSlack_ns = (arg2 | 0) <= 0 ? 50_000 : arg2;
+      return 0;
+    case PR.PR_SET_CHILD_SUBREAPER:
+      process.childSubreaper = arg2 !== 0;
+      return 0;
+    case PR.PR_SET_NO_NEW_PRIVS:
+      if (arg2 !== 1) throw errno(EINVAL);
+      zero(rest);
+      task.noNewPrivileges = true;
+      return 0;
+    case PR.PR_SET_THP_DISABLE:
+      zero(rest);
+      return 0;
+    case PR.PR_SET_MM:
+    case PR.PR_CAPBSET_DROP: throw errno(EPERM);
+    default:
+      task.kernel.tracer.note?.(task, `prctl option ${option} is not known; answered EINVAL`);
+      throw errno(EINVAL);
+  }
+}
+
+function readName(task: Task, from: number): string {
+  const bytes = new Uint8Array(NAME_SIZE - 1);
+  const got = task.user.copyIn(from, bytes);
+  const end = bytes.indexOf(0);
+  if (got < bytes.length && (end < 0 || end >= got)) throw errno(EFAULT);
+  return String.fromCharCode(...bytes.subarray(0, end < 0 ? bytes.length : end));
+}
+
+/** Without thread structures of its own an i386 program has nothing here but the question whether CPUID may be used. */
+const ARCH_GET_CPUID = 0x1011;
+const archPrctl = define({
+  name: 'arch_prctl', args: [['option', hex], ['arg2', hex]], result: intResult, support: { partial: 'ARCH_GET_CPUID only: EINVAL else' },
+  handler: (_task, option) => {
+    if (option === ARCH_GET_CPUID) return 1;
+    throw errno(EINVAL);
+  },
+});
+
+const personality = define({
+  name: 'personality', args: [['persona', hex]], result: addressResult, support: 'full',
+  handler: (task, persona) => {
+    const old = task.process.personality;
+    if (persona !== 0xffffffff) {
+      task.process.personality = persona;
+      task.space.readImpliesExec = (persona & READ_IMPLIES_EXEC) !== 0;
+    }
+    return old;
+  },
+});
+
+const ptrace = define({
+  name: 'ptrace', args: [['request', int], ['pid', pid], ['addr', address], ['data', address]], result: intResult,
+  support: { stub: 'ENOSYS: no task can be traced by another' },
+  handler: (task) => {
+    task.kernel.tracer.note?.(task, 'ptrace is not there yet; answered ENOSYS');
+    throw errno(ENOSYS);
+  },
+});
+
+export const calls = [
+  exit, exitGroup, execve, fork, vfork, clone, clone3, wait4, waitpid, waitid, prctl, archPrctl, personality, ptrace,
+];
