@@ -56,7 +56,7 @@ const FLAGS = [
 ];
 const LINK = [
   '-O3', '-sSUPPORT_LONGJMP=wasm', '-mbulk-memory', '-sSTANDALONE_WASM', '--no-entry', '-sALLOW_MEMORY_GROWTH=1', '-sMAXIMUM_MEMORY=4GB', '-sINITIAL_MEMORY=64MB',
-  '-sTOTAL_STACK=1MB', '-sERROR_ON_UNDEFINED_SYMBOLS=0', '-sWARN_ON_UNDEFINED_SYMBOLS=0', '-sMALLOC=emmalloc', '-sFILESYSTEM=0', '-sASSERTIONS=0',
+  '-sTOTAL_STACK=1MB', '-sERROR_ON_UNDEFINED_SYMBOLS=0', '-sWARN_ON_UNDEFINED_SYMBOLS=0', '-sMALLOC=emmalloc', '-sFILESYSTEM=0', '-sASSERTIONS=0', '-Wl,--fatal-warnings',
 ];
 
 function fail(message) {

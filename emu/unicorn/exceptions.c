@@ -29,7 +29,7 @@ static void QEMU_NORETURN leave(CPUX86State *env, int vector, int is_int, int er
 void helper_raise_interrupt(CPUX86State *env, int vector, int next_eip_addend)
 {
     if (vector != EXCP03_INT3 && vector != EXCP04_INTO) {
-        leave(env, EXCP0D_GPF, 0, vector * 8 + 2, 0, 0);
+        leave(env, EXCP0D_GPF, 0, vector * 8 + 2, 0, GETPC());
     }
     env->eip += next_eip_addend;
     leave(env, vector, 1, 0, 0, 0);
@@ -37,7 +37,14 @@ void helper_raise_interrupt(CPUX86State *env, int vector, int next_eip_addend)
 
 /* What the translator raises for an instruction that cannot be executed: the instruction does not count as run. */
 void helper_raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, GETPC()); }
-void QEMU_NORETURN raise_interrupt(CPUX86State *env, int vector, int is_int, int error_code, int next_eip_addend) { leave(env, vector, is_int, error_code, next_eip_addend, 0); }
+
+/* into, from its helper */
+void QEMU_NORETURN raise_interrupt(CPUX86State *env, int vector, int is_int, int error_code, int next_eip_addend)
+{
+    env->eip += next_eip_addend;
+    leave(env, vector, is_int, error_code, 0, 0);
+}
+
 void QEMU_NORETURN raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, 0); }
 void QEMU_NORETURN raise_exception_ra(CPUX86State *env, int vector, uintptr_t ra) { leave(env, vector, 0, 0, 0, ra); }
 void QEMU_NORETURN raise_exception_err(CPUX86State *env, int vector, int error_code) { leave(env, vector, 0, error_code, 0, 0); }

@@ -249,6 +249,18 @@ uintptr_t seg_interpret(uint32_t *pc)
             seg_store_slow(W(2) + pc[3], W(1), pc[4]);
             pc += 5;
             break;
+        case SEG_OP_guest_ld64_slow: {
+            HERE();
+            uint64_t value = seg_load_slow(W(3) + pc[4], pc[5]);
+            W(1) = (uint32_t)value, W(2) = (uint32_t)(value >> 32);
+            pc += 6;
+            break;
+        }
+        case SEG_OP_guest_st64_slow:
+            HERE();
+            seg_store_slow(W(3) + pc[4], L(1), pc[5]);
+            pc += 6;
+            break;
 
 #define U uint32_t
 #define Q uint64_t

@@ -204,7 +204,7 @@ static void store(uint32_t addr, uint64_t value, unsigned size, uintptr_t retadd
     memcpy((void *)(addr + entry->addend), &value, first);
 }
 
-/* Alignment check (EFLAGS.AC): the translator asks for aligned accesses while it is set (patch 13). */
+/* Alignment check (EFLAGS.AC): blocks made while it is set ask for aligned accesses. */
 static void check_alignment(uint32_t addr, uint32_t oi, uintptr_t retaddr)
 {
     unsigned bits = get_alignment_bits(get_memop(oi));

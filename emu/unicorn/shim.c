@@ -103,6 +103,8 @@ EXPORT(seg_init) CPUX86State *seg_init(uint32_t code_buffer_size)
     gdt[USER_DS >> 3] = flat_descriptor(0x2 | 1);
     seg_env->cr[0] = CR0_PE_MASK | CR0_MP_MASK | CR0_ET_MASK | CR0_NE_MASK | CR0_WP_MASK | CR0_AM_MASK | CR0_PG_MASK;
     seg_env->cr[4] = CR4_OSFXSR_MASK | CR4_OSXMMEXCPT_MASK;
+    /* No task segment, so no I/O port permissions either. */
+    memset(&seg_env->tr, 0, sizeof(seg_env->tr));
     seg_env->gdt.base = (uint32_t)(uintptr_t)gdt;
     seg_env->gdt.limit = sizeof(gdt) - 1;
     return seg_env;

@@ -26,12 +26,12 @@ NEVER(void, helper_uc_tracecode, (uint32_t a, uint32_t b, uint32_t c, uint64_t d
 NEVER(void, helper_uc_traceopcode, (uint32_t a, uint64_t b, uint64_t c, uint32_t d, uint32_t e, uint64_t f))
 
 /* I/O ports: the permission check before each access refuses user mode. */
-NEVER(void, cpu_outb, (void *uc, uint32_t port, uint32_t value))
-NEVER(void, cpu_outw, (void *uc, uint32_t port, uint32_t value))
-NEVER(void, cpu_outl, (void *uc, uint32_t port, uint32_t value))
-NEVER(uint32_t, cpu_inb, (void *uc, uint32_t port))
-NEVER(uint32_t, cpu_inw, (void *uc, uint32_t port))
-NEVER(uint32_t, cpu_inl, (void *uc, uint32_t port))
+NEVER(void, cpu_outb, (void *uc, uint32_t port, uint32_t value, uint32_t retaddr))
+NEVER(void, cpu_outw, (void *uc, uint32_t port, uint32_t value, uint32_t retaddr))
+NEVER(void, cpu_outl, (void *uc, uint32_t port, uint32_t value, uint32_t retaddr))
+NEVER(uint32_t, cpu_inb, (void *uc, uint32_t port, uint32_t retaddr))
+NEVER(uint32_t, cpu_inw, (void *uc, uint32_t port, uint32_t retaddr))
+NEVER(uint32_t, cpu_inl, (void *uc, uint32_t port, uint32_t retaddr))
 
 /* Physical memory: for system management, virtual machines and hardware page tables, which are privileged. */
 NEVER(uint32_t, address_space_ldub, (void *uc, void *as, uint64_t addr, uint32_t attrs, void *result))
@@ -47,8 +47,8 @@ NEVER(int, x86_cpu_tlb_fill, (void *cpu, uint32_t addr, int size, uint32_t acces
 NEVER(void, x86_cpu_get_memory_mapping, (void *cpu, void *list))
 
 /* Debug registers are privileged. */
-NEVER(int, cpu_breakpoint_insert, (void *cpu, uint32_t pc, uint32_t flags, void *breakpoint))
-NEVER(int, cpu_watchpoint_insert, (void *cpu, uint32_t addr, uint32_t size, uint32_t flags, void *watchpoint))
+NEVER(int, cpu_breakpoint_insert, (void *cpu, uint64_t pc, uint32_t flags, void *breakpoint))
+NEVER(int, cpu_watchpoint_insert, (void *cpu, uint64_t addr, uint64_t size, uint32_t flags, void *watchpoint))
 NEVER(void, cpu_breakpoint_remove_by_ref, (void *cpu, void *breakpoint))
 NEVER(void, cpu_watchpoint_remove_by_ref, (void *cpu, void *watchpoint))
 void cpu_breakpoint_remove_all(void *cpu, uint32_t mask) {}

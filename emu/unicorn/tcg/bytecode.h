@@ -80,6 +80,8 @@ enum SegOp {
     SEG_OP_guest_st64,
     SEG_OP_guest_ld_slow, /* as guest_ld32 and guest_st32, any memory operation: alignment checked, or byte-swapped */
     SEG_OP_guest_st_slow,
+    SEG_OP_guest_ld64_slow,
+    SEG_OP_guest_st64_slow,
 #define X(name) SEG_OP_call_##name,
     SEG_CALLS(X)
 #undef X

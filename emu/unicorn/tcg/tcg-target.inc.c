@@ -61,6 +61,7 @@ uint32_t seg_temp_slots[TCG_MAX_TEMPS];
 
 static struct {
     uintptr_t env;                       /* address of CPUX86State */
+    bool check_alignment;                /* EFLAGS.AC is set where this block runs */
     uint32_t value[TCG_MAX_TEMPS];       /* constant that a temporary holds */
     uint8_t is_constant[TCG_MAX_TEMPS];
     uint32_t pool[SEG_POOL_MAX];         /* constants that need an address */
@@ -323,11 +324,14 @@ static void seg_emit_guest_access(TCGContext *s, const TCGArg *args, bool store,
 {
     TCGMemOpIdx oi = args[wide ? 3 : 2];
     MemOp op = get_memop(oi);
+    if (seg.check_alignment) {
+        op |= MO_ALIGN;
+        oi = make_memop_idx(op, get_mmuidx(oi));
+    }
     bool slow = get_alignment_bits(op) != 0 || (op & MO_BSWAP) || get_mmuidx(oi) != SEG_USER_MMU_INDEX;
     unsigned opcode;
     if (wide && (op & MO_SIZE) == MO_64) {
-        tcg_debug_assert(!slow);
-        opcode = store ? SEG_OP_guest_st64 : SEG_OP_guest_ld64;
+        opcode = slow ? (store ? SEG_OP_guest_st64_slow : SEG_OP_guest_ld64_slow) : store ? SEG_OP_guest_st64 : SEG_OP_guest_ld64;
     } else if (slow) {
         opcode = store ? SEG_OP_guest_st_slow : SEG_OP_guest_ld_slow;
     } else if (store) {
@@ -620,6 +624,7 @@ static int seg_gen_code(TCGContext *s, TranslationBlock *tb)
     int instructions = -1;
 
     seg.env = (uintptr_t)s->uc->cpu->env_ptr;
+    seg.check_alignment = tb->flags & AC_MASK;
     seg.pool_size = seg.uses_size = 0;
     seg.overflow = false;
     seg_forget_constants(s);
