@@ -6,6 +6,7 @@ import type { Access, Addr } from './abi/page.ts';
 import type { Engine } from './emu/engine.ts';
 import { FdTable } from './fs/fdtable.ts';
 import type { Description } from './fs/description.ts';
+import type { FileServices } from './fs/guest.ts';
 import { type DirectoryPlace, hold, type Tree } from './fs/path.ts';
 import { execute } from './machine-exec.ts';
 import { fault } from './mm/fault.ts';
@@ -18,6 +19,7 @@ import { UserMemory } from './mm/user.ts';
 import { PAGE_SIZE } from './abi/page.ts';
 import type { Refusal } from './loader/refusal.ts';
 import { vdso } from './loader/vdso.ts';
+import { ProgramError, programOptions, type SpawnOptions } from './machine-spawn.ts';
 import type { Clock, RandomSource } from './proc/clock.ts';
 import { type Credentials, credentialsOf, privileged } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
@@ -35,12 +37,27 @@ const TRAP_COST = 100;
 /** Calls after which the host must look again at which signals the guest catches: signal, sigaction, rt_sigaction. */
 const SIGACTION_CALLS = [48, 67, 174] as const;
 
+/** What a machine needs of its files; fs/guest.ts is one, over a host's directory. */
+export interface MachineFiles extends FileServices {
+  /** All mounted file systems; its root is the first process's root. */
+  readonly tree: Tree;
+  /** The host program's own standard streams, for guests that inherit them. */
+  readonly streams?: {
+    describe(fd: number): Description | undefined;
+    /** The terminal among them, whose foreground the first process is. */
+    readonly terminal?: { foreground: number; session: number };
+    /** Sleeps until input that a guest waits for is there, or for so long; false at once where none waits for any. */
+    idle(timeout_ms: number | undefined): boolean;
+  };
+  /** Writes everything back. */
+  close(): void;
+}
+
 /** What a machine is made of. Only who makes one knows the implementers. */
 export interface MachineParts {
   readonly engine: Engine;
   readonly frames: FramePool;
-  /** All files; its root is the first process's root. */
-  readonly tree: Tree;
+  readonly files: MachineFiles;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly identity: Identity;
@@ -75,6 +92,9 @@ export type Pause =
   /** Every process is over. */
   | { readonly kind: 'over' };
 
+/** How long `wait` keeps the host from its other work, and the longest time that timers take. */
+const YIELD_EVERY_MS = 10,
+  LONGEST_SLEEP_MS = 2 ** 31 - 1;
 const SLICE_OVER: Pause = { kind: 'slice' };
 const ALL_OVER: Pause = { kind: 'over' };
 
@@ -123,6 +143,7 @@ export class Machine {
       random: parts.random,
       identity: parts.identity,
       scheduler,
+      files: parts.files,
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
       processes: new Map(),
       tasks: new Map(),
@@ -147,12 +168,49 @@ export class Machine {
     return this.tracer;
   }
 
+  /** Starts a program. Throws ProgramError where it cannot be run, Errno where its working directory is none. */
+  spawn(options: SpawnOptions): Process {
+    const process = this.start(programOptions(this.parts.files, options));
+    if (process instanceof Process) return process;
+    throw new ProgramError(options.program, process);
+  }
+
+  /** Runs the machine until the process is over, giving way to the host's other work now and then. */
+  async wait(process: Process): Promise<ExitStatus> {
+    let yielded_ms = performance.now();
+    while (process.status === undefined) {
+      const pause = this.run();
+      if (pause.kind === 'waiting') await this.sleep(pause.deadline_ns);
+      else if (performance.now() - yielded_ms < YIELD_EVERY_MS) continue;
+      else await new Promise((resolve) => setTimeout(resolve));
+      yielded_ms = performance.now();
+    }
+    return process.status;
+  }
+
+  /** Until something may have become ready, or the time has come. Input of the host's own streams is waited for in the host. */
+  async sleep(deadline_ns: bigint | undefined): Promise<void> {
+    const { scheduler, clock } = this.kernel;
+    const left_ms = deadline_ns === undefined ? undefined : Math.max(0, Number(deadline_ns - clock.monotonic()) / 1e6);
+    if (this.parts.files.streams?.idle(left_ms)) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, Math.min(left_ms ?? LONGEST_SLEEP_MS, LONGEST_SLEEP_MS));
+      scheduler.onChange = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    scheduler.onChange = () => {};
+  }
+
   /** Makes a process that is ready to run the program, or says why not. Linux's own refusals behind the point of no return leave a process that has died. */
   start(options: ProgramOptions): Process | Refusal {
     const task = this.createTask(options);
     const { process } = task;
     const refused = this.load(task, options);
     if (refused === undefined) {
+      const terminal = this.parts.files.streams?.terminal;
+      if (terminal !== undefined) terminal.foreground = terminal.session = process.pid;
       this.kernel.scheduler.add(task);
       return process;
     }
@@ -170,7 +228,13 @@ export class Machine {
   }
 
   private createTask(options: ProgramOptions): Task {
-    const { engine, frames, tree, layout, clock } = this.parts;
+    const {
+      engine,
+      frames,
+      files: { tree },
+      layout,
+      clock,
+    } = this.parts;
     const pid = options.pid ?? this.freePid();
     const process = new Process(pid, undefined, clock.monotonic());
     this.kernel.processes.set(pid, process);
@@ -304,7 +368,6 @@ export class Machine {
   close(): void {
     for (const task of [...this.kernel.tasks.values()]) this.discard(task);
     this.vdso.drop();
+    this.parts.files.close();
   }
 }
-
-export type { ExitStatus };

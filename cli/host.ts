@@ -1,0 +1,49 @@
+/** What the emulator was started with, to the byte: arguments and environment as the host's kernel has them, and its version. */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/** Our own arguments, one character a byte: node would have decoded them, which loses what is not UTF-8. */
+export function hostArguments(): string[] {
+  const decoded = process.argv.slice(2);
+  const raw = zeroSeparated('/proc/self/cmdline')?.slice(-decoded.length || Infinity) ?? [];
+  const isSame = raw.length === decoded.length && raw.every((text, i) => Buffer.from(text, 'latin1').toString() === decoded[i]);
+  return isSame ? raw : decoded.map(toBytes);
+}
+
+/** `NAME=VALUE` strings in their order. */
+export function hostEnvironment(): string[] {
+  return zeroSeparated('/proc/self/environ') ?? Object.entries(process.env).map(([name, value]) => toBytes(`${name}=${value}`));
+}
+
+export function hostName(): string {
+  return hostname();
+}
+
+/** From package.json, which lies one folder above the sources and two above the built files. */
+export function version(): string {
+  for (const place of ['../package.json', '../../package.json']) {
+    try {
+      return JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')).version;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  return 'unknown';
+}
+
+function zeroSeparated(path: string): string[] | undefined {
+  try {
+    return readFileSync(path, 'latin1').split('\0').slice(0, -1);
+  } catch {
+    return undefined;
+  }
+}
+
+function toBytes(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
+/** For messages to people. */
+export function toText(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
+}

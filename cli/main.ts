@@ -1,0 +1,42 @@
+/** The command: reads the command line, runs the program, ends as it ended. */
+import { ENOENT } from '../abi/errno.ts';
+import type { Refusal } from '../loader/refusal.ts';
+import { endAs } from './ending.ts';
+import { hostArguments, toText, version } from './host.ts';
+import { type CliOptions, parseCommandLine, STATUS_OWN_FAILURE } from './options.ts';
+import { runProgram } from './run.ts';
+import { OwnFailure } from './sink.ts';
+
+/** What a shell's status for a program that is not there is, and for one that cannot be run. */
+const STATUS_NOT_FOUND = 127,
+  STATUS_NOT_RUNNABLE = 126;
+
+async function main(): Promise<void> {
+  const args = hostArguments();
+  const line = parseCommandLine(args, args.includes('--version') ? version() : '');
+  if (line.kind === 'print') {
+    (line.toError ? process.stderr : process.stdout).write(line.text);
+    process.exitCode = line.status;
+    return;
+  }
+  const result = await runProgram(line.options);
+  if (result.kind === 'ended') endAs(result.status);
+  complain(line.options, result.refusal);
+}
+
+/** The program was not run: says why, and ends as a shell would have. */
+function complain({ program }: CliOptions, { path, reason, errno, signal }: Refusal): never {
+  process.stderr.write(`seg386: ${toText(path ?? program)} ${toText(reason)}\n`);
+  if (signal !== undefined) endAs({ kind: 'killed', signo: signal, core: false });
+  process.exit(errno === ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUNNABLE);
+}
+
+try {
+  await main();
+} catch (error) {
+  const isOwn = error instanceof OwnFailure;
+  process.stderr.write(
+    isOwn ? `seg386: ${error.message}\n` : `seg386: internal error: ${error instanceof Error ? error.stack : String(error)}\n`,
+  );
+  process.exit(STATUS_OWN_FAILURE);
+}

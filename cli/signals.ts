@@ -1,0 +1,77 @@
+/**
+ * Signals that somebody sends to the emulator: those the guest catches, ignores or blocks are passed on to it; all others do to us what they
+ * would do to the guest. Listeners are only installed for the former, so an ordinary program costs nothing.
+ */
+import { SIG_DFL } from '../abi/signal.ts';
+import type { Machine } from '../machine.ts';
+import type { Process } from '../proc/process.ts';
+import { sendToProcess } from '../proc/send.ts';
+import { userInfo } from '../proc/siginfo.ts';
+import { hasSignal } from '../proc/signal.ts';
+import { threadsOf } from '../proc/task.ts';
+
+/** Everything that can be caught, does not come from the CPU or from ourselves, and that node lets us have. */
+const PASSED: readonly (readonly [NodeJS.Signals, number])[] = [
+  ['SIGHUP', 1],
+  ['SIGINT', 2],
+  ['SIGQUIT', 3],
+  ['SIGUSR1', 10],
+  ['SIGUSR2', 12],
+  ['SIGALRM', 14],
+  ['SIGTERM', 15],
+  ['SIGCONT', 18],
+  ['SIGTSTP', 20],
+  ['SIGTTIN', 21],
+  ['SIGTTOU', 22],
+  ['SIGURG', 23],
+  ['SIGXCPU', 24],
+  ['SIGVTALRM', 26],
+  ['SIGWINCH', 28],
+  ['SIGIO', 29],
+  ['SIGPWR', 30],
+];
+/** si_code of kill(2). */
+const SI_USER = 0;
+
+export class SignalPasser {
+  private readonly machine: Machine;
+  private readonly process: Process;
+  private readonly listeners: Map<NodeJS.Signals, () => void> = new Map();
+
+  constructor(machine: Machine, process: Process) {
+    this.machine = machine;
+    this.process = process;
+  }
+
+  /** Whether signals may come in, which needs the host's event loop to turn. */
+  get active(): boolean {
+    return this.listeners.size > 0;
+  }
+
+  /** Follows what the guest now does with each signal. */
+  sync(): void {
+    const [task] = threadsOf(this.machine.kernel, this.process);
+    if (task === undefined) return;
+    for (const [name, signo] of PASSED) {
+      const wanted = task.actions.get(signo).handler !== SIG_DFL || hasSignal(task.signals.mask, signo);
+      if (wanted !== this.listeners.has(name)) this.set(name, signo, wanted);
+    }
+  }
+
+  private set(name: NodeJS.Signals, signo: number, wanted: boolean): void {
+    const known = this.listeners.get(name);
+    if (known !== undefined) {
+      process.removeListener(name, known);
+      this.listeners.delete(name);
+    }
+    if (!wanted) return;
+    const listener = (): void => this.pass(signo);
+    this.listeners.set(name, listener);
+    process.on(name, listener);
+  }
+
+  /** The host does not tell who sent it: it looks as if our parent had. */
+  pass(signo: number): void {
+    sendToProcess(this.machine.kernel, this.process, userInfo(signo, SI_USER, process.ppid, 0));
+  }
+}

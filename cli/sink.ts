@@ -1,0 +1,52 @@
+/** Where our own lines go: standard error, or the file that --trace-file names. Failing to write is our failure, never the guest's. */
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+/** Lines for a file are gathered up to this many bytes; those for standard error keep their place among the guest's own. */
+const GATHERED_MAX = 65536;
+
+/** The emulator itself cannot go on: a clear message, and its own exit status. */
+export class OwnFailure extends Error {}
+
+export class Sink {
+  private readonly fd: number;
+  private readonly path: string | undefined;
+  private gathered = '';
+
+  /** Throws OwnFailure where the file cannot be made. */
+  constructor(path?: string) {
+    this.path = path;
+    try {
+      this.fd = path === undefined ? 2 : openSync(Buffer.from(path, 'latin1'), 'w');
+    } catch (error) {
+      throw new OwnFailure(`cannot write ${path}: ${(error as Error).message}`);
+    }
+  }
+
+  /** `text` ends in a newline. */
+  write(text: string): void {
+    this.gathered += text;
+    if (this.path === undefined || this.gathered.length >= GATHERED_MAX) this.flush();
+  }
+
+  readonly line = (text: string): void => this.write(`${text}\n`);
+
+  flush(): void {
+    const bytes = Buffer.from(this.gathered, 'latin1');
+    this.gathered = '';
+    for (let done = 0; done < bytes.length; ) {
+      try {
+        done += writeSync(this.fd, bytes, done);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') continue;
+        // Nobody reads standard error any more: the guest goes on, as it would by itself.
+        if (this.path === undefined) return;
+        throw new OwnFailure(`cannot write ${this.path}: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  close(): void {
+    this.flush();
+    if (this.path !== undefined) closeSync(this.fd);
+  }
+}

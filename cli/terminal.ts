@@ -1,0 +1,58 @@
+/** The host's terminal as the guest's ioctls reach it. node has no termios: stty, which every Linux has, reads and sets them. */
+import { spawnSync } from 'node:child_process';
+import { isatty } from 'node:tty';
+import { NCCS, type Termios, type WindowSize } from '../abi/ioctl.ts';
+import type { TerminalPort } from '../fs/tty.ts';
+
+const UNKNOWN_SIZE: WindowSize = { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+
+/** The terminal behind the first of our standard streams that is one. */
+export function hostTerminal(): TerminalPort | undefined {
+  const fd = [0, 1, 2].find((each) => isatty(each));
+  return fd === undefined ? undefined : new SttyTerminal(fd);
+}
+
+class SttyTerminal implements TerminalPort {
+  private readonly fd: number;
+  /** As the terminal was when it was first looked at: how many characters stty prints. */
+  private saved: string | undefined;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  attributes(): Termios | undefined {
+    const text = this.stty(['-g']);
+    const words = text
+      ?.trim()
+      .split(':')
+      .map((word) => Number.parseInt(word, 16));
+    if (words === undefined || words.length < 5 || words.some(Number.isNaN)) return undefined;
+    this.saved ??= text?.trim();
+    const [c_iflag, c_oflag, c_cflag, c_lflag, ...codes] = words;
+    return { c_iflag, c_oflag, c_cflag, c_lflag, c_line: 0, c_cc: Array.from({ length: NCCS }, (_, i) => codes[i] ?? 0) };
+  }
+
+  setAttributes({ c_iflag, c_oflag, c_cflag, c_lflag, c_cc }: Termios): void {
+    const saved = this.saved ?? (this.attributes(), this.saved);
+    const count = (saved?.split(':').length ?? 0) - 4;
+    if (count <= 0) return;
+    // stty insists on as many characters as it prints itself.
+    const codes = Array.from({ length: count }, (_, i) => c_cc[i] ?? 0);
+    this.stty([[c_iflag, c_oflag, c_cflag, c_lflag, ...codes].map((word) => word.toString(16)).join(':')]);
+  }
+
+  windowSize(): WindowSize {
+    const [ws_row, ws_col] = (this.stty(['size']) ?? '').trim().split(' ').map(Number);
+    return ws_row >= 0 && ws_col >= 0 ? { ...UNKNOWN_SIZE, ws_row, ws_col } : UNKNOWN_SIZE;
+  }
+
+  setWindowSize({ ws_row, ws_col }: WindowSize): void {
+    this.stty(['rows', String(ws_row), 'cols', String(ws_col)]);
+  }
+
+  private stty(args: string[]): string | undefined {
+    const done = spawnSync('stty', args, { stdio: [this.fd, 'pipe', 'ignore'], encoding: 'latin1' });
+    return done.status === 0 ? done.stdout : undefined;
+  }
+}

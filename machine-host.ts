@@ -1,0 +1,94 @@
+/** Builds a machine on a host with files: its engine, memory, file tree, clock and randomness. The one place that knows all implementers. */
+import { EIO, errno } from './abi/errno.ts';
+import { O_RDONLY } from './abi/fcntl.ts';
+import { PAGE_SIZE } from './abi/page.ts';
+import { createEngine } from './emu/unicorn.ts';
+import { GuestFiles, hostOwner } from './fs/guest.ts';
+import * as host from './fs/hostfs.ts';
+import type { TerminalPort } from './fs/tty.ts';
+import { Machine } from './machine.ts';
+import { PageCache } from './mm/cache.ts';
+import { FramePool } from './mm/frame.ts';
+import type { LayoutName } from './mm/placement.ts';
+import { type Clock, hostClock, instructionClock, type RandomSource, seededRandom } from './proc/clock.ts';
+
+export interface MachineOptions {
+  /** Host directory that becomes the guest's `/`; nothing outside can be reached. Default `/`: the host's own files with the user's own rights. */
+  readonly root?: string;
+  /** Where programs and mappings lie: linuxemu's segments (the default), or as on Linux. */
+  readonly layout?: LayoutName;
+  /** Bytes of memory all guests together may use; default 2 GiB. Beyond it system calls answer ENOMEM, and a touch kills. */
+  readonly memory?: number;
+  /** Time that only instructions advance, and seeded randomness: the same run every time. */
+  readonly deterministic?: boolean;
+  /** Seed of the guest's randomness; makes it repeatable on its own too. */
+  readonly seed?: number;
+  /** The engine: bytes of seg386.wasm or a module compiled from them. Default: the file that belongs to this package. */
+  readonly wasm?: BufferSource | WebAssembly.Module;
+  /** Instead of the host's clock. */
+  readonly clock?: Clock;
+  /** Instead of the host's randomness. */
+  readonly random?: RandomSource;
+  /** What uname calls the machine. */
+  readonly hostname?: string;
+  /** What inherited streams' terminal can do. */
+  readonly terminal?: TerminalPort;
+}
+
+const DEFAULT_MEMORY = 2 * 2 ** 30;
+/** Identity of the machine as uname tells it: a release that current C libraries accept. */
+const IDENTITY = { sysname: 'Linux', release: '6.1.0-seg386', version: '#1 SMP seg386', machine: 'i686', domainname: '(none)' };
+
+/** Throws Errno where the root is no directory, WebAssembly.CompileError or RangeError where the engine cannot be made. */
+export function createMachine(options: MachineOptions = {}): Machine {
+  const engine = createEngine(options.wasm ?? engineBytes());
+  const frames = new FramePool({ arena: engine.arena, limit: Math.floor((options.memory ?? DEFAULT_MEMORY) / PAGE_SIZE) });
+  const clock =
+    options.clock ??
+    (options.deterministic ? instructionClock(() => machine.kernel.instructions()) : hostClock(Date.now, () => performance.now()));
+  const random = options.random ?? (options.deterministic || options.seed !== undefined ? seededRandom(options.seed ?? 0) : hostRandom);
+  const files = new GuestFiles({
+    root: options.root ?? '/',
+    cache: new PageCache<string>(frames),
+    now_ns: () => clock.realtime(),
+    random,
+    owner: hostOwner(),
+    terminal: options.terminal,
+  });
+  const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };
+  const machine: Machine = new Machine({ engine, frames, files, clock, random, identity, layout: options.layout ?? 'linuxemu' });
+  return machine;
+}
+
+/** At most this many bytes a call, says Web Crypto. */
+const RANDOM_PIECE = 65536;
+
+function hostRandom(into: Uint8Array): void {
+  for (let at = 0; at < into.length; at += RANDOM_PIECE) {
+    const piece = new Uint8Array(Math.min(RANDOM_PIECE, into.length - at));
+    into.set(globalThis.crypto.getRandomValues(piece), at);
+  }
+}
+
+/** The engine beside the built program; from the sources, the built one's. */
+const ENGINE_FILES = ['./emu/seg386.wasm', './dist/emu/seg386.wasm'];
+
+function engineBytes(): Uint8Array<ArrayBuffer> {
+  const paths = ENGINE_FILES.map((file) => decodeURIComponent(new URL(file, import.meta.url).pathname));
+  return readWhole(paths.find((path) => host.lstat(path) !== undefined) ?? paths[0]);
+}
+
+function readWhole(path: string): Uint8Array<ArrayBuffer> {
+  const fd = host.open(path, O_RDONLY);
+  try {
+    const bytes = new Uint8Array(Number(host.fstat(fd).size));
+    for (let done = 0; done < bytes.length; ) {
+      const moved = host.read(fd, bytes.subarray(done), done);
+      if (moved === 0) throw errno(EIO);
+      done += moved;
+    }
+    return bytes;
+  } finally {
+    host.close(fd);
+  }
+}
