@@ -27,7 +27,17 @@ export interface GuestFilesOptions {
   readonly terminal?: TerminalPort;
 }
 
-export class GuestFiles {
+/** What system calls need beyond the tree: files without a place, and what all files of a machine share. */
+export interface FileServices {
+  readonly locks: LockTable;
+  pipe(flags: number): { readonly reader: Description; readonly writer: Description };
+  /** memfd_create: a file of memory without a place. */
+  memoryFile(name: string): Description;
+  /** sync(2): dirty pages of all files go to the host. */
+  sync(): void;
+}
+
+export class GuestFiles implements FileServices {
   readonly tree: Tree;
   readonly host: HostFileSystem;
   readonly streams: HostStreams;
@@ -82,7 +92,6 @@ export class GuestFiles {
     return { reader: end(0), writer: end(1) };
   }
 
-  /** memfd_create: a file of memory without a place. */
   memoryFile(name: string): Description {
     const vnode = this.memory.file(0o777);
     vnode.nlink = 0;
@@ -90,13 +99,6 @@ export class GuestFiles {
     return new Description(file, { vnode, parent: undefined, name: `/memfd:${name} (deleted)` }, O_RDWR);
   }
 
-  /** Whether a place's file still has its name: a removed directory has no path. */
-  exists(place: DirectoryPlace): boolean {
-    const { parent } = place;
-    return parent === undefined || this.tree.child(parent, place.name)?.vnode.key === place.vnode.key;
-  }
-
-  /** sync(2): dirty pages of all files go to the host. */
   sync(): void {
     this.host.writeBackAll();
   }

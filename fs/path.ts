@@ -112,6 +112,11 @@ export class Tree {
     return this.remember(new DirectoryPlace(vnode, at, name));
   }
 
+  /** Whether a directory still has its name: a removed one has no path. */
+  exists(place: DirectoryPlace): boolean {
+    return place.parent === undefined || this.child(place.parent, place.name)?.vnode.key === place.vnode.key;
+  }
+
   /** Tells the cache that the guest moved (or exchanged) what `from` called `name`. */
   renamed(from: DirectoryPlace, name: string, to: DirectoryPlace, toName: string, exchange: boolean): void {
     const moved = from.children.get(name);
