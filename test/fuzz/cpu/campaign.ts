@@ -52,11 +52,18 @@ export function runBatch(generator: Generator, first: number, size: number, nati
   });
 }
 
+/** The instruction where the first executor ended (or the last one), and what differs; endings without their addresses. */
 function signatureOf(one: Case, differences: readonly Difference[], eip: number): string {
-  const fields = new Set(differences.map(({ field }) => (field.startsWith('memory') ? 'memory' : /^(st|xmm)\d/.test(field) ? field.replace(/\d/, '') : field)));
-  const offset = eip - one.target;
-  const index = Math.max(0, one.sequence.offsets.findLastIndex((at) => at <= offset - 1));
-  return `${one.list[Math.min(index, one.list.length - 1)]?.name}: ${[...fields].join(' ')}`;
+  const fields = new Set<string>();
+  for (const { field, native, other } of differences) {
+    if (field === 'ending') fields.add(`(${native.split(' at ')[0]} / ${other.split(' at ')[0]})`);
+    else if (field.startsWith('memory')) fields.add('memory');
+    else fields.add(/^(st|xmm)\d/.test(field) ? field.slice(0, -1) : /^e..$/.test(field) && field !== 'eip' ? 'reg' : field);
+  }
+  let index = one.sequence.offsets.findLastIndex((at) => at <= eip - one.target - 1);
+  index = Math.min(Math.max(index, 0), one.list.length - 1);
+  while (one.list[index]?.glued && index + 1 < one.list.length) index++;
+  return `${one.list[index]?.name.replace(/0x-?[0-9a-f]+|-?\d+$/, 'n')}: ${[...fields].join(' ')}`;
 }
 
 /** Shrinks a failure; the result differs in at least one of the same fields. */

@@ -45,10 +45,12 @@ export class Generator {
   private readonly families: Weighted<string>;
   private readonly rows = new Map<string, Weighted<Row>>();
   readonly seed: number;
+  private readonly single: boolean;
 
-  /** `only`: names of families to draw from; all of them when empty. */
-  constructor(seed: number, features: ReadonlySet<Feature>, only: readonly string[] = []) {
+  /** `only`: names of families to draw from; all of them when empty. `single`: one instruction a case. */
+  constructor(seed: number, features: ReadonlySet<Feature>, only: readonly string[] = [], single = false) {
     this.seed = seed;
+    this.single = single;
     const offered = ROWS.filter((row) => (row.feature === 'base' || features.has(row.feature)) && (only.length === 0 || only.includes(row.family)));
     const names = [...new Set(offered.map((row) => row.family))];
     if (names.length === 0) throw new Error(`no such family: ${only.join(', ')}; there are ${FAMILIES.join(', ')}`);
@@ -72,7 +74,7 @@ export class Generator {
     const first = choose(random, this.families);
     if (ALONE.has(first)) return [first];
     const families = [first];
-    while (random.chance(0.4)) {
+    while (!this.single && random.chance(0.4)) {
       const next = choose(random, this.families);
       if (!ALONE.has(next)) families.push(next);
     }
@@ -81,7 +83,7 @@ export class Generator {
 
   private instructions(random: Random, families: readonly string[]): Instruction[] {
     const list: Instruction[] = [];
-    const wanted = 1 + random.below(random.chance(0.2) ? 20 : 6);
+    const wanted = this.single ? 1 : 1 + random.below(random.chance(0.2) ? 20 : 6);
     let undefinedFlags = 0;
     for (let i = 0; i < wanted; i++) {
       const made = choose(random, this.rows.get(random.pick(families))!).make(random);

@@ -1,5 +1,6 @@
 /**
- * Long comparison of the engine with the bare CPU: `npm run soak:cpu -- [--seed N] [--count N] [--only FAMILY,...] [--first N | --case N] [--against engine|qemu|native] [--keep N]`.
+ * Long comparison of the engine with the bare CPU: `npm run soak:cpu -- [--seed N] [--count N] [--only FAMILY,...] [--first N | --case N] [--against engine|qemu|native] [--keep N]
+ * [--single] [--raw] [--wasm FILE]`: --single makes one instruction a case, --raw does not shrink, --keep says how many kinds of failures are described.
  * Ends with status 1 when something differs without explanation.
  */
 import { parseArgs } from 'node:util';
@@ -12,7 +13,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '386' }, count: { type: 'string', default: '1000000' }, only: { type: 'string', default: '' }, first: { type: 'string', default: '0' },
     case: { type: 'string' }, against: { type: 'string', default: 'engine' }, keep: { type: 'string', default: '12' }, batch: { type: 'string', default: '5000' },
-    verbose: { type: 'boolean', default: false }, raw: { type: 'boolean', default: false },
+    single: { type: 'boolean', default: false }, raw: { type: 'boolean', default: false }, wasm: { type: 'string' },
   },
 });
 
@@ -29,8 +30,8 @@ async function openOther(): Promise<{ executor: Executor; features: ReadonlySet<
     case 'qemu':
       return { executor: need(openNative(['qemu-i386', '-cpu', 'max'])), features: new Set<Feature>(['sse3', 'ssse3', 'sse41', 'sse42', 'popcnt', 'lzcnt', 'tzcnt', 'movbe', 'aes', 'pclmul', 'adx']) };
     default: {
-      const { openEngine } = await import('./engine-executor.ts' as string);
-      return openEngine();
+      const { openEngine } = await import('./engine-executor.ts');
+      return openEngine(values.wasm);
     }
   }
 }
@@ -43,7 +44,7 @@ function summary(tally: Tally): string {
 const native = need(openNative());
 const { executor: other, features } = await openOther();
 const seed = Number(values.seed), first = Number(values.case ?? values.first), count = values.case === undefined ? Number(values.count) : 1;
-const generator = new Generator(seed, features, values.only ? values.only.split(',') : []);
+const generator = new Generator(seed, features, values.only ? values.only.split(',') : [], values.single);
 console.log(`${native.name} against ${other.name}, seed ${seed}, cases ${first} to ${first + count - 1}, families ${values.only || FAMILIES.join(' ')}`);
 const tally = newTally();
 const started = Date.now();

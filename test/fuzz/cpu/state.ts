@@ -47,10 +47,9 @@ export function generateState(random: Random, pattern: number): State {
   for (const pointerRegister of [3, 5, 6, 7]) if (random.chance(0.9)) state.regs[pointerRegister] = pointer(random);
   state.regs[4] = generateStackPointer(random);
   state.eflags = 0x202 | (random.word() & ARITHMETIC) | (random.chance(0.2) ? DF : 0) | (random.chance(0.02) ? NT : 0) | (random.chance(0.05) ? ID : 0);
-  if (random.chance(0.7)) state.selectors[4] = random.pick(DATA_SELECTORS);
-  if (random.chance(0.7)) state.selectors[5] = random.pick(DATA_SELECTORS);
-  if (random.chance(0.02)) state.selectors[0] = random.pick(DATA_SELECTORS);
-  if (random.chance(0.02)) state.selectors[3] = random.pick(DATA_SELECTORS);
+  // Mostly a thread area without a limit, as programs use it.
+  for (const segment of [4, 5]) state.selectors[segment] = random.chance(0.93) ? 0x63 : random.chance(0.3) ? 0 : random.pick(DATA_SELECTORS);
+  for (const segment of [0, 3]) if (random.chance(0.01)) state.selectors[segment] = random.pick(DATA_SELECTORS);
   generateFpu(random, state.fx);
   generateSse(random, state.fx);
   return state;
