@@ -9,9 +9,21 @@ export type PagerResult =
   /** The page cannot be had: SIGBUS in the task that touched it; `errno` for write-back reports. */
   | { readonly kind: 'error'; readonly errno: number };
 
+/** Which file it is, for /proc/PID/maps. */
+export interface FileIdentity {
+  readonly major: number;
+  readonly minor: number;
+  readonly inode: number;
+}
+
+/** The name of memory that no file stands behind. */
+export const ANONYMOUS = '*ANON*';
+
 export interface Pager {
-  /** For messages, umem and statistics: the file's path, or `*ANON*`. */
+  /** For messages, umem and statistics: the file's path, or ANONYMOUS. */
   readonly name: string;
+  /** Absent where no file stands behind it. */
+  readonly identity?: FileIdentity;
   /** Fills `into` (one page, zero-filled beforehand) with page `index` of the object. A short last page leaves the rest zero. */
   pageIn(index: number, into: Uint8Array): PagerResult;
   /** Takes back dirty page `index`. */
@@ -23,7 +35,7 @@ export interface Pager {
 /** Memory that starts as zeros and lives nowhere else: shared anonymous mappings and files of a memory file system. */
 export class ZeroPager implements Pager {
   readonly name: string;
-  constructor(name = '*ANON*') {
+  constructor(name = ANONYMOUS) {
     this.name = name;
   }
   pageIn(): PagerResult {
