@@ -7,8 +7,8 @@ import * as steps from './steps.mjs';
 const GOALS = {
   start: [steps.nodeModules, steps.engine, steps.program],
   check: [steps.nodeModules, steps.engine, steps.program],
-  test: [steps.nodeModules, steps.engine, steps.program, steps.gcc32, steps.python, steps.debTools, steps.miniRoot],
-  bench: [steps.nodeModules, steps.engine, steps.program, steps.gcc32, steps.python, steps.debTools, steps.miniRoot, steps.qemu],
+  test: [steps.nodeModules, steps.engine, steps.program, steps.gcc32, steps.python, steps.corpusTools, steps.miniRoot],
+  bench: [steps.nodeModules, steps.engine, steps.program, steps.gcc32, steps.python, steps.corpusTools, steps.miniRoot, steps.qemu],
 };
 
 /** Makes everything that `goal` needs. Returns false, with the reason told, when something needed cannot be had. */

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { SetupError } from './say.mjs';
 
 const TAIL_LINES = 40;
+const LINE_LIMIT = 400;
 const running = new Set();
 
 /** Ends the programs under way with the same signal when set-up is interrupted, then set-up itself. */
@@ -38,7 +39,12 @@ export function run(command, args, { cwd, env, live = false } = {}) {
       running.delete(child);
       const output = Buffer.concat(pieces).toString();
       if (status === 0) return resolve(output);
-      const tail = output.trimEnd().split('\n').slice(-TAIL_LINES).join('\n');
+      const tail = output
+        .trimEnd()
+        .split('\n')
+        .slice(-TAIL_LINES)
+        .map((line) => line.slice(0, LINE_LIMIT))
+        .join('\n');
       reject(
         new SetupError(
           `${command} ${args.join(' ')} ended with ${signal ?? `status ${status}`}${tail ? `; its last words:\n${tail}` : ''}`,

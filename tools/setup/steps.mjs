@@ -177,7 +177,11 @@ export const gcc32 = tool(
 );
 export const python = tool('python3', ['python3'], ['python3']);
 export const qemu = tool('qemu-i386', ['qemu-i386'], ['qemu-user']);
-export const debTools = tool('tools to unpack packages', ['dpkg-deb', 'apt-get', 'tar', 'xz'], ['xz-utils', 'tar']);
+export const corpusTools = tool(
+  'what the test corpus is made with',
+  ['tar', 'xz', 'bzip2', 'make', 'tclsh'],
+  ['tar', 'xz-utils', 'bzip2', 'make', 'tcl'],
+);
 
 /** The small i386 root with real programs that test/corpus runs; kept outside the clone. */
 export const miniRoot = {
