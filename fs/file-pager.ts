@@ -1,7 +1,8 @@
 /** The pager of a host file: page N is bytes N * 4096 of the file. It keeps a host descriptor open, so a removed file stays readable. */
 import { EIO, Errno } from '../abi/errno.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
-import type { Pager, PagerResult } from '../mm/pager.ts';
+import { deviceMajor, deviceMinor } from '../abi/stat.ts';
+import type { FileIdentity, Pager, PagerResult } from '../mm/pager.ts';
 import * as host from './hostfs.ts';
 import type { HostDescriptor } from './hostfs.ts';
 
@@ -15,6 +16,11 @@ export class FilePager implements Pager {
     this.file = file;
     this.onRelease = onRelease;
     file.hold();
+  }
+
+  get identity(): FileIdentity {
+    const { dev, ino } = host.fstat(this.file.fd);
+    return { major: deviceMajor(Number(dev)), minor: deviceMinor(Number(dev)), inode: Number(ino) };
   }
 
   /** A mapping that may write needs a descriptor that may: pages go back through it from now on. */
