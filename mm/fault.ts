@@ -112,7 +112,7 @@ function mapAround(space: AddressSpace, area: Area, object: MemoryObject, at: Ad
   const readOnly = mmuProt(area) & ~PROT_WRITE;
   let index = objectPage(area, base);
   for (let addr = base; addr < top; addr += PAGE_SIZE, index++) {
-    if (addr === at) continue;
+    if (addr === at || space.mmu.translate(addr, PROT_READ) >= 0) continue;
     const frame = object.pages.get(index);
     if (frame === NO_FRAME || index * PAGE_SIZE >= object.size) continue;
     if (!isPrivate) space.mmu.map(addr, frame, sharedProt(area, object, index));
