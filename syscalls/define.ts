@@ -66,12 +66,13 @@ export interface Result<R> {
   readonly label: string;
   /** The word for eax; undefined where the handler has set the registers itself (sigreturn, execve) or there is nobody to return to. */
   encode(value: R): number | undefined;
-  show(value: number): string;
+  /** The word as strace prints it; 0 where there is none. */
+  show(word: number): string;
 }
 
 export type Support = 'full' | { readonly partial: string } | { readonly stub: string };
 
-export type Parameter = readonly [name: string, kind: Kind<any>];
+export type Parameter = readonly [name: string, kind: Kind<unknown>];
 /** The handler's parameter types, derived from the argument list. */
 export type Decoded<P extends readonly Parameter[]> = { [I in keyof P]: P[I] extends readonly [string, Kind<infer T>] ? T : never };
 
@@ -93,7 +94,7 @@ export interface Definition {
   readonly args: readonly Parameter[];
   /** First argument word of each argument. */
   readonly slots: readonly number[];
-  readonly result: Result<any>;
+  readonly result: Result<never>;
   readonly support: Support;
   readonly interrupted: 'restart' | 'fail';
   /** Decodes, runs the handler, returns the result word, or undefined where the registers must stay as the handler left them. */

@@ -10,6 +10,7 @@ import { restoreMask } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
 import { Blocked } from '../proc/wait.ts';
 import type { Definition, Words } from './define.ts';
+import { ERESTARTSYS } from './kinds.ts';
 import { SYSCALLS } from './table.ts';
 
 /** Bytes of `int 0x80`. */
@@ -85,6 +86,7 @@ export class Dispatcher {
       if (task.call.progress > 0) result = task.call.progress;
       else if (own !== undefined) result = own >>> 0;
       else if (restartable && call?.interrupted === 'restart') {
+        this.tracer?.leave(task, number, call, this.words, 0x1_0000_0000 - ERESTARTSYS);
         task.callOver();
         return;
       }

@@ -8,6 +8,7 @@ import type { Addr } from '../abi/page.ts';
 import type { Task } from '../proc/task.ts';
 import { errnoName } from '../abi/errno.ts';
 import { SIGNAL_NAMES, signalName } from '../abi/signal.ts';
+import { strerror } from '../abi/strerror.ts';
 import type { CallView, Kind, Result, SampleSource } from './define.ts';
 import { quoted, quotedBytes } from './show.ts';
 
@@ -279,12 +280,19 @@ export const pidResult = result('pid_t', (value) => String(value | 0));
 export const idResult = result('uid_t', (value) => String(value));
 export const modeResult = result('mode_t', (value) => `0${value.toString(8)}`);
 export const addressResult = result('void *', hexText);
-/** The call does not come back (exit), or has set all registers itself (sigreturn, execve). */
+/** The call does not come back (exit), or has set all registers itself (sigreturn). */
 export const registersSet: Result<void> = { label: 'does not return', encode: () => undefined, show: () => '?' };
+/** Another program stands where this one stood. */
+export const programReplaced: Result<void> = { label: 'does not return', encode: () => undefined, show: () => '0' };
+
+/** What a call that a signal handler cut short is traced with when it will run again: Linux's own number for it. */
+export const ERESTARTSYS = 512;
 
 /** `-1 ENOENT (No such file or directory)` where the word is an error, else what the result kind says. */
-export function resultText(kind: Result<unknown>, value: number | undefined): string {
-  if (value === undefined) return '?';
-  if (value > 0xfffff000) return `-1 ${errnoName(0x1_0000_0000 - value)}`;
-  return kind.show(value);
+export function resultText(kind: Result<never> | undefined, word: number | undefined): string {
+  if (word === undefined) return kind?.show(0) ?? '?';
+  const code = 0x1_0000_0000 - word;
+  if (code === ERESTARTSYS) return '? ERESTARTSYS (To be restarted if SA_RESTART is set)';
+  if (code < 0x1000) return `-1 ${errnoName(code)} (${strerror(code)})`;
+  return kind?.show(word) ?? String(word);
 }

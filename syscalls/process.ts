@@ -7,7 +7,7 @@ import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import {
   address, addressResult, choice, count, flags, hex, hexText, type In, int, intResult, none, path, pid, pidResult, pointerIn, pointerOut,
-  registersSet,
+  programReplaced, registersSet,
 } from './kinds.ts';
 
 // ---- Ends ----------------------------------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ function execute(task: Task, file: string, argv: In<Uint8Array>, envp: In<Uint8A
 }
 
 const execve = define({
-  name: 'execve', args: [['pathname', path], ['argv', pointerIn], ['envp', pointerIn]], result: registersSet, support: 'full',
+  name: 'execve', args: [['pathname', path], ['argv', pointerIn], ['envp', pointerIn]], result: programReplaced, support: 'full',
   handler: (task, file, argv, envp) => execute(task, file, argv, envp),
 });
 

@@ -1,7 +1,7 @@
 /** Sockets: none so far. Each call checks what Linux checks first, and says honestly that no address family is there. */
 import { EAFNOSUPPORT, EINVAL, ENOTSOCK, errno } from '../abi/errno.ts';
 import type { Task } from '../proc/task.ts';
-import { define, type Kind, multiplexer, type Parameter, type Words } from './define.ts';
+import { define, multiplexer, type Parameter, type Words } from './define.ts';
 import { choice, count, type Fd, fd, fdResult, flags, hex, int, intResult, pointerIn, pointerOut, size } from './kinds.ts';
 
 const NONE = { stub: 'no address family is there: EAFNOSUPPORT, and ENOTSOCK for other descriptors' } as const;
@@ -32,7 +32,7 @@ const socketpair = define({
 
 /** Everything else is asked of a descriptor, and no descriptor is a socket. */
 function onSocket(name: string, rest: readonly Parameter[]) {
-  const args: readonly (readonly [string, Kind<any>])[] = [['sockfd', fd], ...rest];
+  const args: readonly Parameter[] = [['sockfd', fd], ...rest];
   return define({
     name, args, result: size, support: NONE,
     handler: (task, ...values) => {
