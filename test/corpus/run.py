@@ -489,7 +489,7 @@ def main():
         if not r.get("ok"):
             sys.exit("broken: " + str(r.get("error")))
         sys.exit(124 if r.get("timeout") else r["status"])
-    rows = [r for t in ([os.path.join(HERE, "bench.tsv")] if a.bench else a.cases or [os.path.join(HERE, "cases.tsv")]) for r in load(t)]
+    rows = [r for t in (a.cases or [os.path.join(HERE, "bench.tsv" if a.bench else "cases.tsv")]) for r in load(t)]
     rows = [r for r in rows if re.search(a.filter, r["name"]) or re.search(a.filter, r["category"] + "/" + r["name"])]
     rows = [r for r in rows if a.split in ("all", r["split"]) and TIERS.index(r["tier"]) <= TIERS.index(a.tier)]
     if a.list:

@@ -176,7 +176,7 @@ export const gcc32 = tool(
   ['/usr/lib32/libc.a'],
 );
 export const python = tool('python3', ['python3'], ['python3']);
-export const qemu = tool('qemu-i386', ['qemu-i386'], ['qemu-user']);
+export const qemu = tool('qemu-i386', ['qemu-i386-static'], ['qemu-user-static']);
 export const corpusTools = tool(
   'what the test corpus is made with',
   ['tar', 'xz', 'bzip2', 'make', 'tclsh'],
