@@ -58,7 +58,7 @@ export const unicornSource = {
     return existsSync(this.folder) && isStamped(this.name, this.key());
   },
   async do() {
-    await needCargo();
+    await needTools(['cargo']);
     const key = this.key();
     unstamp(this.name);
     await timed('fetching the source of Unicorn (cargo vendor)', async () => {
@@ -79,14 +79,26 @@ export const unicornSource = {
   },
 };
 
-async function needCargo() {
+function hasCargo() {
   const version = onPath('cargo') ? /^cargo (\d+)\.(\d+)/.exec(ask('cargo', ['--version']) ?? '') : undefined;
   const [major, minor] = version ? [Number(version[1]), Number(version[2])] : [0, 0];
-  if (major > CARGO_MINIMUM[0] || (major === CARGO_MINIMUM[0] && minor >= CARGO_MINIMUM[1])) return;
-  await install(`cargo ${CARGO_MINIMUM.join('.')} or newer`, ['cargo-web', 'ca-certificates']).catch(async (error) => {
-    // Newer releases than Debian 12 have no cargo-web, and their own cargo is new enough.
-    if (!(error instanceof SetupError) || !/Unable to locate|no installation candidate/i.test(error.message)) throw error;
-    await install(`cargo ${CARGO_MINIMUM.join('.')} or newer`, ['cargo', 'ca-certificates']);
+  return major > CARGO_MINIMUM[0] || (major === CARGO_MINIMUM[0] && minor >= CARGO_MINIMUM[1]);
+}
+
+/** Installs those of cargo and emscripten that are wanted and missing: all at once, so that who may not is told everything at once. */
+async function needTools(wanted) {
+  const missing = wanted.filter((tool) => !(tool === 'cargo' ? hasCargo() : onPath('emcc')));
+  if (missing.length === 0) return;
+  const what = missing.map((tool) => (tool === 'cargo' ? `cargo ${CARGO_MINIMUM.join('.')} or newer` : tool)).join(' and ');
+  const packages = missing.flatMap((tool) => (tool === 'cargo' ? ['cargo-web', 'ca-certificates'] : ['emscripten']));
+  await install(what, packages).catch(async (error) => {
+    // Releases after Debian 12 have no cargo-web, and their own cargo is new enough.
+    if (!(error instanceof SetupError) || !/Unable to locate package cargo-web|'cargo-web' has no installation/i.test(error.message))
+      throw error;
+    await install(
+      what,
+      packages.map((name) => (name === 'cargo-web' ? 'cargo' : name)),
+    );
   });
 }
 
@@ -106,8 +118,8 @@ export const engine = {
     }
     if (!existsSync(inProject('emu/unicorn/build.mjs')))
       throw new SetupError('emu/unicorn/build.mjs is missing: this clone is not whole', 'git checkout emu/unicorn');
+    await needTools(unicornSource.isDone() ? ['emscripten'] : ['cargo', 'emscripten']);
     if (!unicornSource.isDone()) await unicornSource.do();
-    if (!onPath('emcc')) await install('emscripten', ['emscripten']);
     unstamp(this.name);
     const made = inProject('build', 'engine', 'seg386.wasm');
     mkdirSync(dirname(made), { recursive: true });
