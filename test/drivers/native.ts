@@ -4,15 +4,8 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Driver, Program } from './driver.ts';
+import { PROBE, PROBE_STATUS } from './probe.ts';
 import { runToEnd } from './spawned.ts';
-
-/** A whole i386 ELF program: `mov eax, 1; mov ebx, 42; int 0x80`. */
-const PROBE_STATUS = 42;
-const PROBE = Buffer.from(
-  '7f454c4601010100000000000000000002000300010000005480040834000000000000000000000034002000010000000000000001000000000000000080040800800408' +
-    '60000000600000000500000000100000b801000000bb2a000000cd80',
-  'hex',
-);
 
 let probed: { reason: string | undefined } | undefined;
 

@@ -1,0 +1,107 @@
+/**
+ * The package as its users get it: packed, installed into an empty folder, run with no compiler in reach, imported with full types.
+ * Dependencies come from npm's cache or the registry that npm is set up with.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { emulator } from './drivers/emulator.ts';
+import { PROBE, PROBE_STATUS } from './drivers/probe.ts';
+
+const PROJECT = fileURLToPath(new URL('..', import.meta.url));
+const WASM_LIMIT_BYTES = 1.5 * 2 ** 20;
+const PACKAGE_LIMIT_BYTES = 2 * 2 ** 20;
+
+const USER_PROGRAM = `
+import { createMachine, ProgramError, type ExitStatus, type Machine, type MachineOptions } from 'seg386';
+const options: MachineOptions = { memory: 64 * 2 ** 20, deterministic: true };
+const machine: Machine = createMachine(options);
+// @ts-expect-error: memory is a number of bytes
+const wrong: MachineOptions = { memory: '64M' };
+const ended: (status: ExitStatus) => string = (status) => status.kind;
+const refused = (error: unknown): string => (error instanceof ProgramError ? error.code : 'other');
+console.log(typeof machine, typeof wrong, typeof ended, typeof refused);
+machine.close();
+`;
+
+describe.skipIf(emulator.unavailable() !== undefined)('the package', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'seg386-pack-'));
+  const app = join(folder, 'app');
+  const npm = (args: readonly string[], cwd: string) => execFileSync('npm', [...args, '--loglevel=error'], { cwd, encoding: 'utf8' });
+  let size_bytes = 0;
+
+  beforeAll(() => {
+    npm(['pack', '--pack-destination', folder], PROJECT);
+    const file = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+    size_bytes = statSync(join(folder, file)).size;
+    mkdirSync(app);
+    writeFileSync(join(app, 'package.json'), '{ "name": "app", "version": "1.0.0", "type": "module", "private": true }\n');
+    npm(['install', join(folder, file), '--prefer-offline', '--no-audit', '--no-fund'], app);
+    writeFileSync(join(app, 'probe'), PROBE);
+    chmodSync(join(app, 'probe'), 0o755);
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Runs a command of the app with node, npx and a shell on its PATH, and nothing else. */
+  const bare = (command: string, args: readonly string[]) => {
+    const bin = join(folder, 'bin');
+    mkdirSync(bin, { recursive: true });
+    const shell = execFileSync('sh', ['-c', 'command -v sh'], { encoding: 'utf8' }).trim();
+    const npx = execFileSync('sh', ['-c', 'command -v npx'], { encoding: 'utf8' }).trim();
+    for (const [name, target] of [
+      ['node', process.execPath],
+      ['sh', shell],
+      ['npx', npx],
+    ] as const) {
+      try {
+        symlinkSync(target, join(bin, name));
+      } catch {
+        // From the test before.
+      }
+    }
+    return spawnSync(command, args, { cwd: app, encoding: 'utf8', env: { PATH: bin, HOME: folder } });
+  };
+
+  test('is small and holds the engine', () => {
+    expect(size_bytes).toBeLessThan(PACKAGE_LIMIT_BYTES);
+    const wasm = statSync(join(app, 'node_modules/seg386/dist/emu/seg386.wasm'));
+    expect(wasm.size).toBeGreaterThan(100_000);
+    expect(wasm.size).toBeLessThan(WASM_LIMIT_BYTES);
+  });
+
+  test('runs a program by npx on a machine without compilers', () => {
+    const { status, stderr } = bare('npx', ['--no-install', 'seg386', './probe']);
+    expect(stderr).toBe('');
+    expect(status).toBe(PROBE_STATUS);
+  });
+
+  test('says its version', () => {
+    expect(bare('npx', ['--no-install', 'seg386', '--version']).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('is imported by its name, with full types and nothing but its own declarations', () => {
+    writeFileSync(join(app, 'use.ts'), USER_PROGRAM);
+    const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc');
+    const options = [
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2022',
+      '--lib',
+      'es2023,dom',
+      '--types',
+      '',
+      '--skipLibCheck',
+      'false',
+    ];
+    const checked = spawnSync(process.execPath, [tsc, ...options, 'use.ts'], { cwd: app, encoding: 'utf8' });
+    expect(checked.stdout).toBe('');
+    const { stdout, stderr } = bare('node', ['use.js']);
+    expect(stderr).toBe('');
+    expect(stdout).toBe('object object function function\n');
+  });
+});
