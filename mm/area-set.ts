@@ -13,9 +13,9 @@ const PLACES = 2 ** 20;
 export class AreaSet {
   /** Where the first hole begins. */
   readonly floor: Addr;
-  readonly #areas = new SortedList<Area>((area) => area.base);
+  readonly #areas = new SortedList<Area>();
   /** One key a hole: pages * PLACES + its first page. */
-  readonly #holes = new SortedList<number>((key) => key);
+  readonly #holes = new SortedList<number>();
 
   constructor(floor: Addr) {
     this.floor = floor;
@@ -56,7 +56,7 @@ export class AreaSet {
     const bottom = this.#areas.before(area.base)?.top ?? this.floor;
     assert(bottom <= area.base && (above === undefined || area.top <= above.base), 'an inserted area overlaps none');
     if (above !== undefined) this.#removeHole(bottom, above);
-    this.#areas.insert(area);
+    this.#areas.insert(area.base, area);
     this.#addHole(bottom, area);
     if (above !== undefined) this.#addHole(area.top, above);
   }
@@ -78,11 +78,11 @@ export class AreaSet {
     assert(bottom <= base && base < top && (above === undefined || top <= above.base), 'a resized area stays between its neighbours');
     this.#removeHole(bottom, area);
     if (above !== undefined) this.#removeHole(area.top, above);
+    this.#areas.rekey(area.base, base);
     area.base = base;
     area.top = top;
     this.#addHole(bottom, area);
     if (above !== undefined) this.#addHole(top, above);
-    this.#areas.touched(base);
   }
 
   #removeHole(bottom: Addr, above: Area): void {
@@ -92,7 +92,7 @@ export class AreaSet {
 
   #addHole(bottom: Addr, above: Area): void {
     const key = holeKey(bottom, above);
-    if (key > 0) this.#holes.insert(key);
+    if (key > 0) this.#holes.insert(key, key);
   }
 
   /** The smallest hole between areas (or below the first) that has `size` bytes; of equal ones the lowest. */
@@ -120,7 +120,7 @@ export class AreaSet {
     const { leaves } = this.#areas;
     for (let i = leaves.length - 1; i >= 0; i--) {
       const leaf = leaves[i];
-      leaf.digest ??= this.#largestHole(i);
+      if (leaf.digest < 0) leaf.digest = this.#largestHole(i);
       if (leaf.digest < size || this.#topBefore(i, 0) >= high) continue;
       for (let at = leaf.items.length - 1; at >= 0; at--) {
         const top = Math.min(guardedBase(leaf.items[at]), high);
@@ -136,7 +136,7 @@ export class AreaSet {
     const { leaves } = this.#areas;
     for (let i = 0; i < leaves.length; i++) {
       const leaf = leaves[i];
-      leaf.digest ??= this.#largestHole(i);
+      if (leaf.digest < 0) leaf.digest = this.#largestHole(i);
       if (leaf.digest < size) continue;
       for (let at = 0; at < leaf.items.length; at++) {
         const base = Math.max(this.#topBefore(i, at), low);
@@ -183,7 +183,7 @@ export class AreaSet {
     assert(held.length === expected.length && held.every((key, i) => key === expected[i]), 'the hole index matches the areas');
     for (let i = 0; i < this.#areas.leaves.length; i++) {
       const { digest } = this.#areas.leaves[i];
-      assert(digest === undefined || digest === this.#largestHole(i), 'a leaf knows its largest hole');
+      assert(digest < 0 || digest === this.#largestHole(i), 'a leaf knows its largest hole');
     }
   }
 }

@@ -22,13 +22,6 @@ export class AreaTable {
     return this.#segments;
   }
 
-  /** Starts over with other segments. Requires: no areas. */
-  replaceSegments(segments: SegmentList): void {
-    assert(this.#count === 0, 'segments are replaced when they are empty');
-    this.#segments = segments;
-    this.#recent = undefined;
-  }
-
   /** Number of areas. */
   get count(): number {
     return this.#count;
@@ -131,6 +124,15 @@ export class AreaTable {
     const above = fieldsOf(area);
     this.resize(area, area.base, addr);
     this.insert({ ...above, base: addr, top, offset: offsetAt(area, addr) });
+  }
+
+  /** Takes every area out, and starts over with other segments. */
+  reset(segments: SegmentList): void {
+    const former = [...this.#segments.areas()];
+    this.#segments = segments;
+    this.#count = this.#pages = this.#dataPages = 0;
+    this.#recent = undefined;
+    for (const area of former) area.object?.detach(area);
   }
 
   /** Takes every area out of `range`, cutting those that cross its ends. */

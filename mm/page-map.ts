@@ -27,6 +27,8 @@ export class PageMap {
   /** The chunk used last, and its key: most look-ups come in runs. */
   #lastKey = -1;
   #last: Chunk | undefined;
+  /** The empty chunk dropped last: mapping and unmapping one page over and over allocates nothing. */
+  #spare: Chunk | undefined;
   #size = 0;
 
   /** Number of pages held. */
@@ -56,7 +58,8 @@ export class PageMap {
     const key = Math.floor(index / CHUNK);
     let chunk = this.#find(key);
     if (chunk === undefined) {
-      chunk = new Chunk();
+      chunk = this.#spare ?? new Chunk();
+      this.#spare = undefined;
       this.#chunks.set(key, chunk);
       this.#lastKey = key;
       this.#last = chunk;
@@ -79,7 +82,10 @@ export class PageMap {
     if (frame < 0) return NO_FRAME;
     chunk.entries[at] = 0;
     this.#size--;
-    if (--chunk.used === 0) this.#drop(key);
+    if (--chunk.used === 0) {
+      this.#drop(key);
+      this.#spare = chunk;
+    }
     return frame;
   }
 

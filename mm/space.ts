@@ -259,9 +259,9 @@ export class AddressSpace {
 
   /** Empties the space and lays out fresh segments for a program whose lowest page is `lowest` (exec). Statistics, limits and the layout stay. */
   clear(lowest: Addr = DEFAULT_PROGRAM_BASE): void {
-    this.#remove({ base: 0, top: USER_TOP });
+    this.discard({ base: 0, top: USER_TOP });
     assert(this.copies.size === 0, 'an empty space holds no pages');
-    this.table.replaceSegments(new SegmentList(USER_TOP, segmentsAtExec(this.layout, pageDown(lowest))));
+    this.table.reset(new SegmentList(USER_TOP, segmentsAtExec(this.layout, pageDown(lowest))));
     this.brkStart = 0;
     this.brkTop = 0;
     this.stackTop = 0;
@@ -340,7 +340,7 @@ export class AddressSpace {
   fork(mmu: Mmu): AddressSpace {
     const { frames, layout, limits, maxAreas } = this;
     const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas });
-    child.table.replaceSegments(new SegmentList(USER_TOP, this.segments.all.filter((segment) => segment.kind !== 'ATTACHED')));
+    child.table.reset(new SegmentList(USER_TOP, this.segments.all.filter((segment) => segment.kind !== 'ATTACHED')));
     child.readImpliesExec = this.readImpliesExec;
     child.mayMapLow = this.mayMapLow;
     child.brkStart = this.brkStart;
