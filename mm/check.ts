@@ -80,8 +80,9 @@ function checkEntry(space: AddressSpace, { at, frame, prot }: MmuEntry): void {
   assert(area.prot !== 0 && (prot & ~mmuProt(area)) === 0 && (prot & PROT_READ) !== 0, '2: an entry allows at most what its area does');
   const own = area.sharing === 'private' ? space.copies.get(at / PAGE_SIZE) : NO_FRAME;
   const index = objectPage(area, at);
-  const below = area.object === undefined ? space.frames.zero : area.object.pages.get(index);
-  assert(frame === (own === NO_FRAME ? below : own), '2: an entry reaches the frame the area shows there');
+  if (own !== NO_FRAME) assert(frame === own, '2: an entry reaches the page the space holds there');
+  else if (area.object === undefined) assert(space.frames.isZero(frame), '2: untouched anonymous memory is zero');
+  else assert(frame === area.object.pages.get(index), '2: an entry reaches the page of the object');
   if ((prot & PROT_WRITE) === 0) return;
   if (own !== NO_FRAME) assert(space.frames.count(own) === 1, '3: a writable private page is held once');
   else assert(area.sharing === 'shared' && area.object?.isDirty(index) === true, '3: a writable shared page is dirty');

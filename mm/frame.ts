@@ -130,6 +130,10 @@ export class FramePool {
     return this.#zero;
   }
 
+  isZero(frame: FrameNumber): boolean {
+    return frame >= 0 && frame === this.#zero;
+  }
+
   #reclaim(): boolean {
     for (const reclaimer of this.#reclaimers) if (reclaimer() > 0) return true;
     return false;
