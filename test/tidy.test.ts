@@ -31,6 +31,10 @@ describe.skipIf(all.length === 0)('the sources', () => {
   test('have no barrels', () => expect(barrels(product)).toEqual([]));
   test(`have no file over ${LIMIT_LINES} lines but tables`, () => expect(tooLong(product)).toEqual([]));
   test('open with a comment that says what they are', () => expect(unintroduced(scripts)).toEqual([]));
+  test('have their generated table of system calls up to date', async () => {
+    const { syscallsDocument } = await import('../debug/syscalls-doc.ts');
+    expect(read('docs/SYSCALLS.md').text === syscallsDocument(), 'run npm run docs:syscalls').toBe(true);
+  });
   test('name no workplace and no registry', () => {
     const names = ['/wor' + 'k/', 'registry.npm' + 'js.org', '../sha' + 'red'];
     const texts = all.filter((name) => !/\.(?:wasm|expected)$/.test(name)).map(read);
