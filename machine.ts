@@ -313,6 +313,7 @@ export class Machine {
     this.accounted_ns = now_ns;
     task.cpuTime_ns += spent_ns;
     task.process.userTime_ns += spent_ns;
+    task.process.timers.chargeCpu(task.process.userTime_ns, task.process.systemTime_ns);
   }
 
   /** From where the task stands to its next trap, and what follows from that. Returns the number of instructions executed. */

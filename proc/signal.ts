@@ -86,7 +86,9 @@ export class SignalActions {
   /** Whether the signal would do nothing if it were delivered. */
   ignores(signo: number): boolean {
     const { handler } = this.actions[signo];
-    return handler === SIG_IGN || (handler === SIG_DFL && defaultAction(signo) === 'ignore');
+    if (handler !== SIG_DFL) return handler === SIG_IGN;
+    const action = defaultAction(signo);
+    return action === 'ignore' || action === 'continue';
   }
 }
 

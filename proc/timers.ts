@@ -8,13 +8,13 @@ export interface TimerSetting {
   readonly interval_ns: bigint;
 }
 
-/** One timer over some time that is passed in. */
+/** One timer over a time that is passed in. */
 export class IntervalTimer implements Expirable {
   readonly signo: number;
   due: bigint | undefined;
   interval_ns: bigint = 0n;
-  /** Sends the signal and enters the timer again where it repeats; set by the process's owner. */
-  fire: (timer: IntervalTimer) => void = () => {};
+  /** Sends the signal, and enters the timer again where it repeats; given by whoever arms it. */
+  private fire: () => void = () => {};
 
   constructor(signo: number) {
     this.signo = signo;
@@ -26,9 +26,10 @@ export class IntervalTimer implements Expirable {
     return { left_ns: this.due > now ? this.due - now : 1000n, interval_ns: this.interval_ns };
   }
 
-  set(now: bigint, setting: TimerSetting): void {
+  set(now: bigint, setting: TimerSetting, fire: () => void): void {
     this.interval_ns = setting.interval_ns;
     this.due = setting.left_ns === 0n ? undefined : now + setting.left_ns;
+    this.fire = fire;
   }
 
   /** Moves on to the next period, or disarms; periods that were missed are one signal. */
@@ -36,7 +37,7 @@ export class IntervalTimer implements Expirable {
     if (this.due === undefined) return;
     if (this.interval_ns === 0n) this.due = undefined;
     else this.due += ((now - this.due) / this.interval_ns + 1n) * this.interval_ns;
-    this.fire(this);
+    this.fire();
   }
 }
 
@@ -44,4 +45,11 @@ export class IntervalTimers {
   readonly real: IntervalTimer = new IntervalTimer(SIGALRM);
   readonly virtual: IntervalTimer = new IntervalTimer(SIGVTALRM);
   readonly profile: IntervalTimer = new IntervalTimer(SIGPROF);
+
+  /** CPU time has passed: fires the timers that run by it. */
+  chargeCpu(user_ns: bigint, system_ns: bigint): void {
+    const { virtual, profile } = this;
+    if (virtual.due !== undefined && virtual.due <= user_ns) virtual.expire(user_ns);
+    if (profile.due !== undefined && profile.due <= user_ns + system_ns) profile.expire(user_ns + system_ns);
+  }
 }

@@ -3,8 +3,10 @@ import { EINTR, EINVAL, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import type { Layout } from '../abi/struct.ts';
 import * as time from '../abi/time.ts';
 import { NOBODY } from '../fs/wait.ts';
+import { sendToProcess } from '../proc/send.ts';
+import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
-import type { IntervalTimer } from '../proc/timers.ts';
+import type { IntervalTimer, TimerSetting } from '../proc/timers.ts';
 import { block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { choice, flags, type In, intResult, load, none, type Out, pointerIn, store, structIn, structOut, uint } from './kinds.ts';
@@ -232,6 +234,17 @@ function timerOf(task: Task, which: number): { readonly timer: IntervalTimer; re
   }
 }
 
+function arm(task: Task, which: number, setting: TimerSetting): void {
+  const { timer, now } = timerOf(task, which);
+  const { kernel, process } = task;
+  const isReal = which === time.ITIMER_REAL;
+  timer.set(now, setting, () => {
+    sendToProcess(kernel, process, kernelInfo(timer.signo));
+    if (isReal) kernel.scheduler.addTimer(timer);
+  });
+  if (isReal) kernel.scheduler.addTimer(timer);
+}
+
 function timevalToNs(value: time.Timeval): bigint {
   if (value.tv_sec < 0 || value.tv_usec < 0 || value.tv_usec >= 1_000_000) throw errno(EINVAL);
   return BigInt(value.tv_sec) * time.SECOND_NS + BigInt(value.tv_usec) * MICROSECOND_NS;
@@ -258,9 +271,7 @@ const setitimer = define({
     const wanted = value === 0 ? { it_interval: zero, it_value: zero } : load(task, value, time.itimerval32);
     const setting = { left_ns: timevalToNs(wanted.it_value), interval_ns: timevalToNs(wanted.it_interval) };
     const before = readTimer(task, which);
-    const { timer, now } = timerOf(task, which);
-    timer.set(now, setting);
-    if (which === time.ITIMER_REAL) task.kernel.scheduler.addTimer(timer);
+    arm(task, which, setting);
     if (old !== 0) store(task, old, time.itimerval32, before);
   },
 });
@@ -271,8 +282,7 @@ const alarm = define({
     const { timer, now } = timerOf(task, time.ITIMER_REAL);
     const { left_ns } = timer.read(now);
     // Linux takes no more than a signed number of seconds.
-    timer.set(now, { left_ns: BigInt(Math.min(seconds, 0x7fffffff)) * time.SECOND_NS, interval_ns: 0n });
-    task.kernel.scheduler.addTimer(timer);
+    arm(task, time.ITIMER_REAL, { left_ns: BigInt(Math.min(seconds, 0x7fffffff)) * time.SECOND_NS, interval_ns: 0n });
     // Rounded to the nearest second, but never down to none.
     return left_ns === 0n ? 0 : Math.max(1, Math.round(Number(left_ns) / 1e9));
   },

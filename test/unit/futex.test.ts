@@ -1,0 +1,182 @@
+/** Futexes, robust lists, the scheduler and its deadlines, with two tasks and no CPU. */
+import { expect, test } from 'vitest';
+import { EAGAIN, EFAULT, EINTR, EINVAL, ENOSYS, ETIMEDOUT } from '../../abi/errno.ts';
+import { SIGUSR1 } from '../../abi/signal.ts';
+import { EAX } from '../../emu/engine.ts';
+import { NOBODY } from '../../fs/wait.ts';
+import { Deadlines } from '../../proc/deadlines.ts';
+import { exitTask } from '../../proc/exit.ts';
+import { Scheduler, type TaskState } from '../../proc/scheduler.ts';
+import { sendToTask } from '../../proc/send.ts';
+import { userInfo } from '../../proc/siginfo.ts';
+import { setOf } from '../../proc/signal.ts';
+import type { Task } from '../../proc/task.ts';
+import { SCRATCH, TestMachine } from './proc-parts.ts';
+
+const WAIT = 128, WAKE = 129, REQUEUE = 131, CMP_REQUEUE = 132, WAKE_OP = 133, WAIT_BITSET = 137, WAKE_BITSET = 138;
+const WORD = SCRATCH, OTHER = SCRATCH + 64, TIME = SCRATCH + 128;
+
+function threads(count: number): { machine: TestMachine; tasks: Task[] } {
+  const machine = new TestMachine();
+  const first = machine.task();
+  return { machine, tasks: [first, ...Array.from({ length: count - 1 }, () => machine.task({ sibling: first }))] };
+}
+
+test('a wait returns at once where the word is another, and waits where it is the same', () => {
+  const { machine, tasks: [a] } = threads(1);
+  expect(machine.call(a, 'futex', WORD, WAIT, 1, 0)).toBe(-EAGAIN);
+  expect(machine.call(a, 'futex', WORD, WAIT, 0, 0)).toBe(undefined);
+  expect(a.state).toBe('waiting');
+});
+
+test('a wake wakes as many as asked, those first who came first, and none is lost before they run', () => {
+  const { machine, tasks: [a, b, c, waker] } = threads(4);
+  for (const task of [a, b, c]) machine.call(task, 'futex', WORD, WAIT, 0, 0);
+  waker.user.writeU32(WORD, 1);
+  expect(machine.call(waker, 'futex', WORD, WAKE, 2)).toBe(2);
+  expect([a, b, c].map((task) => task.state)).toEqual(['ready', 'ready', 'waiting']);
+  expect([machine.again(a), machine.again(b)]).toEqual([0, 0]);
+  expect(machine.call(waker, 'futex', WORD, WAKE, 0x7fff_ffff)).toBe(1);
+  expect(machine.call(waker, 'futex', WORD, WAKE, 1)).toBe(0);
+});
+
+test('a wake that nobody made leaves the wait going on', () => {
+  const { machine, tasks: [a] } = threads(1);
+  machine.call(a, 'futex', WORD, WAIT, 0, 0);
+  machine.scheduler.wake(a);
+  expect(machine.again(a)).toBe(undefined);
+  expect(a.state).toBe('waiting');
+});
+
+test('timeouts: relative for WAIT, absolute for WAIT_BITSET; bad ones are EINVAL', () => {
+  const { machine, tasks: [a] } = threads(1);
+  const time = (seconds: number, ns: number) => [seconds, ns].forEach((word, i) => a.user.writeU32(TIME + 4 * i, word));
+  time(2, 0);
+  machine.call(a, 'futex', WORD, WAIT, 0, TIME);
+  machine.pass(2_000_000_000n);
+  expect(machine.again(a)).toBe(-ETIMEDOUT);
+  time(4, 500_000_000);
+  machine.call(a, 'futex', WORD, WAIT_BITSET, 0, TIME, 0, 1);
+  expect(machine.scheduler.nextDeadline()).toBe(4_500_000_000n);
+  machine.pass(1_500_000_000n);
+  expect(machine.again(a)).toBe(-ETIMEDOUT);
+  time(0, 1_000_000_000);
+  expect(machine.call(a, 'futex', WORD, WAIT, 0, TIME)).toBe(-EINVAL);
+  time(0, 0);
+  expect(machine.call(a, 'futex', WORD, WAIT, 0, TIME)).toBe(-ETIMEDOUT);
+});
+
+test('bitsets choose who is woken; an empty one is EINVAL', () => {
+  const { machine, tasks: [a, b, waker] } = threads(3);
+  machine.call(a, 'futex', WORD, WAIT_BITSET, 0, 0, 0, 1);
+  machine.call(b, 'futex', WORD, WAIT_BITSET, 0, 0, 0, 2);
+  expect(machine.call(waker, 'futex', WORD, WAKE_BITSET, 9, 0, 0, 2)).toBe(1);
+  expect([a.state, b.state]).toEqual(['waiting', 'ready']);
+  expect(machine.call(waker, 'futex', WORD, WAKE_BITSET, 9, 0, 0, 0)).toBe(-EINVAL);
+});
+
+test('requeue wakes some and moves others, who are then woken at the other word', () => {
+  const { machine, tasks: [a, b, c, waker] } = threads(4);
+  for (const task of [a, b, c]) machine.call(task, 'futex', WORD, WAIT, 0, 0);
+  expect(machine.call(waker, 'futex', WORD, CMP_REQUEUE, 1, 9, OTHER, 7)).toBe(-EAGAIN);
+  expect(machine.call(waker, 'futex', WORD, CMP_REQUEUE, 1, 9, OTHER, 0)).toBe(3);
+  expect([a, b, c].map((task) => task.state)).toEqual(['ready', 'waiting', 'waiting']);
+  expect(machine.call(waker, 'futex', WORD, WAKE, 9)).toBe(0);
+  expect(machine.call(waker, 'futex', OTHER, WAKE, 1)).toBe(1);
+  expect(machine.call(waker, 'futex', OTHER, REQUEUE, 0, 1, WORD)).toBe(1);
+  expect(machine.call(waker, 'futex', WORD, WAKE, 9)).toBe(1);
+});
+
+test('wake_op changes the second word and wakes there too where the old value compares', () => {
+  const { machine, tasks: [a, b, waker] } = threads(3);
+  machine.call(a, 'futex', WORD, WAIT, 0, 0);
+  machine.call(b, 'futex', OTHER, WAIT, 0, 0);
+  const add5IfZero = (1 << 28) | (0 << 24) | (5 << 12) | 0;
+  expect(machine.call(waker, 'futex', WORD, WAKE_OP, 1, 1, OTHER, add5IfZero)).toBe(2);
+  expect(waker.user.readU32(OTHER)).toBe(5);
+});
+
+test('a signal handler ends a wait: with EINTR where there is a timeout, else as SA_RESTART says', () => {
+  const { machine, tasks: [a] } = threads(1);
+  a.actions.set(SIGUSR1, { handler: 0x8049000, flags: 0x1000_0000, restorer: 0, mask: { low: 0, high: 0 } });
+  a.user.writeU32(TIME, 9);
+  machine.call(a, 'futex', WORD, WAIT, 0, TIME);
+  sendToTask(a, userInfo(SIGUSR1, 0, 1, 0));
+  a.kernel.interruptCall(a, true);
+  expect(a.registers.get(EAX) | 0).toBe(-EINTR);
+  a.signals.pending.remove(setOf(SIGUSR1));
+  machine.call(a, 'futex', WORD, WAIT, 0, 0);
+  a.kernel.interruptCall(a, true);
+  expect(a.registers.get(EAX)).toBe(240);
+  expect(a.kernel.futexes.waiter(a)).toBe(undefined);
+});
+
+test('misaligned words, unmapped shared ones and unknown operations are refused', () => {
+  const { machine, tasks: [a] } = threads(1);
+  expect(machine.call(a, 'futex', WORD + 2, WAIT, 0, 0)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex', 0x10, 1, 1)).toBe(-EFAULT);
+  expect(machine.call(a, 'futex', WORD, 99, 0, 0)).toBe(-ENOSYS);
+  expect(machine.call(a, 'futex', WORD, 2, 0, 0)).toBe(-ENOSYS);
+});
+
+test('a dying thread clears its tid word, wakes who joins it, and marks its robust futexes', () => {
+  const { machine, tasks: [main, thread, waiter] } = threads(3);
+  const head = SCRATCH + 0x200, node = SCRATCH + 0x300, lock = node + 8;
+  machine.call(thread, 'set_tid_address', WORD);
+  main.user.writeU32(WORD, thread.tid);
+  [node, 8, 0].forEach((word, i) => main.user.writeU32(head + 4 * i, word));
+  main.user.writeU32(node, head);
+  main.user.writeU32(lock, (thread.tid | 0x8000_0000) >>> 0);
+  expect(machine.call(thread, 'set_robust_list', head, 11)).toBe(-EINVAL);
+  expect(machine.call(thread, 'set_robust_list', head, 12)).toBe(0);
+  machine.call(main, 'futex', WORD, 0, thread.tid, 0);
+  machine.call(waiter, 'futex', lock, 0, (thread.tid | 0x8000_0000) >>> 0, 0);
+  exitTask(thread, 0);
+  expect(main.user.readU32(WORD)).toBe(0);
+  expect(main.user.readU32(lock)).toBe(0xc000_0000);
+  expect([machine.again(main), machine.again(waiter)]).toEqual([0, 0]);
+  expect(main.process.status).toBe(undefined);
+});
+
+test('a robust list that is a ring, or lies nowhere, does not hold up a death', () => {
+  const { tasks: [main, one, two] } = threads(3);
+  main.user.writeU32(SCRATCH + 0x300, SCRATCH + 0x300);
+  main.user.writeU32(SCRATCH + 0x200, SCRATCH + 0x300);
+  one.robustList = SCRATCH + 0x200;
+  two.robustList = 0x10;
+  exitTask(one, 0);
+  exitTask(two, 0);
+  expect([one.state, two.state, main.state]).toEqual(['dead', 'dead', 'ready']);
+});
+
+test('deadlines come in order, and those that were moved or dropped do not come at all', () => {
+  const order: string[] = [];
+  const make = (name: string, due: bigint | undefined) => ({ due, expire: () => void order.push(name) });
+  const deadlines = new Deadlines();
+  const [a, b, c, d] = [make('a', 30n), make('b', 10n), make('c', 20n), make('d', 5n)];
+  for (const item of [a, b, c, d]) deadlines.add(item);
+  d.due = undefined;
+  c.due = 40n;
+  deadlines.add(c);
+  expect(deadlines.next()).toBe(10n);
+  deadlines.expire(35n);
+  expect(order).toEqual(['b', 'a']);
+  expect(deadlines.next()).toBe(40n);
+});
+
+test('ready tasks take turns; a stopped one is left out, and its wait is taken up again', () => {
+  const scheduler = new Scheduler<{ state: TaskState; name: string }>();
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => ({ name, state: 'ready' as TaskState }));
+  for (const task of [a, b, c]) scheduler.add(task);
+  scheduler.park(b, NOBODY, 50n);
+  expect([1, 2, 3].map(() => scheduler.next()?.name)).toEqual(['a', 'c', 'a']);
+  scheduler.stop(c);
+  expect([1, 2].map(() => scheduler.next()?.name)).toEqual(['a', 'a']);
+  scheduler.expire(50n);
+  scheduler.resume(c);
+  expect(new Set([1, 2, 3].map(() => scheduler.next()?.name))).toEqual(new Set(['a', 'b', 'c']));
+  scheduler.remove(a);
+  scheduler.remove(b);
+  scheduler.remove(c);
+  expect([scheduler.next(), scheduler.idle]).toEqual([undefined, true]);
+});
