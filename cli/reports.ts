@@ -1,50 +1,158 @@
 /** What the options ask us to tell: traces while the guest runs, maps and counts at its end, an explanation where it dies. */
-import { type RunStatistics, statisticsJson, statisticsText } from '../debug/stats.ts';
-import type { Machine } from '../machine.ts';
+import { type Addr, PAGE_SIZE, type Access } from '../abi/page.ts';
+import { SIGKILL, signalName } from '../abi/signal.ts';
+import { explainFault } from '../debug/explain.ts';
+import { faultLine } from '../debug/fault-trace.ts';
+import { MapTrace } from '../debug/map-trace.ts';
+import { maps, mapsText } from '../debug/maps.ts';
+import { segments, segmentsText } from '../debug/segments.ts';
+import { type RunStatistics, statisticsText } from '../debug/stats.ts';
+import { umem, umemText } from '../debug/umem.ts';
+import type { Machine, MachineTracer } from '../machine.ts';
+import type { AddressSpace } from '../mm/space.ts';
+import type { Outcome } from '../mm/outcome.ts';
 import type { Process } from '../proc/process.ts';
-import { SYSCALLS } from '../syscalls/table.ts';
+import type { SignalInfo } from '../proc/siginfo.ts';
+import { type Task, threadsOf } from '../proc/task.ts';
+import type { CallTracer } from '../syscalls/dispatch.ts';
+import { SYSCALLS, syscallName } from '../syscalls/table.ts';
 import type { CliOptions } from './options.ts';
 import type { Sink } from './sink.ts';
+
+/** A fault that could not be resolved, and the task that made it. */
+interface Refused {
+  readonly task: Task;
+  readonly outcome: Outcome & { readonly kind: 'signal' };
+  readonly access: Access;
+}
+
+/** Calls after which mappings may differ. */
+const MAPPING_CALLS: ReadonlySet<string> = new Set([
+  'brk',
+  'mmap',
+  'mmap2',
+  'munmap',
+  'mprotect',
+  'mremap',
+  'execve',
+  'remap_file_pages',
+  'shmat',
+  'shmdt',
+]);
 
 export class Reports {
   private readonly machine: Machine;
   private readonly options: CliOptions;
   private readonly sink: Sink;
   private readonly started_ms = performance.now();
+  private readonly mapTrace = new MapTrace();
+  private refused: Refused | undefined;
+  /** The views are printed already, with a fatal signal. */
+  private shown = false;
 
   constructor(machine: Machine, options: CliOptions, sink: Sink) {
     this.machine = machine;
     this.options = options;
     this.sink = sink;
+    machine.observe(this.tracer());
   }
 
-  /** The process whose end is reported. */
-  follow(_process: Process): void {}
+  private tracer(): MachineTracer {
+    const { trace } = this.options;
+    return {
+      calls: trace.has('maps') ? this.mapCalls() : undefined,
+      fault: (task, addr, access, outcome) => this.fault(task, addr, access, outcome),
+      fatal: (task, info) => this.fatal(task, info),
+      exit: (process) => this.exit(process),
+      exec: trace.has('maps') ? (task, _path, refused) => refused ?? this.mapChanges(task) : undefined,
+    };
+  }
+
+  private mapCalls(): CallTracer {
+    return {
+      enter: () => {},
+      leave: (task, _number, call) => {
+        if (call !== undefined && MAPPING_CALLS.has(call.name)) this.mapChanges(task);
+      },
+    };
+  }
+
+  private mapChanges(task: Task): void {
+    for (const line of this.mapTrace.changes(task.space)) this.sink.line(line);
+  }
+
+  private fault(task: Task, addr: Addr, access: Access, outcome: Outcome): void {
+    if (outcome.kind === 'signal') this.refused = { task, outcome, access };
+    if (this.options.trace.has('faults')) this.sink.line(faultLine(task.space, addr, access, outcome));
+  }
+
+  /** Running out of the machine's memory is told in any case: no program can tell it by itself. */
+  private fatal(task: Task, info: SignalInfo): void {
+    const refused = this.refused?.task === task ? this.refused : undefined;
+    if (refused?.outcome.signo === SIGKILL && info.signo === SIGKILL) this.sink.line(`seg386: ${refused.outcome.reason}`);
+    if (!this.options.explain) return;
+    this.sink.line(this.explanation(task, info, refused));
+    this.views(task.space, { umem: true, segments: true, maps: true });
+    this.shown = true;
+  }
+
+  private explanation(task: Task, info: SignalInfo, refused: Refused | undefined): string {
+    const { eip } = task.registers;
+    if (refused !== undefined && refused.outcome.signo === info.signo && refused.outcome.addr === info.fields[0])
+      return explainFault(task.space, refused.outcome, refused.access, eip);
+    return `${signalName(info.signo)} (code ${info.code}) at 0x${eip.toString(16).padStart(8, '0')}`;
+  }
+
+  private exit(process: Process): void {
+    const [task] = threadsOf(this.machine.kernel, process);
+    if (task !== undefined && !this.shown) this.views(task.space, this.options);
+  }
+
+  private views(space: AddressSpace, wanted: Pick<CliOptions, 'umem' | 'segments' | 'maps'>): void {
+    if (this.options.json) {
+      const data = {
+        ...(wanted.umem && { umem: umem(space) }),
+        ...(wanted.segments && { segments: segments(space) }),
+        ...(wanted.maps && { maps: maps(space) }),
+      };
+      if (Object.keys(data).length > 0) this.json(data);
+      return;
+    }
+    if (wanted.umem) this.sink.write(umemText(space));
+    if (wanted.segments) this.sink.write(segmentsText(space));
+    if (wanted.maps) this.sink.write(mapsText(space));
+  }
+
+  /** One object a line. Infinity, which JSON lacks, is null. */
+  private json(data: object): void {
+    this.sink.line(JSON.stringify(data, (_key, value) => (value === Number.POSITIVE_INFINITY ? null : value)));
+  }
 
   /** The guest is over. */
   finish(): void {
     if (!this.options.stats) return;
     const statistics = this.statistics();
-    this.sink.write(this.options.json ? statisticsJson(statistics) : statisticsText(statistics));
+    if (this.options.json) this.json({ stats: statistics });
+    else this.sink.write(statisticsText(statistics));
   }
 
   private statistics(): RunStatistics {
     const { dispatcher, faults, parts } = this.machine;
-    const known = [...dispatcher.counts].map((count, number) => ({
-      name: SYSCALLS[number]?.name ?? `call ${number}`,
+    const named = [...dispatcher.counts].map((count, number) => ({
+      name: syscallName(number),
       count,
       known: SYSCALLS[number] !== undefined,
     }));
-    const beyond = [...dispatcher.unknown]
-      .filter(([number]) => number >= dispatcher.counts.length)
-      .map(([number, count]) => ({ name: `call ${number}`, count, known: false }));
-    const calls = [...known, ...beyond].filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
+    const beyond = [...dispatcher.unknown].filter(([number]) => number >= dispatcher.counts.length);
+    const calls = [...named, ...beyond.map(([number, count]) => ({ name: syscallName(number), count, known: false }))]
+      .filter(({ count }) => count > 0)
+      .sort((a, b) => b.count - a.count);
     const { inUse, peak, limit } = parts.frames;
     return {
       engine: parts.engine.statistics,
       faults,
       calls,
-      frames: { inUse, peak, limit },
+      frames: { inUse, peak, limit, size: PAGE_SIZE },
       elapsed_ms: performance.now() - this.started_ms,
     };
   }

@@ -34,7 +34,6 @@ export async function runProgram(options: CliOptions): Promise<Result> {
   try {
     const started = machine.start(program(machine, options));
     if (!(started instanceof Process)) return { kind: 'refused', refusal: started };
-    reports.follow(started);
     await drive(machine, started);
     reports.finish();
     return { kind: 'ended', status: started.status ?? { kind: 'exited', code: 0 } };

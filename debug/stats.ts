@@ -7,8 +7,8 @@ export interface RunStatistics {
   readonly faults: number;
   /** Calls by name, most frequent first; a number where no call has it. */
   readonly calls: readonly { readonly name: string; readonly count: number; readonly known: boolean }[];
-  /** Frames of 4096 bytes: in use now, at most so far, and the limit. */
-  readonly frames: { readonly inUse: number; readonly peak: number; readonly limit: number };
+  /** Frames: in use now, at most so far, the limit, and bytes of one. */
+  readonly frames: { readonly inUse: number; readonly peak: number; readonly limit: number; readonly size: number };
   readonly elapsed_ms: number;
 }
 
@@ -36,11 +36,6 @@ export function statisticsText(statistics: RunStatistics): string {
     ...(unknown.length === 0 ? [] : [['not answered', `${callsText(unknown)} (ENOSYS)`] as [string, string]]),
   ];
   return rows.map(([name, value]) => `${name.padEnd(14)}${value}\n`).join('');
-}
-
-/** The same for programs, as one line. */
-export function statisticsJson(statistics: RunStatistics): string {
-  return `${JSON.stringify(statistics, (_key, value) => (value === Number.POSITIVE_INFINITY ? null : value))}\n`;
 }
 
 function callsText(calls: RunStatistics['calls']): string {

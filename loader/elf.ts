@@ -5,7 +5,6 @@
 import elfy from 'elfy';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { ENOEXEC } from '../abi/errno.ts';
-import { PAGE_SIZE } from '../abi/page.ts';
 import { type Refusal, refusal } from './refusal.ts';
 
 /** Reads file bytes at `offset`; returns how many there were (fewer than asked only at the end of the file). */
@@ -42,8 +41,8 @@ export interface ElfFile {
 const EHDR_SIZE = 52,
   SHDR_SIZE = 40;
 export const PHDR_SIZE = 32;
-/** Linux's load_elf_phdrs: the table must fit a page. */
-const PHNUM_MAX = PAGE_SIZE / PHDR_SIZE;
+/** Linux's load_elf_phdrs: the table has at most 64 KiB. */
+const PHNUM_MAX = 65536 / PHDR_SIZE;
 const SHT_STRTAB = 3;
 
 const MACHINES: Readonly<Record<number, string>> = {

@@ -53,6 +53,13 @@ export class LoaderWorld {
     return this.tree.resolve({ root: this.tree.root, cwd: this.tree.root }, `/${name}`);
   }
 
+  /** As `file`, whether or not there is one of that name. */
+  replace(name: string, bytes: Uint8Array): void {
+    const directory = this.tree.root.vnode.directory;
+    if (directory?.lookup(name) !== undefined) directory.unlink(name);
+    this.file(name, bytes);
+  }
+
   exec(
     path: string,
     argv: readonly string[] = [path],

@@ -1,0 +1,27 @@
+/** `--trace=faults`: one line a page fault, with the mapping it fell into and what came of it. */
+import type { Access, Addr } from '../abi/page.ts';
+import { signalName } from '../abi/signal.ts';
+import type { Outcome } from '../mm/outcome.ts';
+import type { AddressSpace } from '../mm/space.ts';
+import { maps } from './maps.ts';
+import { hex8 } from './umem.ts';
+
+export function faultLine(space: AddressSpace, addr: Addr, access: Access, outcome: Outcome): string {
+  const entry = maps(space).find(({ base, top }) => addr >= base && addr < top);
+  const place =
+    entry === undefined
+      ? 'nothing mapped'
+      : `${hex8(entry.base)}-${hex8(entry.top)} ${entry.rights}${entry.name === '' ? '' : ` ${entry.name}`}`;
+  return `fault ${access.padEnd(5)} 0x${hex8(addr)} ${place}${resultOf(outcome)}`;
+}
+
+function resultOf(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'done':
+      return '';
+    case 'wait':
+      return ': waits for its pager';
+    case 'signal':
+      return `: ${signalName(outcome.signo)}, ${outcome.reason}`;
+  }
+}
