@@ -1,7 +1,7 @@
 /** All areas of one space over its segments, with their counts: the elementary edits that every operation on a space is made of. */
 import { assert } from '../abi/assert.ts';
 import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
-import { Area, type AreaFields, areaPages, canMerge, fieldsOf, isData, offsetAt, splitArea } from './area.ts';
+import { Area, type AreaFields, areaPages, canMerge, fieldsOf, flagsWith, isData, offsetAt, splitArea } from './area.ts';
 import { type Segment, SegmentList } from './segment.ts';
 import { type LayoutName, segmentsAtExec, USER_TOP } from './placement.ts';
 
@@ -76,7 +76,7 @@ export class AreaTable {
   /** Puts a new area into its segment; one that spans segments becomes one area in each. Requires: the range is free. */
   insert(fields: AreaFields): void {
     const segment = this.#segments.claim(fields.base);
-    const area = new Area(fields);
+    const area = new Area({ ...fields, flags: flagsWith(fields.flags, fields.sharing, fields.prot) });
     const rest = fields.top > segment.limit ? splitArea(area, segment.limit) : undefined;
     segment.areas.insert(area);
     area.object?.attach(area);
@@ -107,6 +107,7 @@ export class AreaTable {
   setProt(area: Area, prot: number): void {
     this.#account(area, -1);
     area.prot = prot;
+    area.flags = flagsWith(area.flags, area.sharing, prot);
     this.#account(area, 1);
   }
 

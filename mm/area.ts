@@ -17,6 +17,9 @@ export const AREA_WIPE_ON_FORK = 16;
 /** madvise(MADV_DONTDUMP). */
 export const AREA_DONT_DUMP = 32;
 
+/** It was private and writable at some time, so its pages count as promised memory (Linux VM_ACCOUNT). Such an area merges only with its like. */
+export const AREA_ACCOUNT = 64;
+
 export type Sharing = 'private' | 'shared';
 
 export interface AreaFields {
@@ -125,6 +128,11 @@ export function canMerge(below: Area, above: Area): boolean {
 /** Whether it can be counted as data: private and writable, and no stack (Linux is_data_mapping). */
 export function isData(area: Pick<AreaFields, 'sharing' | 'prot' | 'flags'>): boolean {
   return area.sharing === 'private' && (area.prot & PROT_WRITE) !== 0 && (area.flags & AREA_GROWS_DOWN) === 0;
+}
+
+/** The flags of an area once it has these rights. */
+export function flagsWith(flags: number, sharing: Sharing, prot: number): number {
+  return sharing === 'private' && (prot & PROT_WRITE) !== 0 && (flags & AREA_NO_RESERVE) === 0 ? flags | AREA_ACCOUNT : flags;
 }
 
 /** The pages an area spans. */
