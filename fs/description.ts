@@ -5,7 +5,7 @@ import {
   SEEK_HOLE, SEEK_SET,
 } from '../abi/fcntl.ts';
 import { DirectoryPlace, hold, release } from './path.ts';
-import type { DirectoryEntry, Io, OpenFile, Place } from './vnode.ts';
+import type { DirectoryEntry, Io, OpenFile, Place, Vnode } from './vnode.ts';
 
 /** Largest file position: MAX_LFS_FILESIZE of a 64-bit kernel, kept where a double is exact. */
 export const MAX_POSITION = Number.MAX_SAFE_INTEGER;
@@ -22,8 +22,8 @@ export class Description {
   position = 0;
   /** Descriptors (of all tables) that refer here. */
   private references = 0;
-  /** Run once when the last descriptor goes: locks, epoll registrations. */
-  private readonly closers: Set<() => void> = new Set();
+  /** Run once when the last descriptor goes, by what they are for: locks, epoll registrations. */
+  private readonly closers: Map<string, () => void> = new Map();
 
   constructor(file: OpenFile | undefined, place: Place, flags: number) {
     this.opened = file;
@@ -34,6 +34,11 @@ export class Description {
 
   get isPathOnly(): boolean {
     return this.opened === undefined;
+  }
+
+  /** The file itself, open or only named. */
+  get vnode(): Vnode {
+    return this.opened?.vnode ?? this.place.vnode;
   }
 
   /** The open file; EBADF for O_PATH descriptors. */
@@ -64,14 +69,15 @@ export class Description {
   /** Gives up one reference; the last one closes the file. */
   release(): void {
     if (--this.references > 0) return;
-    for (const closer of this.closers) closer();
+    for (const closer of this.closers.values()) closer();
     this.closers.clear();
     release(this.place);
     this.opened?.close(this.position);
   }
 
-  onClose(closer: () => void): void {
-    this.closers.add(closer);
+  /** `name` tells registrations apart: the same one again replaces the first. */
+  onClose(name: string, closer: () => void): void {
+    this.closers.set(name, closer);
   }
 
   read(into: Uint8Array): Io {
@@ -119,6 +125,11 @@ export class Description {
     if (to > MAX_POSITION) throw errno(EOVERFLOW);
     this.position = to;
     return to;
+  }
+
+  /** Where an append would write. */
+  seekEnd(): number {
+    return endOf(this.file);
   }
 
   private seekTarget(file: OpenFile, offset: number, whence: number): number {

@@ -2,7 +2,7 @@
 import type { PageCache } from '../mm/cache.ts';
 import { MemoryObject } from '../mm/object.ts';
 import { ZeroPager } from '../mm/pager.ts';
-import { O_RDWR } from '../abi/fcntl.ts';
+import { O_LARGEFILE, O_RDWR } from '../abi/fcntl.ts';
 import { Description } from './description.ts';
 import { Devices } from './devfs.ts';
 import { openHostFifo } from './host-fifo.ts';
@@ -96,7 +96,7 @@ export class GuestFiles implements FileServices {
     const vnode = this.memory.file(0o777);
     vnode.nlink = 0;
     const file = this.memory.openUnnamed(vnode);
-    return new Description(file, { vnode, parent: undefined, name: `/memfd:${name} (deleted)` }, O_RDWR);
+    return new Description(file, { vnode, parent: undefined, name: `/memfd:${name} (deleted)` }, O_RDWR | O_LARGEFILE);
   }
 
   sync(): void {

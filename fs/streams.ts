@@ -3,7 +3,7 @@
  * terminals, pipes and the like are read without blocking, and the machine sleeps in `HostStreams.idle` when all its tasks wait for them.
  */
 import { EAGAIN, EBADF, EINVAL, Errno, errno, ESPIPE } from '../abi/errno.ts';
-import { canRead, canWrite, O_ACCMODE, O_APPEND, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { canRead, canWrite, O_ACCMODE, O_APPEND, O_CLOEXEC, O_LARGEFILE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
 import { FIONREAD } from '../abi/ioctl.ts';
 import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { Description } from './description.ts';
@@ -151,7 +151,7 @@ export class HostStreams {
       throw error;
     }
     const info = host.descriptorInfo(fd);
-    const flags = info === undefined ? (fd === 0 ? O_RDONLY : O_WRONLY) : info.flags & (O_ACCMODE | O_APPEND);
+    const flags = O_LARGEFILE | (info === undefined ? (fd === 0 ? O_RDONLY : O_WRONLY) : info.flags & (O_ACCMODE | O_APPEND));
     const same = `${stat.dev}:${stat.ino}:${flags}`;
     const known = this.described.get(same);
     if (known !== undefined) return known;

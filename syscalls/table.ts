@@ -1,18 +1,27 @@
 /** Every i386 system call number with its name, and the definitions behind them. Numbers live here only. Source: arch/x86/entry/syscalls/syscall_32.tbl. */
 import { assert } from '../abi/assert.ts';
 import type { Definition } from './define.ts';
+import { calls as directory } from './directory.ts';
+import { calls as file } from './file.ts';
 import { calls as identity } from './identity.ts';
+import { calls as io } from './io.ts';
 import { calls as memory } from './memory.ts';
+import { calls as pipe } from './pipe.ts';
+import { calls as poll } from './poll.ts';
 import { calls as process } from './process.ts';
 import { calls as resource } from './resource.ts';
 import { calls as signal } from './signal.ts';
 import { calls as socket } from './socket.ts';
+import { calls as stat } from './stat.ts';
 import { calls as system } from './system.ts';
+import { calls as terminal } from './terminal.ts';
 import { calls as thread } from './thread.ts';
 import { calls as time } from './time.ts';
 
 /** The families. Each exports `calls`. */
-const FAMILIES: readonly (readonly Definition[])[] = [identity, memory, process, resource, signal, socket, system, thread, time];
+const FAMILIES: readonly (readonly Definition[])[] = [
+  directory, file, identity, io, memory, pipe, poll, process, resource, signal, socket, stat, system, terminal, thread, time,
+];
 
 /** Runs of names: the first name's number, then the names in order. */
 const ROWS: readonly (readonly [first: number, names: string])[] = [

@@ -1,0 +1,305 @@
+/** Names: directories read, made and removed, links, renaming, and where a process stands in the tree. */
+import {
+  EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, errno, EXDEV,
+} from '../abi/errno.ts';
+import { type DirectoryRecord, putDirent32, putDirent64 } from '../abi/dirent.ts';
+import * as f from '../abi/fcntl.ts';
+import { S_IFDIR, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import type { Description } from '../fs/description.ts';
+import { DirectoryPlace, hold, liesBelow, newName, pathOf, release, type Walked } from '../fs/path.ts';
+import type { DirectoryEntry, Place } from '../fs/vnode.ts';
+import { privileged } from '../proc/credentials.ts';
+import type { Task } from '../proc/task.ts';
+import { define } from './define.ts';
+import { bytesOut, count, dirfd, type Fd, fd, flags, mode, none, path, size, uint } from './kinds.ts';
+import { AT_FDCWD, atFlags, directoryOf, entryAt, existing, onlyFlags, openAt, placeAt } from './paths.ts';
+
+// ---- Reading ---------------------------------------------------------------------------------------------------------------------------
+
+type Put = (view: DataView, at: number, end: number, record: DirectoryRecord) => number;
+/** Bytes given at most by one call: the guest asks again. */
+const MOST_BYTES = 1 << 18;
+
+/** Positions of entries that are only shown in a directory lie above all others, so that a later call goes on among them. */
+const SHOWN_HERE = 0x4000_0000;
+
+/** Entries of the directory itself, then what is mounted there or stands in for what it lacks. */
+function* listing(description: Description): Generator<DirectoryEntry> {
+  const { place } = description;
+  for (const entry of description.entries()) {
+    yield entry.name === '..' ? { ...entry, ino: (place.parent ?? place).vnode.stat().ino } : entry;
+  }
+  if (!(place instanceof DirectoryPlace)) return;
+  const { directory } = place.vnode;
+  const shown = [...[...place.mounts].map(([name, mounted]) => [name, mounted.vnode] as const), ...place.fallbacks];
+  for (let i = Math.max(0, description.position - SHOWN_HERE); i < shown.length; i++) {
+    const [name, vnode] = shown[i];
+    if (directory?.lookup(name) !== undefined) continue;
+    const stat = vnode.stat();
+    yield { name, ino: stat.ino, type: (stat.mode & S_IFMT) >> 12, next: SHOWN_HERE + i + 1 };
+  }
+}
+
+function getdents(task: Task, file: Fd, at: number, bytes: number, put: Put): number {
+  const description = openAt(task, file);
+  if (description.file.entries === undefined) throw errno(ENOTDIR);
+  if (description.place instanceof DirectoryPlace && !task.fs.tree.exists(description.place)) throw errno(ENOENT);
+  const view = new DataView(new ArrayBuffer(Math.min(bytes, MOST_BYTES)));
+  let used = 0;
+  let position = description.position;
+  let more = false;
+  for (const entry of listing(description)) {
+    const record = { ino: entry.ino, cookie: entry.next, type: entry.type, name: entry.name };
+    const taken = put(view, used, view.byteLength, record);
+    if (taken === 0) {
+      more = true;
+      break;
+    }
+    used += taken;
+    position = entry.next;
+  }
+  if (used === 0 && more) throw errno(EINVAL);
+  task.user.write(at, new Uint8Array(view.buffer, 0, used));
+  description.position = position;
+  return used;
+}
+
+function getdentsCall(name: string, put: Put) {
+  return define({
+    name, args: [['fd', fd], ['dirp', bytesOut('count')], ['count', count]], result: size, support: 'full',
+    handler: (task, file, to, bytes) => getdents(task, file, to, bytes, put),
+  });
+}
+
+// ---- Where a process stands ------------------------------------------------------------------------------------------------------------
+
+function enterable(place: Place): DirectoryPlace {
+  if (!(place instanceof DirectoryPlace)) throw errno(ENOTDIR);
+  place.vnode.access(f.X_OK);
+  return place;
+}
+
+function changeCwd(task: Task, place: Place): void {
+  const to = enterable(place);
+  hold(to);
+  release(task.fs.cwd);
+  task.fs.cwd = to;
+}
+
+const chdir = define({
+  name: 'chdir', args: [['path', path]], result: none, support: 'full', handler: (task, name) => changeCwd(task, placeAt(task, AT_FDCWD, name)),
+});
+const fchdir = define({
+  name: 'fchdir', args: [['fd', fd]], result: none, support: 'full', handler: (task, file) => changeCwd(task, task.files.get(file).place),
+});
+const chroot = define({
+  name: 'chroot', args: [['path', path]], result: none, support: 'full',
+  handler: (task, name) => {
+    const to = enterable(placeAt(task, AT_FDCWD, name));
+    if (!privileged(task.credentials)) throw errno(EPERM);
+    hold(to);
+    release(task.fs.root);
+    task.fs.root = to;
+  },
+});
+
+const getcwd = define({
+  name: 'getcwd', args: [['buf', bytesOut('size')], ['size', count]], result: size, support: 'full',
+  handler: (task, to, bytes) => {
+    const { tree, cwd, root } = task.fs;
+    if (!tree.exists(cwd)) throw errno(ENOENT);
+    const text = pathOf(cwd, root) ?? `(unreachable)${pathOf(cwd, tree.root)}`;
+    if (text.length >= f.PATH_MAX) throw errno(ENAMETOOLONG);
+    if (text.length + 1 > bytes) throw errno(ERANGE);
+    task.user.write(to, latin1(`${text}\0`));
+    return text.length + 1;
+  },
+});
+
+function latin1(text: string): Uint8Array {
+  return Uint8Array.from(text, (c) => c.charCodeAt(0));
+}
+
+// ---- Making ----------------------------------------------------------------------------------------------------------------------------
+
+function mkdirAt(task: Task, dir: Fd, name: string, permissions: number): void {
+  const walked = entryAt(task, dir, name);
+  const entry = newName(walked, true);
+  directoryOf(walked).mkdir(entry, permissions & 0o1777 & ~task.fs.umask);
+}
+
+function mknodAt(task: Task, dir: Fd, name: string, permissions: number, device: number): void {
+  const walked = entryAt(task, dir, name);
+  const entry = newName(walked, false);
+  const kind = permissions & S_IFMT || S_IFREG;
+  if (kind === S_IFDIR) throw errno(EPERM);
+  if (![S_IFREG, 0o10000, 0o20000, 0o60000, 0o140000].includes(kind)) throw errno(EINVAL);
+  directoryOf(walked).mknod(entry, kind | (permissions & 0o7777 & ~task.fs.umask), device);
+}
+
+function symlinkAt(task: Task, target: string, dir: Fd, name: string): void {
+  if (target === '') throw errno(ENOENT);
+  const walked = entryAt(task, dir, name);
+  const entry = newName(walked, false);
+  directoryOf(walked).symlink(entry, target);
+}
+
+function linkAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, how: number): void {
+  onlyFlags(how, f.AT_SYMLINK_FOLLOW | f.AT_EMPTY_PATH);
+  const source = placeAt(task, fromDir, from, { flags: (how & f.AT_SYMLINK_FOLLOW ? 0 : f.AT_SYMLINK_NOFOLLOW) | (how & f.AT_EMPTY_PATH) });
+  const walked = entryAt(task, toDir, to);
+  const entry = newName(walked, false);
+  if (source.vnode.kind === 'directory') throw errno(EPERM);
+  directoryOf(walked).link(entry, source.vnode);
+}
+
+const mkdir = define({
+  name: 'mkdir', args: [['pathname', path], ['mode', mode]], result: none, support: 'full',
+  handler: (task, name, permissions) => mkdirAt(task, AT_FDCWD, name, permissions),
+});
+const mkdirat = define({ name: 'mkdirat', args: [['dirfd', dirfd], ['pathname', path], ['mode', mode]], result: none, support: 'full', handler: mkdirAt });
+
+const MKNOD = { partial: 'device nodes and sockets on host files answer EPERM: they would be the host\'s own' };
+const mknod = define({
+  name: 'mknod', args: [['pathname', path], ['mode', mode], ['dev', uint]], result: none, support: MKNOD,
+  handler: (task, name, permissions, device) => mknodAt(task, AT_FDCWD, name, permissions, device),
+});
+const mknodat = define({
+  name: 'mknodat', args: [['dirfd', dirfd], ['pathname', path], ['mode', mode], ['dev', uint]], result: none, support: MKNOD, handler: mknodAt,
+});
+const symlink = define({
+  name: 'symlink', args: [['target', path], ['linkpath', path]], result: none, support: 'full',
+  handler: (task, target, name) => symlinkAt(task, target, AT_FDCWD, name),
+});
+const symlinkat = define({
+  name: 'symlinkat', args: [['target', path], ['newdirfd', dirfd], ['linkpath', path]], result: none, support: 'full', handler: symlinkAt,
+});
+const link = define({
+  name: 'link', args: [['oldpath', path], ['newpath', path]], result: none, support: 'full',
+  handler: (task, from, to) => linkAt(task, AT_FDCWD, from, AT_FDCWD, to, 0),
+});
+const linkat = define({
+  name: 'linkat', args: [['olddirfd', dirfd], ['oldpath', path], ['newdirfd', dirfd], ['newpath', path], ['flags', atFlags]], result: none,
+  support: { partial: 'an unnamed file (O_TMPFILE) cannot be given a name' }, handler: linkAt,
+});
+
+function readlinkAt(task: Task, dir: Fd, name: string, at: number, bytes: number): number {
+  if ((bytes | 0) <= 0) throw errno(EINVAL);
+  // An empty path names the link that an O_PATH descriptor holds (readlinkat(2)).
+  const { vnode } = placeAt(task, dir, name, { flags: f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH });
+  if (name === '' && dir === AT_FDCWD) throw errno(ENOENT);
+  if (vnode.kind !== 'symlink') throw errno(name === '' ? ENOENT : EINVAL);
+  const text = latin1(vnode.readlink()).subarray(0, bytes);
+  task.user.write(at, text);
+  return text.length;
+}
+
+const readlink = define({
+  name: 'readlink', args: [['pathname', path], ['buf', bytesOut('bufsiz')], ['bufsiz', count]], result: size, support: 'full',
+  handler: (task, name, to, bytes) => {
+    if (name === '') throw errno((bytes | 0) <= 0 ? EINVAL : ENOENT);
+    return readlinkAt(task, AT_FDCWD, name, to, bytes);
+  },
+});
+const readlinkat = define({
+  name: 'readlinkat', args: [['dirfd', dirfd], ['pathname', path], ['buf', bytesOut('bufsiz')], ['bufsiz', count]], result: size, support: 'full',
+  handler: readlinkAt,
+});
+
+// ---- Removing and renaming -------------------------------------------------------------------------------------------------------------
+
+function isMountPoint(walked: Walked): boolean {
+  return walked.parent.mounts.has(walked.name);
+}
+
+function unlinkAt(task: Task, dir: Fd, name: string): void {
+  const walked = entryAt(task, dir, name);
+  if (walked.name === '' || walked.name === '.' || walked.name === '..') throw errno(EISDIR);
+  const place = existing(walked);
+  if (isMountPoint(walked)) throw errno(EBUSY);
+  if (place.vnode.kind === 'directory') throw errno(EISDIR);
+  if (walked.slash) throw errno(ENOTDIR);
+  directoryOf(walked).unlink(walked.name);
+}
+
+function rmdirAt(task: Task, dir: Fd, name: string): void {
+  const walked = entryAt(task, dir, name);
+  if (walked.name === '') throw errno(EBUSY);
+  if (walked.name === '.') throw errno(EINVAL);
+  if (walked.name === '..') throw errno(ENOTEMPTY);
+  const place = existing(walked);
+  if (place.vnode.kind !== 'directory') throw errno(ENOTDIR);
+  if (isMountPoint(walked) || place === task.fs.root) throw errno(EBUSY);
+  directoryOf(walked).rmdir(walked.name);
+  task.fs.tree.removed(walked.parent, walked.name);
+}
+
+const unlink = define({
+  name: 'unlink', args: [['pathname', path]], result: none, support: 'full', handler: (task, name) => unlinkAt(task, AT_FDCWD, name),
+});
+const unlinkat = define({
+  name: 'unlinkat', args: [['dirfd', dirfd], ['pathname', path], ['flags', flags({ AT_REMOVEDIR: f.AT_REMOVEDIR })]], result: none, support: 'full',
+  handler: (task, dir, name, how) => {
+    onlyFlags(how, f.AT_REMOVEDIR);
+    if (how & f.AT_REMOVEDIR) rmdirAt(task, dir, name);
+    else unlinkAt(task, dir, name);
+  },
+});
+const rmdir = define({
+  name: 'rmdir', args: [['pathname', path]], result: none, support: 'full', handler: (task, name) => rmdirAt(task, AT_FDCWD, name),
+});
+
+function isPlain(walked: Walked): boolean {
+  return walked.name !== '' && walked.name !== '.' && walked.name !== '..';
+}
+
+function renameAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, how: number): void {
+  if (how & ~(f.RENAME_NOREPLACE | f.RENAME_EXCHANGE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
+  const exchange = (how & f.RENAME_EXCHANGE) !== 0;
+  if (exchange && how & (f.RENAME_NOREPLACE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
+  const source = entryAt(task, fromDir, from);
+  const target = entryAt(task, toDir, to);
+  if (!isPlain(source)) throw errno(EBUSY);
+  if (!isPlain(target)) throw errno(how & f.RENAME_NOREPLACE ? EEXIST : EBUSY);
+  const moved = existing(source);
+  if (how & f.RENAME_NOREPLACE && target.place !== undefined) throw errno(EEXIST);
+  if (exchange) existing(target);
+  checkKinds(moved, source, target, exchange);
+  if (isMountPoint(source) || isMountPoint(target)) throw errno(EBUSY);
+  const into = directoryOf(target);
+  if (into.constructor !== directoryOf(source).constructor) throw errno(EXDEV);
+  directoryOf(source).rename(source.name, into, target.name, how);
+  task.fs.tree.renamed(source.parent, source.name, target.parent, target.name, exchange);
+}
+
+/** Directories only over directories, and never below themselves. */
+function checkKinds(moved: Place, source: Walked, target: Walked, exchange: boolean): void {
+  const isDirectory = moved.vnode.kind === 'directory';
+  if (!isDirectory && (source.slash || (!exchange && target.slash))) throw errno(ENOTDIR);
+  if (isDirectory && liesBelow(target.parent, moved)) throw errno(EINVAL);
+  const { place } = target;
+  if (place === undefined) return;
+  if (place.vnode.kind === 'directory' && liesBelow(source.parent, place)) throw errno(exchange ? EINVAL : ENOTEMPTY);
+  if (exchange) return;
+  if (isDirectory && place.vnode.kind !== 'directory') throw errno(ENOTDIR);
+  if (!isDirectory && place.vnode.kind === 'directory') throw errno(EISDIR);
+}
+
+const renameFlags = flags({ RENAME_NOREPLACE: f.RENAME_NOREPLACE, RENAME_EXCHANGE: f.RENAME_EXCHANGE, RENAME_WHITEOUT: f.RENAME_WHITEOUT });
+const rename = define({
+  name: 'rename', args: [['oldpath', path], ['newpath', path]], result: none, support: 'full',
+  handler: (task, from, to) => renameAt(task, AT_FDCWD, from, AT_FDCWD, to, 0),
+});
+const renameat = define({
+  name: 'renameat', args: [['olddirfd', dirfd], ['oldpath', path], ['newdirfd', dirfd], ['newpath', path]], result: none, support: 'full',
+  handler: (task, fromDir, from, toDir, to) => renameAt(task, fromDir, from, toDir, to, 0),
+});
+const renameat2 = define({
+  name: 'renameat2', args: [['olddirfd', dirfd], ['oldpath', path], ['newdirfd', dirfd], ['newpath', path], ['flags', renameFlags]], result: none,
+  support: { partial: 'RENAME_WHITEOUT answers EINVAL; on host files an exchange is three renames' }, handler: renameAt,
+});
+
+export const calls = [
+  getdentsCall('getdents', putDirent32), getdentsCall('getdents64', putDirent64), chdir, fchdir, chroot, getcwd, mkdir, mkdirat, mknod, mknodat,
+  symlink, symlinkat, link, linkat, readlink, readlinkat, unlink, unlinkat, rmdir, rename, renameat, renameat2,
+];

@@ -1,0 +1,105 @@
+/** From the paths and descriptors of a call's arguments to places, and the kinds of argument that file calls share. */
+import { EBADF, EINVAL, ENOENT, ENOTDIR, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import type { Description } from '../fs/description.ts';
+import { DirectoryPlace, type Walked, type WalkOptions } from '../fs/path.ts';
+import { isWait, type Place, type Vnode, type Wait } from '../fs/vnode.ts';
+import type { Task } from '../proc/task.ts';
+import { type Blocked, block } from '../proc/wait.ts';
+import { choice, type Fd, flags } from './kinds.ts';
+
+export const openFlags = flags(
+  {
+    O_CREAT: f.O_CREAT, O_EXCL: f.O_EXCL, O_NOCTTY: f.O_NOCTTY, O_TRUNC: f.O_TRUNC, O_APPEND: f.O_APPEND, O_NONBLOCK: f.O_NONBLOCK, O_SYNC: f.O_SYNC,
+    O_DSYNC: f.O_DSYNC, FASYNC: f.FASYNC, O_DIRECT: f.O_DIRECT, O_LARGEFILE: f.O_LARGEFILE, O_TMPFILE: f.O_TMPFILE, O_DIRECTORY: f.O_DIRECTORY,
+    O_NOFOLLOW: f.O_NOFOLLOW, O_NOATIME: f.O_NOATIME, O_CLOEXEC: f.O_CLOEXEC, O_PATH: f.O_PATH,
+  },
+  { mask: f.O_ACCMODE, values: { O_RDONLY: f.O_RDONLY, O_WRONLY: f.O_WRONLY, O_RDWR: f.O_RDWR } },
+);
+export const atFlags = flags({
+  AT_SYMLINK_NOFOLLOW: f.AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW: f.AT_SYMLINK_FOLLOW, AT_NO_AUTOMOUNT: f.AT_NO_AUTOMOUNT, AT_EMPTY_PATH: f.AT_EMPTY_PATH,
+});
+export const accessMode = flags({ F_OK: f.F_OK, X_OK: f.X_OK, W_OK: f.W_OK, R_OK: f.R_OK });
+export const whence = choice({ SEEK_SET: f.SEEK_SET, SEEK_CUR: f.SEEK_CUR, SEEK_END: f.SEEK_END, SEEK_DATA: f.SEEK_DATA, SEEK_HOLE: f.SEEK_HOLE });
+
+export const AT_FDCWD = f.AT_FDCWD as Fd;
+
+/** Which flags of an *at call this call knows; others are EINVAL. */
+export function onlyFlags(given: number, known: number): void {
+  if ((given & ~known) !== 0) throw errno(EINVAL);
+}
+
+/** Where a relative path starts. An absolute one does not look at the descriptor at all. */
+function start(task: Task, dirfd: Fd, path: string): Place | undefined {
+  if (path.charCodeAt(0) === 0x2f) return undefined;
+  if (dirfd === AT_FDCWD) return task.fs.cwd;
+  const { place } = task.files.get(dirfd);
+  if (path !== '' && !(place instanceof DirectoryPlace)) throw errno(ENOTDIR);
+  return place;
+}
+
+export interface AtOptions {
+  /** AT_ bits: AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH count. */
+  readonly flags?: number;
+  readonly resolve?: number;
+}
+
+function options(task: Task, dirfd: Fd, path: string, at: AtOptions): WalkOptions {
+  const given = at.flags ?? 0;
+  return {
+    from: start(task, dirfd, path), follow: (given & f.AT_SYMLINK_NOFOLLOW) === 0, emptyPath: (given & f.AT_EMPTY_PATH) !== 0, resolve: at.resolve,
+  };
+}
+
+/** The existing file that a call names. */
+export function placeAt(task: Task, dirfd: Fd, path: string, at: AtOptions = {}): Place {
+  return task.fs.tree.resolve(task.fs, path, options(task, dirfd, path, at));
+}
+
+/** As `placeAt`, where the last component need not exist. */
+export function walkAt(task: Task, dirfd: Fd, path: string, at: AtOptions = {}): Walked {
+  return task.fs.tree.walk(task.fs, path, options(task, dirfd, path, at));
+}
+
+/** The file that a call acts on: by AT_EMPTY_PATH (and a null path, which some calls allow) the open one itself, also when its name has gone. */
+export function vnodeAt(task: Task, dirfd: Fd, path: string, given: number): Vnode {
+  if (path === '' && (given & f.AT_EMPTY_PATH) !== 0 && dirfd !== AT_FDCWD) return task.files.get(dirfd).vnode;
+  return placeAt(task, dirfd, path, { flags: given }).vnode;
+}
+
+/** The directory part for calls that make, remove or rename an entry: the last component is never followed. */
+export function entryAt(task: Task, dirfd: Fd, path: string): Walked {
+  return walkAt(task, dirfd, path, { flags: f.AT_SYMLINK_NOFOLLOW });
+}
+
+/** An open file that is no mere O_PATH handle. */
+export function openAt(task: Task, fd: Fd): Description {
+  const description = task.files.get(fd);
+  if (description.isPathOnly) throw errno(EBADF);
+  return description;
+}
+
+/** What the directory of a walk can do. */
+export function directoryOf(walked: Walked) {
+  const { directory } = walked.parent.vnode;
+  if (directory === undefined) throw errno(ENOTDIR);
+  return directory;
+}
+
+/** The entry of a walk that must exist. */
+export function existing(walked: Walked): Place {
+  if (walked.place === undefined) throw errno(ENOENT);
+  return walked.place;
+}
+
+/** A file's wait as the call's. */
+export function waiting(task: Task, wait: Wait): Blocked {
+  const { retry_ms } = wait;
+  return block(wait.on, retry_ms === undefined ? undefined : task.kernel.clock.monotonic() + BigInt(retry_ms) * 1_000_000n);
+}
+
+/** The result of an operation, or the call waits. */
+export function orWait<T>(task: Task, result: T | Wait): T {
+  if (isWait(result)) throw waiting(task, result);
+  return result;
+}

@@ -1,0 +1,37 @@
+/** Pipes. */
+import { EINVAL, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import { RLIMIT_NOFILE } from '../abi/resource.ts';
+import { array, i32 } from '../abi/struct.ts';
+import type { Task } from '../proc/task.ts';
+import { define } from './define.ts';
+import { none, type Out, store, structOut } from './kinds.ts';
+import { openFlags } from './paths.ts';
+
+const pair = array(i32, 2);
+const pairOut = structOut(pair, 'int[2]');
+
+function pipe(task: Task, to: Out<number[]>, how: number): void {
+  if (how & ~(f.O_CLOEXEC | f.O_NONBLOCK | f.O_DIRECT)) throw errno(EINVAL);
+  const { current } = task.process.limits[RLIMIT_NOFILE];
+  task.files.limit = current > 0x100000n ? 0x100000 : Number(current);
+  task.files.reserve(2);
+  const ends = task.kernel.files.pipe(how & f.O_NONBLOCK);
+  const closeOnExec = (how & f.O_CLOEXEC) !== 0;
+  const reader = task.files.add(ends.reader, closeOnExec);
+  const writer = task.files.add(ends.writer, closeOnExec);
+  try {
+    store(task, to, pair, [reader, writer]);
+  } catch (error) {
+    task.files.close(reader);
+    task.files.close(writer);
+    throw error;
+  }
+}
+
+const pipeCall = define({ name: 'pipe', args: [['pipefd', pairOut]], result: none, support: 'full', handler: (task, to) => pipe(task, to, 0) });
+const pipe2 = define({
+  name: 'pipe2', args: [['pipefd', pairOut], ['flags', openFlags]], result: none, support: { partial: 'O_DIRECT (packets) is taken for a stream' }, handler: pipe,
+});
+
+export const calls = [pipeCall, pipe2];
