@@ -137,7 +137,6 @@ const administration = [
   forbidden('umount', [['target', path]]),
   forbidden('umount2', [['target', path], ['flags', hex]]),
   forbidden('pivot_root', [['new_root', path], ['put_old', path]]),
-  forbidden('chroot', [['path', path]]),
   forbidden('unshare', [['flags', hex]]),
   forbidden('setns', [['fd', int], ['nstype', hex]]),
   forbidden('acct', [['filename', string]]),
