@@ -698,3 +698,12 @@ void helper_ldmxcsr(CPUX86State *env, uint32_t val)
     }
     env->mxcsr = val;
 }
+
+/* ---- operands of 16 bytes */
+
+void helper_check_aligned(CPUX86State *env, target_ulong ptr)
+{
+    if (unlikely(ptr & 15)) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, GETPC());
+    }
+}
