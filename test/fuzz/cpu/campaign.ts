@@ -56,7 +56,7 @@ export function runBatch(generator: Generator, first: number, size: number, nati
 function signatureOf(one: Case, differences: readonly Difference[], eip: number): string {
   const fields = new Set<string>();
   for (const { field, native, other } of differences) {
-    if (field === 'ending') fields.add(`(${native.split(' at ')[0]} / ${other.split(' at ')[0]})`);
+    if (field === 'ending') fields.add(`(${native.split(' at ')[0]} / ${other.split(/ at |\. | \(/)[0]})`);
     else if (field.startsWith('memory')) fields.add('memory');
     else fields.add(/^(st|xmm)\d/.test(field) ? field.slice(0, -1) : /^e..$/.test(field) && field !== 'eip' ? 'reg' : field);
   }

@@ -25,7 +25,7 @@ export function describeEnding(ending: Ending): string {
     case 'exception':
       return `exception ${ending.vector} error ${hex(ending.errorCode, 4)}`;
     case 'lost':
-      return `lost (${ending.message})`;
+      return `lost (${ending.message.replaceAll('\n', ' ').slice(0, 600)})`;
     case 'syscall':
     case 'endless':
       return ending.kind;

@@ -63,6 +63,7 @@ class Stage {
       this.putCode(REGIONS[4].base, Uint8Array.from(code));
       this.registers.eip = REGIONS[4].base;
       this.engine.run(this.registers, this.mmu, 100);
+      this.putCode(REGIONS[4].base, new Uint8Array(code.length).fill(FILL));
       return [0, 1, 2, 3].map((register) => this.registers.get(register));
     };
     const [, ecx1] = leaf(1), [, , , ebx7] = leaf(7), [, ecx81] = leaf(0x80000001);
@@ -108,7 +109,8 @@ class Stage {
       const ending = endingOf(this.engine.run(this.registers, this.mmu, BUDGET));
       return this.collect(one, ending);
     } catch (error) {
-      return lost(String(error));
+      this.collect(one, { kind: 'endless' });
+      return lost((error as Error).stack ?? String(error));
     }
   }
 
