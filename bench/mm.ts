@@ -136,6 +136,14 @@ function steady(): void {
   console.log(
     `JavaScript heap a fault: ${((process.memoryUsage().heapUsed - before) / pages).toFixed(1)} bytes (page-map chunks included)`,
   );
+  const large = new AddressSpace({ mmu: new FlatMmu(), frames });
+  const first = large.map({ addr: 0, size: 256 * 2 ** 20, prot: RW, flags: ANON });
+  for (let i = 0; i < 65536; i++) fault(large, first + i * PAGE_SIZE, 'write');
+  for (let round = 0; round < 3; round++) {
+    let child: AddressSpace | undefined;
+    const forked = time_us(1, () => (child = large.fork(new IdleMmu()))) / 1000;
+    console.log(`fork of 256 MiB touched: ${forked.toFixed(2)} ms, release: ${(time_us(1, () => child?.release()) / 1000).toFixed(2)} ms`);
+  }
   const user = new UserMemory(space);
   console.log(`readU32: ${time_us(1_000_000, (i) => user.readU32(addr + ((i * 4) % size))).toFixed(3)} us`);
   const bytes = new Uint8Array(65536);

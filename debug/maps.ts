@@ -27,7 +27,9 @@ const NAME_COLUMN = 73;
 
 /** With the trailing newline of every line. */
 export function mapsText(space: AddressSpace): string {
-  return maps(space).map((entry) => `${mapsLine(entry)}\n`).join('');
+  return maps(space)
+    .map((entry) => `${mapsLine(entry)}\n`)
+    .join('');
 }
 
 export function maps(space: AddressSpace): MapsEntry[] {

@@ -25,7 +25,10 @@ const ORDER: readonly SegmentClass[] = ['Stack', 'Text', 'Data', 'Bss', 'Private
 
 export function segmentsText(space: AddressSpace): string {
   return segments(space)
-    .map((entry) => `${entry.class.padEnd(6)} ${entry.readOnly ? 'R  ' : ''}${hex8(entry.base)} ${hex8(entry.top)} ${String(entry.refs).padStart(4)}\n`)
+    .map(
+      (entry) =>
+        `${entry.class.padEnd(6)} ${entry.readOnly ? 'R  ' : ''}${hex8(entry.base)} ${hex8(entry.top)} ${String(entry.refs).padStart(4)}\n`,
+    )
     .join('');
 }
 

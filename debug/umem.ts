@@ -27,7 +27,9 @@ export interface UmemEntry {
 
 /** One line an area, ascending; the text is a stable format. */
 export function umemText(space: AddressSpace): string {
-  return umem(space).map((entry) => `${umemLine(entry)}\n`).join('');
+  return umem(space)
+    .map((entry) => `${umemLine(entry)}\n`)
+    .join('');
 }
 
 export function umem(space: AddressSpace): UmemEntry[] {

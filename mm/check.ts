@@ -34,7 +34,10 @@ function checkAreas(space: AddressSpace): void {
     let previous: Area | undefined;
     for (const area of segment.areas) {
       assert(area.base % PAGE_SIZE === 0 && area.top % PAGE_SIZE === 0 && area.base < area.top, '1: areas are aligned and not empty');
-      assert(area.base >= (previous?.top ?? segment.base) && area.top <= segment.limit, '1: areas are ordered, disjoint and in their segment');
+      assert(
+        area.base >= (previous?.top ?? segment.base) && area.top <= segment.limit,
+        '1: areas are ordered, disjoint and in their segment',
+      );
       assert(area.space === space, '1: an area belongs to the space it is in');
       assert((area.prot & ~area.maxProt) === 0, '2: rights are at most what they may become');
       assert(area.sharing === 'private' || area.object !== undefined, '4: a shared area has an object');
@@ -61,7 +64,10 @@ function checkCounts(space: AddressSpace): void {
       assert(found === mapping, '5: every area an object knows is mapped');
     }
   }
-  assert(count === space.areaCount && pages === space.table.pages && data === space.table.dataPages, '1: the totals are those of the areas');
+  assert(
+    count === space.areaCount && pages === space.table.pages && data === space.table.dataPages,
+    '1: the totals are those of the areas',
+  );
 }
 
 /** 4, first half: what a space holds of its own lies in private areas, in frames that are in use. */
@@ -98,6 +104,7 @@ export function checkFrames(frames: FramePool, spaces: readonly AddressSpace[], 
     for (const area of space.areas()) if (area.object !== undefined) seen.add(area.object);
   }
   for (const object of seen) object.pages.forEach(0, 2 ** 52, hold);
-  for (const [frame, count] of holds) assert(frames.count(frame) === count, `4: frame ${frame} is held ${count} times and counted ${frames.count(frame)}`);
+  for (const [frame, count] of holds)
+    assert(frames.count(frame) === count, `4: frame ${frame} is held ${count} times and counted ${frames.count(frame)}`);
   assert(frames.inUse === holds.size, `4: ${frames.inUse} frames are in use, ${holds.size} are held`);
 }

@@ -149,7 +149,13 @@ function failed(area: Area, object: MemoryObject, addr: Addr, failure: PageFailu
     }
     case 'error': {
       const cause = failure.errno === EIO ? 'an I/O error' : `error ${failure.errno}`;
-      return { kind: 'signal', signo: SIGBUS, code: BUS_ADRERR, addr, reason: `page ${objectPage(area, addr)} of ${object.name} could not be read: ${cause}` };
+      return {
+        kind: 'signal',
+        signo: SIGBUS,
+        code: BUS_ADRERR,
+        addr,
+        reason: `page ${objectPage(area, addr)} of ${object.name} could not be read: ${cause}`,
+      };
     }
   }
 }
@@ -165,7 +171,8 @@ function segfault(space: AddressSpace, addr: Addr, access: Access): Outcome {
 
 function stackReason(space: AddressSpace, stack: Area, addr: Addr): string {
   const size = stack.top - pageDown(addr);
-  if (size <= space.limits.stack) return `nothing is mapped there, and the stack above cannot grow so far: it would come too near to what lies below`;
+  if (size <= space.limits.stack)
+    return `nothing is mapped there, and the stack above cannot grow so far: it would come too near to what lies below`;
   return `nothing is mapped there, and the stack above may not grow to ${size} bytes: its limit is ${space.limits.stack}`;
 }
 

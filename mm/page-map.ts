@@ -5,6 +5,8 @@ import type { FrameNumber } from './frame.ts';
 /** Entries in a chunk: a chunk of 64 costs what a sixteenth of a page costs, so that sparse maps stay small. */
 const CHUNK_SHIFT = 6;
 const CHUNK = 1 << CHUNK_SHIFT;
+/** Most empty chunks kept for use again. */
+const SPARES = 32;
 /** An entry is `frame + 1` in the low bits and marks above; 0 is no entry. */
 const FRAME_BITS = 0x00ff_ffff;
 
@@ -27,8 +29,8 @@ export class PageMap {
   /** The chunk used last, and its key: most look-ups come in runs. */
   #lastKey = -1;
   #last: Chunk | undefined;
-  /** The empty chunk dropped last: mapping and unmapping one page over and over allocates nothing. */
-  #spare: Chunk | undefined;
+  /** Some chunks that became empty: mapping and unmapping over and over allocates nothing. */
+  readonly #spares: Chunk[] = [];
   #size = 0;
 
   /** Number of pages held. */
@@ -58,8 +60,7 @@ export class PageMap {
     const key = Math.floor(index / CHUNK);
     let chunk = this.#find(key);
     if (chunk === undefined) {
-      chunk = this.#spare ?? new Chunk();
-      this.#spare = undefined;
+      chunk = this.#spares.pop() ?? new Chunk();
       this.#chunks.set(key, chunk);
       this.#lastKey = key;
       this.#last = chunk;
@@ -84,7 +85,7 @@ export class PageMap {
     this.#size--;
     if (--chunk.used === 0) {
       this.#drop(key);
-      this.#spare = chunk;
+      if (this.#spares.length < SPARES) this.#spares.push(chunk);
     }
     return frame;
   }

@@ -9,7 +9,7 @@ import type { MemoryObject } from './object.ts';
 import type { LayoutName } from './placement.ts';
 
 /** Most areas a space may have unless told otherwise. Linux stops at 65,530; small mappings are an ordinary case here. */
-export const MAX_AREAS = 262_144;
+export const MAX_AREAS = 131_072;
 
 /** Resource limits that memory obeys, in bytes; Infinity is RLIM_INFINITY. The owner may change them at any time. */
 export interface MemoryLimits {
@@ -28,7 +28,7 @@ export interface SpaceOptions {
   readonly layout?: LayoutName;
   /** Default: AS and DATA unlimited, STACK 8 MiB. Kept and read at every use, not copied. */
   readonly limits?: MemoryLimits;
-  /** Most areas; default 262,144. */
+  /** Most areas; default MAX_AREAS. */
   readonly maxAreas?: number;
 }
 

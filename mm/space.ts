@@ -90,7 +90,17 @@ export class AddressSpace {
     this.#remove(range);
     const anonymous = sharing === 'shared' && request.object === undefined ? this.#zeroObject(size) : undefined;
     const object = request.object ?? anonymous;
-    this.table.insert({ space: this, ...range, prot, maxProt, sharing, flags, object, offset: object === request.object ? offset : 0, name: request.name ?? '' });
+    this.table.insert({
+      space: this,
+      ...range,
+      prot,
+      maxProt,
+      sharing,
+      flags,
+      object,
+      offset: object === request.object ? offset : 0,
+      name: request.name ?? '',
+    });
     this.table.merge(range);
     anonymous?.drop();
     return base;
@@ -340,7 +350,12 @@ export class AddressSpace {
   fork(mmu: Mmu): AddressSpace {
     const { frames, layout, limits, maxAreas } = this;
     const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas });
-    child.table.reset(new SegmentList(USER_TOP, this.segments.all.filter((segment) => segment.kind !== 'ATTACHED')));
+    child.table.reset(
+      new SegmentList(
+        USER_TOP,
+        this.segments.all.filter((segment) => segment.kind !== 'ATTACHED'),
+      ),
+    );
     child.readImpliesExec = this.readImpliesExec;
     child.mayMapLow = this.mayMapLow;
     child.brkStart = this.brkStart;

@@ -18,6 +18,9 @@ export class MustWait {
   }
 }
 
+/** Largest array `read` makes, in bytes. Calls that move more do it in pieces. */
+export const MOST_AT_ONCE = 64 * 2 ** 20;
+
 /**
  * Reads and writes the memory of the space it was made for. Single values and structures are all or nothing: EFAULT where any byte cannot be reached.
  * `copyIn` and `copyOut` transfer what they can and say how much. Addresses are taken modulo 2^32 at entry; a run that would wrap past the top faults there.
@@ -83,8 +86,10 @@ export class UserMemory {
     return from.length;
   }
 
-  /** `size` guest bytes in an array of their own. Throws EFAULT. */
-  read(addr: Addr, size: number): Uint8Array {
+  /** `size` guest bytes in an array of their own, which is only made when the guest has them. Throws EFAULT, and ENOMEM for more than MOST_AT_ONCE. */
+  read(addr: Addr, size: number): Uint8Array<ArrayBuffer> {
+    if (size > PAGE_SIZE && this.probe(addr, size, 'read') < size) throw errno(EFAULT);
+    if (size > MOST_AT_ONCE) throw errno(ENOMEM);
     const bytes = new Uint8Array(size);
     if (this.copyIn(addr, bytes) < size) throw errno(EFAULT);
     return bytes;
@@ -246,9 +251,7 @@ export class UserMemory {
 
   /** A copy of a structure, to be picked apart. Throws EFAULT. */
   readStruct(addr: Addr, size: number): DataView<ArrayBuffer> {
-    const bytes = new Uint8Array(size);
-    if (this.copyIn(addr, bytes) < size) throw errno(EFAULT);
-    return new DataView(bytes.buffer);
+    return new DataView(this.read(addr, size).buffer);
   }
 
   /** Writes a structure that `fill` lays out in zeroed bytes. Throws EFAULT, after `fill` and before anything is written where the first page fails. */

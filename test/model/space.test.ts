@@ -43,22 +43,32 @@ const value = fc.integer({ min: 1, max: 255 });
 const kind = fc.constantFrom<Kind>('anonymous', 'anonymous', 'shared', 'file', 'read-only file', 'shared file');
 const only = <K extends Op['op']>(op: K) => ({ op: fc.constant(op) });
 const anyOp: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ ...only('map'), at: page, count, prot, kind, offset: fc.integer({ min: 0, max: 6 }), fixed: fc.boolean() }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ ...only('map'), at: page, count, prot, kind, offset: fc.integer({ min: 0, max: 6 }), fixed: fc.boolean() }),
+  },
   { weight: 3, arbitrary: fc.record({ ...only('unmap'), at: page, count }) },
   { weight: 1, arbitrary: fc.record({ ...only('discard'), at: page, count }) },
   { weight: 4, arbitrary: fc.record({ ...only('protect'), at: page, count, prot }) },
-  { weight: 12, arbitrary: fc.record({ ...only('touch'), at: page, access: fc.constantFrom<Access>('read', 'write', 'write', 'fetch'), value }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ ...only('touch'), at: page, access: fc.constantFrom<Access>('read', 'write', 'write', 'fetch'), value }),
+  },
   { weight: 3, arbitrary: fc.record({ ...only('copyOut'), at: page, count, value }) },
-  { weight: 2, arbitrary: fc.record({ ...only('remap'), at: page, oldCount: count, newCount: count, to: page, flags: fc.constantFrom(0, 1, 3, 5, 7) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ ...only('remap'), at: page, oldCount: count, newCount: count, to: page, flags: fc.constantFrom(0, 1, 3, 5, 7) }),
+  },
   { weight: 2, arbitrary: fc.record({ ...only('brk'), by: fc.integer({ min: -5 * PAGE_SIZE, max: 7 * PAGE_SIZE }) }) },
   { weight: 2, arbitrary: fc.record({ ...only('stack'), depth: fc.integer({ min: 1, max: 70 }), value }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('release' as const, 'writeBack' as const, 'reclaim' as const, 'clear' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constantFrom('release' as const, 'writeBack' as const, 'reclaim' as const, 'clear' as const) }),
+  },
   { weight: 2, arbitrary: fc.record({ ...only('fork') }) },
   { weight: 1, arbitrary: fc.record({ ...only('truncate'), pages: fc.integer({ min: 0, max: 8 }) }) },
 );
-const step: fc.Arbitrary<Step> = fc
-  .tuple(anyOp, fc.nat(3), fc.nat(1))
-  .map(([op, space, file]) => ({ ...op, space, file }));
+const step: fc.Arbitrary<Step> = fc.tuple(anyOp, fc.nat(3), fc.nat(1)).map(([op, space, file]) => ({ ...op, space, file }));
 
 /** A file on a pretended disk: its pages are filled with one value. */
 class Disk implements Pager {
@@ -159,7 +169,9 @@ class Run {
         }
         return;
       case 'protect':
-        expect(errnoOf(() => real.protect(step.at * PAGE_SIZE, step.count * PAGE_SIZE, step.prot))).toBe(model.protect(step.at, step.count, step.prot));
+        expect(errnoOf(() => real.protect(step.at * PAGE_SIZE, step.count * PAGE_SIZE, step.prot))).toBe(
+          model.protect(step.at, step.count, step.prot),
+        );
         return;
       case 'touch':
         return this.touch(pair, step.at, step.access, step.value);
@@ -201,14 +213,30 @@ class Run {
     const prot = step.prot & maxProt;
     const flags = (shared ? 1 : 2) | (anonymous ? mman.MAP_ANONYMOUS : 0) | (step.fixed ? mman.MAP_FIXED : 0);
     const object = anonymous ? undefined : this.object(step.file);
-    const addr = real.map({ addr: step.at * PAGE_SIZE, size: step.count * PAGE_SIZE, prot, maxProt, flags, object, offset: anonymous ? 0 : step.offset });
+    const addr = real.map({
+      addr: step.at * PAGE_SIZE,
+      size: step.count * PAGE_SIZE,
+      prot,
+      maxProt,
+      flags,
+      object,
+      offset: anonymous ? 0 : step.offset,
+    });
     const page = addr / PAGE_SIZE;
     if (step.fixed) expect(page).toBe(step.at);
     else expect(model.isFree(page, step.count)).toBe(true);
     if (!step.fixed && model.isFree(step.at, step.count)) expect(page).toBe(step.at);
     const file = step.kind === 'shared' ? new ModelFile(9, 0) : anonymous ? undefined : this.files[step.file];
     if (step.kind === 'shared' && file !== undefined) file.pages = step.count;
-    model.map(page, step.count, (i) => ({ prot, maxProt, shared, file, index: (anonymous ? 0 : step.offset) + i, own: undefined, grows: false }));
+    model.map(page, step.count, (i) => ({
+      prot,
+      maxProt,
+      shared,
+      file,
+      index: (anonymous ? 0 : step.offset) + i,
+      own: undefined,
+      grows: false,
+    }));
   }
 
   touch({ real, model }: Pair, page: number, access: Access, value: number): void {
@@ -259,7 +287,13 @@ class Run {
     const old = Array.from({ length: oldCount }, (_, i) => model.get(at + i));
     let addr: number;
     try {
-      addr = remap(real, { addr: at * PAGE_SIZE, oldSize: oldCount * PAGE_SIZE, newSize: newCount * PAGE_SIZE, flags, newAddr: to * PAGE_SIZE });
+      addr = remap(real, {
+        addr: at * PAGE_SIZE,
+        oldSize: oldCount * PAGE_SIZE,
+        newSize: newCount * PAGE_SIZE,
+        flags,
+        newAddr: to * PAGE_SIZE,
+      });
     } catch (thrown) {
       if (!(thrown instanceof Errno)) throw thrown;
       // What Linux undoes beforehand stays undone: the target of a fixed move, and what a shrinking move cuts off.

@@ -139,7 +139,9 @@ test('pages in memory around a fault are mapped with it, and no page is brought 
   for (let index = 0; index < 32; index += 2) object.page(index);
   const at = space.map({ addr: 0x50000000, size: 32 * PAGE_SIZE, prot: 1, flags: mman.MAP_PRIVATE, object });
   touch(space, at + 4 * PAGE_SIZE, 'read');
-  expect([...(space.mmu as MapMmu).entries.keys()].map((addr) => (addr - at) / PAGE_SIZE).sort((a, b) => a - b)).toEqual([0, 2, 4, 6, 8, 10, 12, 14]);
+  expect([...(space.mmu as MapMmu).entries.keys()].map((addr) => (addr - at) / PAGE_SIZE).sort((a, b) => a - b)).toEqual([
+    0, 2, 4, 6, 8, 10, 12, 14,
+  ]);
   expect(pager.pagedIn.length).toBe(16);
   check(space);
 });

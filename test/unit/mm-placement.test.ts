@@ -223,7 +223,8 @@ test('neighbours split under mprotect and merge again when they are equal', () =
 test('pieces of a file merge only where the file goes on', () => {
   const space = makeSpace();
   const object = new MemoryObject({ frames: space.frames, pager: new ZeroPager('/file'), size: 8 * PAGE_SIZE });
-  const piece = (addr: number, offset: number) => space.map({ addr, size: PAGE_SIZE, prot: 1, flags: mman.MAP_PRIVATE | mman.MAP_FIXED, object, offset });
+  const piece = (addr: number, offset: number) =>
+    space.map({ addr, size: PAGE_SIZE, prot: 1, flags: mman.MAP_PRIVATE | mman.MAP_FIXED, object, offset });
   piece(0x50000000, 0);
   piece(0x50001000, 1);
   piece(0x50002000, 3);

@@ -99,17 +99,25 @@ test('a refused access is explained in one line', () => {
     'SIGSEGV (SEGV_MAPERR) writing 0x00000010 by the instruction at 0x08048123 in /bin/bash+0x123: ' +
       'null pointer: nothing is mapped in the first page; 0x8047ff0 bytes below 0x08048000-0x080dc000 r-x /bin/bash',
   );
-  expect(explained(space, 0x08048004, 'write')).toMatch(/SEGV_ACCERR\) writing .* not writable \(r-x\); it lies in 0x08048000-0x080dc000 r-x \/bin\/bash$/);
+  expect(explained(space, 0x08048004, 'write')).toMatch(
+    /SEGV_ACCERR\) writing .* not writable \(r-x\); it lies in 0x08048000-0x080dc000 r-x \/bin\/bash$/,
+  );
   expect(explained(space, 0x080e2000, 'fetch')).toMatch(/SEGV_ACCERR\) executing .* not executable \(rw-\)/);
   expect(explained(space, 0x080e7010, 'read')).toMatch(/0x1010 bytes past the end of 0x080e2000-0x080e6000 rw- \[heap\]$/);
   space.mapStack();
   expect(explained(space, USER_TOP - 9 * 2 ** 20, 'write')).toMatch(/the stack above may not grow to \d+ bytes: its limit is 8388608/);
   const past = space.map({ addr: 0, size: 8192, prot: 1, flags: mman.MAP_PRIVATE, object: space.find(0x08048000)?.object, offset: 0x98 });
-  expect(explained(space, past + PAGE_SIZE, 'read')).toMatch(/^SIGBUS \(BUS_ADRERR\) reading .*past the end of \/bin\/bash, which has 626688 bytes/);
+  expect(explained(space, past + PAGE_SIZE, 'read')).toMatch(
+    /^SIGBUS \(BUS_ADRERR\) reading .*past the end of \/bin\/bash, which has 626688 bytes/,
+  );
 });
 
 test('a machine without frames left says so', () => {
   const space = makeSpace({ limit: 0, mmu: new MapMmu() });
   const addr = space.map({ addr: 0, size: PAGE_SIZE, prot: 3, flags: ANON });
-  expect(touch(space, addr, 'write', 1)).toMatchObject({ kind: 'signal', signo: 9, reason: "out of memory: the machine's limit of 0 MiB is reached" });
+  expect(touch(space, addr, 'write', 1)).toMatchObject({
+    kind: 'signal',
+    signo: 9,
+    reason: "out of memory: the machine's limit of 0 MiB is reached",
+  });
 });
