@@ -87,6 +87,9 @@ function replace(machine: Machine, task: Task, program: Program): Refusal | unde
     return loaded;
   }
   if (loaded.readImpliesExec) process.personality |= READ_IMPLIES_EXEC;
+  const { startCode, endCode, startData, endData, stackPointer, argStart, envStart, envEnd, auxv } = loaded;
+  const { place } = program.image;
+  process.image = { place, startCode, endCode, startData, endData, startStack: stackPointer, argStart, envStart, envEnd, auxv };
   task.registers.reset();
   task.registers.eip = loaded.entry;
   task.registers.set(ESP, loaded.stackPointer);

@@ -2,6 +2,7 @@
 import { EIO, errno } from './abi/errno.ts';
 import { O_RDONLY } from './abi/fcntl.ts';
 import { PAGE_SIZE } from './abi/page.ts';
+import { procSource } from './debug/procfs.ts';
 import { createEngine } from './emu/unicorn.ts';
 import { GuestFiles, hostOwner } from './fs/guest.ts';
 import * as host from './fs/hostfs.ts';
@@ -57,6 +58,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
   });
   const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };
   const machine: Machine = new Machine({ engine, frames, files, clock, random, identity, layout: options.layout ?? 'linuxemu' });
+  files.mountProc(procSource(machine.kernel, { cpu: engine.cpu, current: () => machine.current }));
   return machine;
 }
 

@@ -7,11 +7,12 @@ import { MapTrace } from '../debug/map-trace.ts';
 import { maps, mapsText } from '../debug/maps.ts';
 import { segments, segmentsText } from '../debug/segments.ts';
 import { type RunStatistics, statisticsText } from '../debug/stats.ts';
+import { exitLine, signalLine, Strace } from '../debug/strace.ts';
 import { umem, umemText } from '../debug/umem.ts';
 import type { Machine, MachineTracer } from '../machine.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { Outcome } from '../mm/outcome.ts';
-import type { Process } from '../proc/process.ts';
+import type { ExitStatus, Process } from '../proc/process.ts';
 import type { SignalInfo } from '../proc/siginfo.ts';
 import { type Task, threadsOf } from '../proc/task.ts';
 import type { CallTracer } from '../syscalls/dispatch.ts';
@@ -60,18 +61,24 @@ export class Reports {
   private tracer(): MachineTracer {
     const { trace } = this.options;
     return {
-      calls: trace.has('maps') ? this.mapCalls() : undefined,
+      calls: this.callTracer(),
+      signal: trace.has('signals') || trace.has('calls') ? (_task, info) => this.sink.line(signalLine(info)) : undefined,
       fault: (task, addr, access, outcome) => this.fault(task, addr, access, outcome),
       fatal: (task, info) => this.fatal(task, info),
-      exit: (process) => this.exit(process),
+      exit: (process, status) => this.exit(process, status),
       exec: trace.has('maps') ? (task, _path, refused) => refused ?? this.mapChanges(task) : undefined,
     };
   }
 
-  private mapCalls(): CallTracer {
+  private callTracer(): CallTracer | undefined {
+    const { trace } = this.options;
+    const calls = trace.has('calls') ? new Strace(this.sink.line) : undefined;
+    if (!trace.has('maps')) return calls;
     return {
-      enter: () => {},
-      leave: (task, _number, call) => {
+      enter: (...event) => calls?.enter(...event),
+      leave: (...event) => {
+        calls?.leave(...event);
+        const [task, , call] = event;
         if (call !== undefined && MAPPING_CALLS.has(call.name)) this.mapChanges(task);
       },
     };
@@ -103,7 +110,8 @@ export class Reports {
     return `${signalName(info.signo)} (code ${info.code}) at 0x${eip.toString(16).padStart(8, '0')}`;
   }
 
-  private exit(process: Process): void {
+  private exit(process: Process, status: ExitStatus): void {
+    if (this.options.trace.has('calls')) this.sink.line(exitLine(status));
     const [task] = threadsOf(this.machine.kernel, process);
     if (task !== undefined && !this.shown) this.views(task.space, this.options);
   }

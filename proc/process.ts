@@ -1,5 +1,6 @@
 /** A process (Linux: a thread group): what all its threads have in common, and its place among other processes. */
 import { SIGCHLD } from '../abi/signal.ts';
+import type { Place } from '../fs/vnode.ts';
 import { Waiters } from '../fs/wait.ts';
 import { defaultLimits, type Limit } from './limits.ts';
 import { PendingSignals } from './signal.ts';
@@ -11,6 +12,23 @@ export type ExitStatus = { readonly kind: 'exited'; readonly code: number } | { 
 /** The status word that wait4 gives. */
 export function waitStatus(status: ExitStatus): number {
   return status.kind === 'exited' ? (status.code & 0xff) << 8 : status.signo | (status.core ? 0x80 : 0);
+}
+
+/** What /proc tells of the program a process runs. */
+export interface ProgramImage {
+  /** The file that was mapped, behind any `#!` line. */
+  readonly place: Place;
+  readonly startCode: number;
+  readonly endCode: number;
+  readonly startData: number;
+  readonly endData: number;
+  readonly startStack: number;
+  /** Where the argument and environment strings lie: `[argStart, envStart)` and `[envStart, envEnd)`. */
+  readonly argStart: number;
+  readonly envStart: number;
+  readonly envEnd: number;
+  /** The auxiliary vector's bytes. */
+  readonly auxv: Uint8Array;
 }
 
 export class Process {
@@ -29,6 +47,7 @@ export class Process {
   readonly timers: IntervalTimers = new IntervalTimers();
   /** The program's path as /proc/self/exe names it, and its arguments and environment as execve got them. */
   executable: string = '';
+  image: ProgramImage | undefined;
   argv: readonly string[] = [];
   envp: readonly string[] = [];
   /** The signal that tells the parent of the end. */
