@@ -125,6 +125,7 @@ static void reset_state(CPUX86State *env)
         env->segs[i] = (SegmentCache){ .selector = null ? 0 : code ? USER_CS : USER_DS, .base = 0, .limit = null ? 0 : 0xffffffff, .flags = flags };
     }
     env->hflags = (env->hflags & ~(HF_ADDSEG_MASK | HF_TF_MASK | HF_VM_MASK | HF_IOPL_MASK)) | HF_PE_MASK | HF_CS32_MASK | HF_SS32_MASK | HF_OSFXSR_MASK | HF_MP_MASK | 3;
+    cpu_x86_update_segment_checks(env);
     env->fpstt = env->fpus = 0;
     memset(env->fptags, 1, sizeof(env->fptags));
     memset(env->fpregs, 0, sizeof(env->fpregs));
