@@ -51,9 +51,9 @@ export class Description {
     return (this.flags & O_NONBLOCK) !== 0;
   }
 
-  /** For /proc/self/fd/N: `pipe:[7]`, or undefined where the place says it. */
+  /** For /proc/self/fd/N: `pipe:[7]` or the present path; undefined where the place says it. */
   get label(): string | undefined {
-    return this.opened?.label;
+    return this.opened?.label ?? this.opened?.currentPath?.();
   }
 
   /** Where /proc/self/fd/N leads: the open file itself, also when its name has gone. */
@@ -120,6 +120,7 @@ export class Description {
     const file = this.file;
     if (whence < SEEK_SET || whence > SEEK_HOLE) throw errno(EINVAL);
     if (!file.seekable) throw errno(ESPIPE);
+    if (file.stays) return 0;
     const to = this.seekTarget(file, offset, whence);
     if (to < 0) throw errno(EINVAL);
     if (to > MAX_POSITION) throw errno(EOVERFLOW);

@@ -71,8 +71,8 @@ export class Devices {
 /** null, zero, full, random, urandom. */
 class MemoryDevice implements OpenFile {
   readonly vnode: Vnode;
-  /** lseek on them succeeds and means nothing, as on Linux. */
   readonly seekable = true;
+  readonly stays = true;
   private readonly behaviour: Behaviour;
 
   constructor(vnode: Vnode, behaviour: Behaviour) {
@@ -87,7 +87,7 @@ class MemoryDevice implements OpenFile {
   }
 
   write(from: Uint8Array): number {
-    if (this.behaviour.full && from.length > 0) throw errno(ENOSPC);
+    if (this.behaviour.full) throw errno(ENOSPC);
     return from.length;
   }
 

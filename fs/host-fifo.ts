@@ -41,7 +41,8 @@ class HostFifo implements OpenFile {
       const part = this.ahead.subarray(0, into.length);
       into.set(part);
       this.ahead = this.ahead.slice(part.length);
-      return part.length;
+      const more = part.length < into.length ? this.readNow(into.subarray(part.length)) : 0;
+      return part.length + (more === 'none' ? 0 : more);
     }
     const moved = this.readNow(into);
     if (moved === 'none') {

@@ -10,16 +10,25 @@ import type { DirectoryEntry, OpenFile, Vnode } from './vnode.ts';
 
 const ALWAYS_READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
+/** A host path as the guest knows it. */
+export type Rename = (path: string) => string | undefined;
+
 export class HostFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = true;
   private readonly file: HostDescriptor;
   private readonly inode: Inode;
+  private readonly guestPath: Rename;
 
-  constructor(vnode: Vnode, file: HostDescriptor, inode: Inode) {
+  constructor(vnode: Vnode, file: HostDescriptor, inode: Inode, guestPath: Rename) {
     this.vnode = vnode;
     this.file = file;
     this.inode = inode;
+    this.guestPath = guestPath;
+  }
+
+  currentPath(): string | undefined {
+    return this.guestPath(host.descriptorName(this.file.fd));
   }
 
   read(into: Uint8Array, position: number): number {
@@ -87,11 +96,17 @@ export class HostDirectoryFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = true;
   private readonly fd: number;
+  private readonly guestPath: Rename;
   private listing: readonly host.HostEntry[] | undefined;
 
-  constructor(vnode: Vnode, fd: number) {
+  constructor(vnode: Vnode, fd: number, guestPath: Rename) {
     this.vnode = vnode;
     this.fd = fd;
+    this.guestPath = guestPath;
+  }
+
+  currentPath(): string | undefined {
+    return this.guestPath(host.descriptorName(this.fd));
   }
 
   read(): number {

@@ -55,6 +55,12 @@ export class HostFileSystem {
     this.root = new HostVnode(this, stat, { parent: undefined, name: real });
   }
 
+  /** What the guest calls a host path; undefined where it lies outside. */
+  readonly guestPath = (path: string): string | undefined => {
+    const root = this.root.textPath();
+    return path.startsWith(`${root}/`) ? path.slice(root.length) : path === root || path === '/' ? '/' : undefined;
+  };
+
   /** The host path of entry `name` of a directory, safe to use without following. */
   at(directory: HostVnode, name: string): string {
     return `${this.pathOf(directory)}/${name}`;
@@ -146,7 +152,7 @@ export class HostFileSystem {
     const vnode = new HostVnode(this, stat, { parent: this.root, name: '' }, descriptor);
     const inode = this.inodes.get(vnode.key);
     inode.opened(stat);
-    return new HostFile(vnode, descriptor, inode);
+    return new HostFile(vnode, descriptor, inode, this.guestPath);
   }
 
   /** sync: dirty pages of all files go to the host. */
@@ -275,12 +281,12 @@ export class HostVnode implements Vnode, Directory {
     const inode = this.system.inodes.get(vnode.key);
     if (flags & O_TRUNC) inode.truncated(descriptor, 0);
     inode.opened(stat);
-    return new HostFile(vnode, descriptor, inode);
+    return new HostFile(vnode, descriptor, inode, this.system.guestPath);
   }
 
   private openDirectory(): OpenFile {
     const fd = this.system.open(this.system.pathOf(this), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return new HostDirectoryFile(this, fd);
+    return new HostDirectoryFile(this, fd, this.system.guestPath);
   }
 
   readlink(): string {

@@ -42,6 +42,8 @@ export interface WalkOptions {
   readonly from?: Place;
   /** Whether a symbolic link at the end is followed. Default true; a trailing slash follows in any case. */
   readonly follow?: boolean;
+  /** The last component is a name to be made, removed or renamed: it is never followed, not even before a slash, and may be no directory there. */
+  readonly entry?: boolean;
   /** An empty path names `from` itself (AT_EMPTY_PATH). */
   readonly emptyPath?: boolean;
   /** openat2's RESOLVE_ bits. */
@@ -220,7 +222,7 @@ class Walk {
       if (name === undefined) return { parent: at, name: '', place: at, slash };
       const last = rest.length === 0;
       const next = this.step(at, name, beneath);
-      if (next !== undefined && next.vnode.kind === 'symlink' && (!last || slash || this.options.follow !== false)) {
+      if (next !== undefined && next.vnode.kind === 'symlink' && (!last || this.followsLast(slash))) {
         const target = this.link(next);
         if (typeof target !== 'string') {
           if (last) return { parent: at, name, place: slash ? directory(target) : target, slash };
@@ -234,12 +236,16 @@ class Walk {
         continue;
       }
       if (last) {
-        if (slash && next !== undefined && next.vnode.kind !== 'directory') throw errno(ENOTDIR);
+        if (slash && !this.options.entry && next !== undefined && next.vnode.kind !== 'directory') throw errno(ENOTDIR);
         return { parent: at, name, place: next, slash };
       }
       if (next === undefined) throw errno(ENOENT);
       at = directory(next);
     }
+  }
+
+  private followsLast(slash: boolean): boolean {
+    return !this.options.entry && (slash || this.options.follow !== false);
   }
 
   private step(at: DirectoryPlace, name: string, beneath: DirectoryPlace | undefined): Place | undefined {

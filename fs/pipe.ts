@@ -1,76 +1,98 @@
-/** Pipes within the machine: 64 KiB rings with PIPE_BUF atomicity, and the fifos that share them by inode. */
-import { EAGAIN, EBUSY, EINVAL, EPIPE, errno } from '../abi/errno.ts';
+/** Pipes within the machine: sixteen pages with PIPE_BUF atomicity, and the fifos that share them by inode. */
+import { EAGAIN, EBUSY, EINVAL, EPERM, EPIPE, errno } from '../abi/errno.ts';
 import { canRead, canWrite } from '../abi/fcntl.ts';
 import { FIONREAD } from '../abi/ioctl.ts';
+import { PAGE_SIZE } from '../abi/page.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { makeDevice, S_IFIFO } from '../abi/stat.ts';
 import type { FileSystemStat, Io, IoctlArgument, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
-/** Writes up to this size are never torn (POSIX, pipe(7)). */
-export const PIPE_BUF = 4096;
 const DEFAULT_CAPACITY = 65536;
 /** /proc/sys/fs/pipe-max-size. */
 const LARGEST_CAPACITY = 1 << 20;
 const PIPEFS_MAGIC = 0x50495045;
 const PIPE_DEVICE = makeDevice(0, 13);
 
-/** The ring and who is at its ends. */
+/** A page of a pipe: bytes [start, end) have been written and not yet read. */
+interface Slot {
+  readonly bytes: Uint8Array;
+  start: number;
+  end: number;
+}
+
+/**
+ * The bytes and who is at their ends. As in Linux they lie in pages, and a pipe is full when it has no free page: a write begins in the last page only
+ * where what it has beyond whole pages fits there (pipe_write).
+ */
 export class Pipe {
-  private ring: Uint8Array = new Uint8Array(0);
-  private start = 0;
-  /** Bytes in the ring. */
+  private readonly slots: Slot[] = [];
+  /** A page to be used again. */
+  private spare: Uint8Array | undefined;
+  private pages = DEFAULT_CAPACITY / PAGE_SIZE;
+  /** Bytes that can be read. */
   filled = 0;
-  capacity = DEFAULT_CAPACITY;
   readers = 0;
   writers = 0;
   /** Wakes at every change of the above. */
   readonly changed: Waiters = new Waiters();
 
-  get room(): number {
-    return this.capacity - this.filled;
+  get capacity(): number {
+    return this.pages * PAGE_SIZE;
+  }
+
+  get full(): boolean {
+    return this.slots.length >= this.pages;
   }
 
   take(into: Uint8Array): number {
-    const count = Math.min(into.length, this.filled);
-    const first = Math.min(count, this.ring.length - this.start);
-    into.set(this.ring.subarray(this.start, this.start + first));
-    into.set(this.ring.subarray(0, count - first), first);
-    this.start = (this.start + count) % Math.max(1, this.ring.length);
-    this.filled -= count;
-    if (this.filled === 0) this.start = 0;
+    let done = 0;
+    while (done < into.length && this.slots.length > 0) {
+      const slot = this.slots[0];
+      const part = slot.bytes.subarray(slot.start, Math.min(slot.end, slot.start + into.length - done));
+      into.set(part, done);
+      done += part.length;
+      slot.start += part.length;
+      if (slot.start < slot.end) break;
+      this.slots.shift();
+      this.spare = slot.bytes;
+    }
+    this.filled -= done;
     this.changed.wakeAll();
-    return count;
+    return done;
   }
 
-  /** Requires: `from` fits in `room`. */
-  put(from: Uint8Array): void {
-    if (this.filled + from.length > this.ring.length) this.reshape(Math.max(4096, this.ring.length * 2, this.filled + from.length));
-    const at = (this.start + this.filled) % this.ring.length;
-    const first = Math.min(from.length, this.ring.length - at);
-    this.ring.set(from.subarray(0, first), at);
-    this.ring.set(from.subarray(first), 0);
-    this.filled += from.length;
-    this.changed.wakeAll();
+  /** Takes what fits and returns how much. Up to PIPE_BUF bytes go in whole or not at all. */
+  put(from: Uint8Array): number {
+    let done = this.merge(from.subarray(0, from.length % PAGE_SIZE));
+    while (done < from.length && !this.full) {
+      const part = from.subarray(done, done + PAGE_SIZE);
+      const bytes = this.spare ?? new Uint8Array(PAGE_SIZE);
+      this.spare = undefined;
+      bytes.set(part);
+      this.slots.push({ bytes, start: 0, end: part.length });
+      done += part.length;
+    }
+    this.filled += done;
+    if (done > 0) this.changed.wakeAll();
+    return done;
   }
 
-  private reshape(size: number): void {
-    const ring = new Uint8Array(Math.min(size, Math.max(this.capacity, this.filled)));
-    const first = Math.min(this.filled, this.ring.length - this.start);
-    ring.set(this.ring.subarray(this.start, this.start + first));
-    ring.set(this.ring.subarray(0, this.filled - first), first);
-    this.ring = ring;
-    this.start = 0;
+  private merge(bytes: Uint8Array): number {
+    const last = this.slots[this.slots.length - 1];
+    if (last === undefined || last.end + bytes.length > PAGE_SIZE) return 0;
+    last.bytes.set(bytes, last.end);
+    last.end += bytes.length;
+    return bytes.length;
   }
 
-  /** F_SETPIPE_SZ: a power of two of at least a page. */
+  /** F_SETPIPE_SZ: a power of two of pages. */
   resize(wanted: number): number {
-    if (wanted > LARGEST_CAPACITY * 2048) throw errno(EINVAL);
-    let size = 4096;
-    while (size < wanted) size *= 2;
-    if (size < this.filled) throw errno(EBUSY);
-    this.capacity = Math.min(size, LARGEST_CAPACITY);
-    this.reshape(Math.min(this.ring.length, this.capacity));
+    let pages = 1;
+    while (pages * PAGE_SIZE < wanted) pages *= 2;
+    if (pages * PAGE_SIZE > LARGEST_CAPACITY) throw errno(wanted > 0x80000000 ? EINVAL : EPERM);
+    if (pages < this.slots.length) throw errno(EBUSY);
+    this.pages = pages;
     this.changed.wakeAll();
     return this.capacity;
   }
@@ -114,11 +136,8 @@ export class PipeEnd implements OpenFile {
     const { pipe } = this;
     if (from.length === 0) return 0;
     if (pipe.readers === 0) throw errno(EPIPE);
-    const fits = from.length <= PIPE_BUF && from.length > pipe.room ? 0 : Math.min(from.length, pipe.room);
-    if (fits > 0) {
-      pipe.put(from.subarray(0, fits));
-      return fits;
-    }
+    const moved = pipe.put(from);
+    if (moved > 0) return moved;
     if (nonblocking) throw errno(EAGAIN);
     return { kind: 'wait', on: pipe.changed };
   }
@@ -131,7 +150,7 @@ export class PipeEnd implements OpenFile {
       if (pipe.writers === 0) ready |= POLLHUP;
     }
     if (this.writes) {
-      if (pipe.room >= PIPE_BUF) ready |= POLLOUT | POLLWRNORM;
+      if (!pipe.full) ready |= POLLOUT | POLLWRNORM;
       if (pipe.readers === 0) ready |= POLLERR;
     }
     return ready;

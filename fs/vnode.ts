@@ -137,6 +137,8 @@ export interface OpenFile {
   readonly vnode: Vnode;
   /** False for pipes, terminals and the like, where lseek and pread answer ESPIPE. */
   readonly seekable: boolean;
+  /** lseek succeeds and means nothing: the position stays 0. */
+  readonly stays?: boolean;
   /** Moves at least one byte unless at the end of the file. `position` is ignored where not seekable. With `nonblocking`, EAGAIN is thrown instead of a wait. */
   read(into: Uint8Array, position: number, nonblocking: boolean): Io;
   write(from: Uint8Array, position: number, nonblocking: boolean): Io;
@@ -162,6 +164,8 @@ export interface OpenFile {
   noteWritten?(bytes: Uint8Array, position: number): void;
   /** The pages of the file that every mapping, exec and read share; `name` is its path for maps. Absent: it cannot be mapped (ENODEV). */
   memoryObject?(name: string): MemoryObject;
+  /** The path it has now in its file system, ` (deleted)` behind it where its name has gone; undefined: the place says it. */
+  currentPath?(): string | undefined;
   /** What /proc/self/fd/N shows, where not a path: `pipe:[12]`. */
   readonly label?: string;
   /** Pipe capacity calls. */

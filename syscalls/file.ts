@@ -2,7 +2,7 @@
 import { E2BIG, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
-import { type Struct, struct, u64 } from '../abi/struct.ts';
+import { type Struct, struct, u32, u64 } from '../abi/struct.ts';
 import { Description } from '../fs/description.ts';
 import type { LockRange } from '../fs/locks.ts';
 import { checkResolve } from '../fs/path.ts';
@@ -194,6 +194,10 @@ const fcntlCommand = choice({
   F_ADD_SEALS: f.F_ADD_SEALS, F_GET_SEALS: f.F_GET_SEALS,
 });
 
+/** struct f_owner_ex: nobody is told of input, so nobody owns a descriptor. */
+const ownerEx = struct<{ type: number; pid: number }>({ type: u32, pid: u32 });
+const F_OWNER_TID = 0;
+
 /** What F_SETFL may change. */
 const SETTABLE = f.O_APPEND | f.O_NONBLOCK | f.FASYNC | f.O_DIRECT | f.O_NOATIME;
 /** Commands that work on O_PATH descriptors too (open(2)). */
@@ -219,6 +223,10 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
     case f.F_SETLK: return setLock(task, description, argument, f.flock32, task.process, false);
     case f.F_SETLKW: return setLock(task, description, argument, f.flock32, task.process, true);
     case f.F_SETOWN: case f.F_SETSIG: return 0;
+    case f.F_SETOWN_EX: return loadAt(task, argument, ownerEx).type > 2 ? unknownCommand() : 0;
+    case f.F_GETOWN_EX:
+      storeAt(task, argument, ownerEx, { type: F_OWNER_TID, pid: 0 });
+      return 0;
     case f.F_GETOWN: case f.F_GETSIG: return 0;
     case f.F_GETLEASE: return f.F_UNLCK;
     case f.F_SETLEASE:

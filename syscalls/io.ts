@@ -46,7 +46,6 @@ interface Span {
 }
 
 function single(base: number, size: number): Span {
-  if ((size | 0) < 0) throw errno(EINVAL);
   return { pieces: [{ base, size }], size: Math.min(size, MOST) };
 }
 
@@ -60,7 +59,6 @@ function vector(task: Task, at: number, count: number): Span {
     pieces.push(piece);
     total += piece.size;
   }
-  if (total > 0x7fffffff) throw errno(EINVAL);
   return { pieces, size: Math.min(total, MOST) };
 }
 

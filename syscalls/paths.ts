@@ -42,12 +42,16 @@ export interface AtOptions {
   /** AT_ bits: AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH count. */
   readonly flags?: number;
   readonly resolve?: number;
+  /** The last component is an entry to be made, removed or renamed. */
+  readonly entry?: boolean;
 }
 
 function options(task: Task, dirfd: Fd, path: string, at: AtOptions): WalkOptions {
   const given = at.flags ?? 0;
+  if (path === '' && (given & f.AT_EMPTY_PATH) === 0) throw errno(ENOENT);
   return {
     from: start(task, dirfd, path), follow: (given & f.AT_SYMLINK_NOFOLLOW) === 0, emptyPath: (given & f.AT_EMPTY_PATH) !== 0, resolve: at.resolve,
+    entry: at.entry,
   };
 }
 
@@ -69,7 +73,7 @@ export function vnodeAt(task: Task, dirfd: Fd, path: string, given: number): Vno
 
 /** The directory part for calls that make, remove or rename an entry: the last component is never followed. */
 export function entryAt(task: Task, dirfd: Fd, path: string): Walked {
-  return walkAt(task, dirfd, path, { flags: f.AT_SYMLINK_NOFOLLOW });
+  return walkAt(task, dirfd, path, { entry: true });
 }
 
 /** An open file that is no mere O_PATH handle. */
