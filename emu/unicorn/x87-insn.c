@@ -45,14 +45,30 @@ static void update_summary(CPUX86State *env)
     }
 }
 
+/* The segment that an operand's addressing form implies. */
+static int default_segment(CPUX86State *env, unsigned modrm, target_ulong at,
+                           bool wide)
+{
+    unsigned mod = modrm >> 6, base = modrm & 7;
+
+    if (!wide) {
+        return base == 2 || base == 3 || (base == 6 && mod) ? R_SS : R_DS;
+    }
+    if (base == 4) {
+        base = cpu_ldub_code(env, at) & 7;
+    }
+    return base == R_ESP || (base == R_EBP && mod) ? R_SS : R_DS;
+}
+
 /* This CPU keeps the opcode and the data pointer for unmasked exceptions only
  * (CPUID 7 EBX bit 6), and no selectors (bit 13): they are found when needed. */
 static void note_unmasked(CPUX86State *env, target_ulong ptr, uintptr_t ra)
 {
     static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
-    static const uint8_t order[] = { R_ES, R_CS, R_SS, R_DS, R_FS, R_GS };
-    target_ulong at, base = 0;
-    unsigned byte;
+    bool wide = env->hflags & HF_CS32_MASK;
+    int segment = -1;
+    target_ulong at;
+    unsigned byte, modrm;
 
     env->fpus |= X87_ES | X87_BUSY;
     cpu_restore_state(env_cpu(env), ra, false);
@@ -62,16 +78,18 @@ static void note_unmasked(CPUX86State *env, target_ulong ptr, uintptr_t ra)
         if (byte >= 0xd8 && byte <= 0xdf) {
             break;
         }
+        wide ^= byte == 0x67;
         for (int i = 0; i < 6; i++) {
-            if (byte == prefixes[i]) {
-                base = env->segs[order[i]].base;
-            }
+            segment = byte == prefixes[i] ? i : segment;
         }
     }
-    byte = (byte & 7) << 8 | cpu_ldub_code(env, at);
-    env->fpop = byte;
-    if ((byte & 0xc0) != 0xc0) {
-        env->fpdp = (uint32_t)(ptr - base);
+    modrm = cpu_ldub_code(env, at++);
+    env->fpop = (byte & 7) << 8 | modrm;
+    if (modrm < 0xc0) {
+        if (segment < 0) {
+            segment = default_segment(env, modrm, at, wide);
+        }
+        env->fpdp = (uint32_t)(ptr - env->segs[segment].base);
     }
 }
 
