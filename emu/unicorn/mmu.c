@@ -83,12 +83,28 @@ static SegTlbEntry *fill(uint32_t addr, int access)
     return slot;
 }
 
+/* The byte at addr; of no account where its page is not there. */
+int seg_peek(uint32_t addr)
+{
+    uint32_t entry = page_entry(addr);
+    return entry ? *(uint8_t *)((entry & SEG_PAGE_MASK) + (addr & ~SEG_PAGE_MASK)) : 0;
+}
+
 /* Ends the run with a page fault at the instruction that `retaddr` is in (0: at eip). */
 static void QEMU_NORETURN page_fault(uint32_t addr, int access, uintptr_t retaddr)
 {
     CPUX86State *env = seg_env;
     CPUState *cs = env_cpu(env);
     env->cr[2] = addr;
+    if (access == ACCESS_READ) {
+        if (retaddr) {
+            cpu_restore_state(cs, retaddr, true);
+            retaddr = 0;
+        }
+        if (seg_modifies_memory(env->segs[R_CS].base + env->eip)) {
+            access = ACCESS_WRITE;
+        }
+    }
     /* As the CPU pushes it: user mode; the present bit is the host's to know. */
     env->error_code = PG_ERROR_U_MASK | (access == ACCESS_WRITE ? PG_ERROR_W_MASK : 0) | (access == ACCESS_FETCH ? PG_ERROR_I_D_MASK : 0);
     env->exception_is_int = 0;

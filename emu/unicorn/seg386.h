@@ -52,6 +52,10 @@ static inline SegTlbEntry *seg_tlb_entry(uint32_t addr)
 uint64_t seg_load_slow(uint32_t addr, uint32_t oi);
 void seg_store_slow(uint32_t addr, uint64_t value, uint32_t oi);
 
+/* A byte of the guest's code, and whether the instruction there reads its memory operand to write it back. */
+int seg_peek(uint32_t addr);
+bool seg_modifies_memory(uint32_t at);
+
 /* Runs bytecode from `pc`; returns the last block's address | exit index, SEG_EXIT_SYSCALL, or a block | SEG_EXIT_BUDGET. */
 uintptr_t seg_interpret(uint32_t *pc);
 #define SEG_EXIT_BUDGET 3u
