@@ -62,18 +62,18 @@ export function createMachine(options: MachineOptions = {}): Machine {
   return machine;
 }
 
-/** At most this many bytes a call, says Web Crypto. */
-const RANDOM_PIECE = 65536;
-
+/** Web Crypto would have to be loaded first, and gives 64 KiB a call at most. */
 function hostRandom(into: Uint8Array): void {
-  for (let at = 0; at < into.length; at += RANDOM_PIECE) {
-    const piece = new Uint8Array(Math.min(RANDOM_PIECE, into.length - at));
-    into.set(globalThis.crypto.getRandomValues(piece), at);
+  const fd = host.open('/dev/urandom', O_RDONLY);
+  try {
+    for (let done = 0; done < into.length; ) done += host.read(fd, into.subarray(done), null);
+  } finally {
+    host.close(fd);
   }
 }
 
-/** The engine beside the built program; from the sources, the built one's. */
-const ENGINE_FILES = ['./emu/seg386.wasm', './dist/emu/seg386.wasm'];
+/** The engine beside the built library, beside the folder of the bundled program, and, from the sources, the built one. */
+const ENGINE_FILES = ['./emu/seg386.wasm', '../emu/seg386.wasm', './dist/emu/seg386.wasm'];
 
 function engineBytes(): Uint8Array<ArrayBuffer> {
   const paths = ENGINE_FILES.map((file) => decodeURIComponent(new URL(file, import.meta.url).pathname));

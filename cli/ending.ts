@@ -1,7 +1,7 @@
 /** Ending as the guest ended, so that who started us cannot tell the difference: its exit status, or death by the same signal. */
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { runTool } from '../fs/hostfs.ts';
 import type { ExitStatus } from '../proc/process.ts';
 
 /** What a shell reports where a signal could not kill us. */
@@ -37,7 +37,7 @@ function restoreDefault(signo: number): void {
 function preventCore(): void {
   try {
     const soft = /^Max core file size\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-    if (soft !== undefined && soft !== '0') spawnSync('prlimit', [`--pid=${process.pid}`, '--core=0:'], { stdio: 'ignore' });
+    if (soft !== undefined && soft !== '0') runTool('prlimit', [`--pid=${process.pid}`, '--core=0:']);
   } catch {
     // No /proc: nothing is known, and nothing is lost but a file.
   }

@@ -1,7 +1,7 @@
 /** The host's terminal as the guest's ioctls reach it. node has no termios: stty, which every Linux has, reads and sets them. */
-import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
 import { NCCS, type Termios, type WindowSize } from '../abi/ioctl.ts';
+import { runTool } from '../fs/hostfs.ts';
 import type { TerminalPort } from '../fs/tty.ts';
 
 const UNKNOWN_SIZE: WindowSize = { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
@@ -52,7 +52,6 @@ class SttyTerminal implements TerminalPort {
   }
 
   private stty(args: string[]): string | undefined {
-    const done = spawnSync('stty', args, { stdio: [this.fd, 'pipe', 'ignore'], encoding: 'latin1' });
-    return done.status === 0 ? done.stdout : undefined;
+    return runTool('stty', args, this.fd);
   }
 }

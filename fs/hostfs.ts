@@ -2,8 +2,9 @@
  * The host's files: the only file of the project that calls node:fs. Thin synchronous calls that throw our errno; names and link texts are
  * byte strings. Everything about what the guest may see is decided elsewhere (host-tree.ts).
  */
-import { spawnSync } from 'node:child_process';
+import type * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
+import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
 import { EPERM, errno, errnoOfName } from '../abi/errno.ts';
 
@@ -109,7 +110,8 @@ export function list(path: string): HostEntry[] {
     const directory = fs.opendirSync(path, { encoding: 'latin1', bufferSize: 512 });
     try {
       const entries: HostEntry[] = [];
-      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) entries.push({ name: entry.name, type: typeOf(entry) });
+      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync())
+        entries.push({ name: entry.name, type: typeOf(entry) });
       return entries;
     } finally {
       directory.closeSync();
@@ -214,8 +216,18 @@ export function statfs(path: string): fs.StatsFs {
 export function mkfifo(path: string, mode: number): void {
   const name = hostPath(path.replace('/proc/self/', `/proc/${process.pid}/`));
   if (typeof name !== 'string') throw errno(EPERM);
-  const made = spawnSync('mkfifo', ['-m', (mode & 0o7777).toString(8), '--', name], { stdio: 'ignore' });
-  if (made.status !== 0) throw errno(EPERM);
+  if (runTool('mkfifo', ['-m', (mode & 0o7777).toString(8), '--', name]) === undefined) throw errno(EPERM);
+}
+
+/**
+ * Runs one of the host's own tools, for what node cannot do itself, with our descriptor `input` as its standard input. Returns what it printed, one
+ * character a byte; undefined where it failed or does not exist.
+ */
+export function runTool(name: string, args: readonly string[], input?: number): string | undefined {
+  // Loaded at its first use: few guests need it, and all would wait for it.
+  const { spawnSync } = createRequire(import.meta.url)('node:child_process') as typeof childProcess;
+  const done = spawnSync(name, args, { stdio: [input ?? 'ignore', 'pipe', 'ignore'], encoding: 'latin1' });
+  return done.status === 0 ? done.stdout : undefined;
 }
 
 function attempt(call: () => void): void {

@@ -1,8 +1,9 @@
 // The steps of set-up. Each says whether it is done (cheaply: hashes against stamps) and does itself, so that it may be interrupted and repeated.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { install, onPath } from './apt.mjs';
+import { bundle } from './bundle.mjs';
 import { filesBelow, hashOf, inProject, isStamped, mirror, stamp, unstamp, writeAtomically } from './files.mjs';
 import { ask, run } from './run.mjs';
 import { SetupError, timed } from './say.mjs';
@@ -145,10 +146,11 @@ export const program = {
   name: 'program',
   key: () =>
     hashOf([
-      ...filesBelow(inProject('index.ts')),
-      ...filesBelow(inProject('machine.ts')),
+      ...readdirSync(inProject())
+        .filter((name) => name.endsWith('.ts'))
+        .map((name) => inProject(name)),
       ...SOURCE_FOLDERS.flatMap((folder) => filesBelow(inProject(folder), (name) => name.endsWith('.ts'))),
-      ...['tsconfig.json', 'tsconfig.build.json', 'package.json'].map((name) => inProject(name)),
+      ...['tsconfig.json', 'tsconfig.build.json', 'package.json', 'tools/setup/bundle.mjs'].map((name) => inProject(name)),
     ]),
   isDone() {
     return existsSync(inProject('dist/cli/main.js')) && isStamped(this.name, this.key());
@@ -162,6 +164,7 @@ export const program = {
         await run(process.execPath, [inProject('node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh], {
           cwd: inProject(),
         });
+        await bundle(join(fresh, 'cli', 'main.js'));
         mirror(fresh, inProject('dist'), (name) => /\.(js|d\.ts)$/.test(name));
       } finally {
         rmSync(fresh, { recursive: true, force: true });
