@@ -57,7 +57,7 @@ export class GuestFiles implements FileServices {
       cache: options.cache, openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags), openFifo: openHostFifo,
     });
     this.streams = new HostStreams({ terminal: options.terminal, files: this.host });
-    this.tree = new Tree(this.host.root);
+    this.tree = new Tree(this.host.root, () => this.host.forgetSeen());
     this.addDevices(devices);
     this.memory = new MemFileSystem({
       device: 1, now_ns: options.now_ns, ...options.owner,

@@ -55,6 +55,25 @@ export class HostFileSystem {
     this.root = new HostVnode(this, stat, { parent: undefined, name: real });
   }
 
+  /** What the last look-up saw, good for one use: stat right after a walk asks the host only once. */
+  private seen: { readonly vnode: HostVnode; readonly stat: host.HostStat } | undefined;
+
+  sees(vnode: HostVnode, stat: host.HostStat): void {
+    this.seen = { vnode, stat };
+  }
+
+  takeSeen(vnode: HostVnode): host.HostStat | undefined {
+    const { seen } = this;
+    if (seen?.vnode !== vnode) return undefined;
+    this.seen = undefined;
+    return seen.stat;
+  }
+
+  /** At each new walk, and when something changes. */
+  forgetSeen(): void {
+    this.seen = undefined;
+  }
+
   /** What the guest calls a host path; undefined where it lies outside. */
   readonly guestPath = (path: string): string | undefined => {
     const root = this.root.textPath();
@@ -70,6 +89,12 @@ export class HostFileSystem {
   pathOf(directory: HostVnode): string {
     if (!host.descriptorPaths()) return directory.textPath() || '/';
     return `/proc/self/fd/${this.descriptor(directory)}`;
+  }
+
+  /** Whether the host still calls a directory what the names that led to it say. */
+  isWhereItWas(directory: HostVnode): boolean {
+    const fd = this.descriptors.get(directory);
+    return fd !== undefined && host.descriptorName(fd) === directory.textPath();
   }
 
   /** Needs no right to search the directory, as stat needs none. */
@@ -185,8 +210,6 @@ export class HostVnode implements Vnode, Directory {
   readonly key: string;
   readonly entry: HostEntryPlace;
   private readonly system: HostFileSystem;
-  /** What the look-up saw, good for one use: stat right after a walk asks the host only once. */
-  private fresh: host.HostStat | undefined;
   /** For the file of a description: names do not matter any more. */
   private readonly opened: HostDescriptor | undefined;
 
@@ -196,7 +219,6 @@ export class HostVnode implements Vnode, Directory {
     this.key = keyOf(stat);
     this.entry = entry;
     this.opened = opened;
-    if (this.kind !== 'directory' && opened === undefined) this.fresh = stat;
   }
 
   get directory(): Directory | undefined {
@@ -217,9 +239,10 @@ export class HostVnode implements Vnode, Directory {
 
   private hostStat(): host.HostStat {
     if (this.opened !== undefined) return host.fstat(this.opened.fd);
+    const seen = this.system.takeSeen(this);
+    if (seen !== undefined) return seen;
     if (this.kind === 'directory') return this.system.statDirectory(this);
-    const stat = this.fresh ?? host.lstat(this.path());
-    this.fresh = undefined;
+    const stat = host.lstat(this.path());
     if (stat === undefined) throw errno(ENOENT);
     return stat;
   }
@@ -307,14 +330,14 @@ export class HostVnode implements Vnode, Directory {
   chmod(mode: number): void {
     if (this.kind === 'symlink') throw errno(EOPNOTSUPP);
     this.withHandle((path) => host.chmod(path, mode & 0o7777));
-    this.fresh = undefined;
+    this.system.forgetSeen();
   }
 
   chown(uid: number | undefined, gid: number | undefined): void {
     if (this.opened !== undefined) host.fchown(this.opened.fd, uid ?? -1, gid ?? -1);
     else if (this.kind === 'directory') host.chown(this.system.pathOf(this), uid ?? -1, gid ?? -1);
     else host.lchown(this.path(), uid ?? -1, gid ?? -1);
-    this.fresh = undefined;
+    this.system.forgetSeen();
   }
 
   utimes(times: NewTimes): void {
@@ -333,8 +356,9 @@ export class HostVnode implements Vnode, Directory {
   lookup(name: string, known?: Vnode): Vnode | undefined {
     const stat = host.lstat(this.system.at(this, name));
     if (stat === undefined) return undefined;
-    if (known instanceof HostVnode && known.key === keyOf(stat)) return known;
-    return new HostVnode(this.system, stat, { parent: this, name });
+    const found = known instanceof HostVnode && known.key === keyOf(stat) ? known : new HostVnode(this.system, stat, { parent: this, name });
+    this.system.sees(found, stat);
+    return found;
   }
 
   create(name: string, mode: number, flags: number): { vnode: Vnode; file: OpenFile } {
@@ -408,6 +432,10 @@ export class HostVnode implements Vnode, Directory {
       throw error;
     }
     host.rename(aside, from);
+  }
+
+  isWhereItWas(): boolean {
+    return this.system.isWhereItWas(this);
   }
 
   moved(parent: Vnode, name: string): void {

@@ -66,9 +66,13 @@ export class Tree {
   readonly root: DirectoryPlace;
   private readonly cached: Set<DirectoryPlace> = new Set();
 
-  constructor(root: Vnode) {
+  private readonly onWalk: () => void;
+
+  /** `onWalk` runs before each walk: what was learnt by the last one may be old now. */
+  constructor(root: Vnode, onWalk: () => void = () => {}) {
     this.root = new DirectoryPlace(root, undefined, '');
     this.root.uses = 1;
+    this.onWalk = onWalk;
   }
 
   /** Shows `vnode` (a directory) as `name` in `at`, whatever is there. */
@@ -89,6 +93,7 @@ export class Tree {
 
   /** As `resolve`, but a last component that does not exist is not an error. */
   walk(context: WalkContext, path: string, options: WalkOptions = {}): Walked {
+    this.onWalk();
     return new Walk(this, context, options).run(path);
   }
 
@@ -105,13 +110,41 @@ export class Tree {
     if (vnode.kind !== 'directory') return { vnode, parent: at, name };
     if (known !== undefined) {
       if (known.vnode === vnode) {
-        this.cached.delete(known);
-        this.cached.add(known);
+        this.used(known);
         return known;
       }
       this.forget(known);
     }
     return this.remember(new DirectoryPlace(vnode, at, name));
+  }
+
+  /**
+   * Goes down through directories known from before as far as the names lead, and takes those names off `names`; the last name stays. One question to the
+   * file system tells that all of them are still where they were, so a deep path costs no more than a short one.
+   */
+  descend(from: DirectoryPlace, names: string[]): DirectoryPlace {
+    let at = from;
+    let depth = 0;
+    for (; depth < names.length - 1; depth++) {
+      const next = at.children.get(names[depth]);
+      if (next === undefined || at.mounts.has(names[depth])) break;
+      at = next;
+    }
+    if (depth < 2 || at.vnode.directory?.isWhereItWas?.() !== true) return from;
+    names.splice(0, depth);
+    this.used(at);
+    return at;
+  }
+
+  private used(place: DirectoryPlace): void {
+    this.cached.delete(place);
+    this.cached.add(place);
+  }
+
+  /** The directory's rights have changed: what is known below it must be looked up anew. */
+  rightsChanged(place: Place): void {
+    if (!(place instanceof DirectoryPlace)) return;
+    for (const child of [...place.children.values()]) this.forget(child);
   }
 
   /** Whether a directory still has its name: a removed one has no path. */
@@ -217,6 +250,7 @@ class Walk {
     let rest = split(path);
     let slash = path.endsWith('/');
     const beneath = this.resolve & RESOLVE_BENEATH ? start : undefined;
+    if (this.resolve === 0) at = this.tree.descend(at, rest);
     for (;;) {
       const name = rest.shift();
       if (name === undefined) return { parent: at, name: '', place: at, slash };
@@ -232,6 +266,7 @@ class Walk {
         // A dangling link at the end of a path with O_CREAT makes the file it points to: the walk simply goes on there.
         at = this.start(target, at);
         rest = [...split(target), ...rest];
+        if (this.resolve === 0) at = this.tree.descend(at, rest);
         if (last && target.endsWith('/')) slash = true;
         continue;
       }

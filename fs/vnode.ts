@@ -126,6 +126,8 @@ export interface Directory {
   rmdir(name: string): void;
   /** `flags` of abi RENAME_ bits. `to` is a directory of the same file system, or the call throws EXDEV. */
   rename(name: string, to: Directory, toName: string, flags: number): void;
+  /** Whether the directory has the same path as when it was first used: then so have all above it. Absent: it must be looked up name by name. */
+  isWhereItWas?(): boolean;
   /** The guest moved this directory itself to another name. */
   moved?(parent: Vnode, name: string): void;
   /** An unnamed file that goes with its last descriptor (O_TMPFILE). */

@@ -65,10 +65,21 @@ export function walkAt(task: Task, dirfd: Fd, path: string, at: AtOptions = {}):
   return task.fs.tree.walk(task.fs, path, options(task, dirfd, path, at));
 }
 
+/** A file and where it hangs. */
+export interface Target {
+  readonly vnode: Vnode;
+  readonly place: Place;
+}
+
 /** The file that a call acts on: by AT_EMPTY_PATH (and a null path, which some calls allow) the open one itself, also when its name has gone. */
+export function targetAt(task: Task, dirfd: Fd, path: string, given: number): Target {
+  if (path === '' && (given & f.AT_EMPTY_PATH) !== 0 && dirfd !== AT_FDCWD) return task.files.get(dirfd);
+  const place = placeAt(task, dirfd, path, { flags: given });
+  return { vnode: place.vnode, place };
+}
+
 export function vnodeAt(task: Task, dirfd: Fd, path: string, given: number): Vnode {
-  if (path === '' && (given & f.AT_EMPTY_PATH) !== 0 && dirfd !== AT_FDCWD) return task.files.get(dirfd).vnode;
-  return placeAt(task, dirfd, path, { flags: given }).vnode;
+  return targetAt(task, dirfd, path, given).vnode;
 }
 
 /** The directory part for calls that make, remove or rename an entry: the last component is never followed. */

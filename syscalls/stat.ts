@@ -11,7 +11,7 @@ import {
   bytesIn, bytesOut, count, dirfd, type Fd, fd, flags, id16, id32, int, type In, loadAt, mode, none, path, pathOrNull, pointerIn, pointerOut,
   size, store, string, structOut, uint,
 } from './kinds.ts';
-import { AT_FDCWD, accessMode, atFlags, onlyFlags, openAt, placeAt, vnodeAt } from './paths.ts';
+import { AT_FDCWD, accessMode, atFlags, onlyFlags, openAt, placeAt, type Target, targetAt, vnodeAt } from './paths.ts';
 
 // ---- stat in all widths ----------------------------------------------------------------------------------------------------------------
 
@@ -188,9 +188,14 @@ const faccessat2 = define({
 
 // ---- chmod and chown -------------------------------------------------------------------------------------------------------------------
 
+function changeMode(task: Task, { vnode, place }: Target, permissions: number): void {
+  vnode.chmod(permissions & 0o7777);
+  task.fs.tree.rightsChanged(place);
+}
+
 function chmodat(task: Task, dir: Fd, name: string, permissions: number, how: number): void {
   onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
-  vnodeAt(task, dir, name, how).chmod(permissions & 0o7777);
+  changeMode(task, targetAt(task, dir, name, how), permissions);
 }
 
 const chmod = define({
@@ -199,7 +204,7 @@ const chmod = define({
 });
 const fchmod = define({
   name: 'fchmod', args: [['fd', fd], ['mode', mode]], result: none, support: 'full',
-  handler: (task, file, permissions) => openAt(task, file).vnode.chmod(permissions & 0o7777),
+  handler: (task, file, permissions) => changeMode(task, openAt(task, file), permissions),
 });
 const fchmodat = define({
   name: 'fchmodat', args: [['dirfd', dirfd], ['pathname', path], ['mode', mode]], result: none, support: 'full',
@@ -210,18 +215,19 @@ const fchmodat2 = define({
   handler: chmodat,
 });
 
-function chown(vnode: Vnode, uid: number, gid: number): void {
+function chown(task: Task, { vnode, place }: Target, uid: number, gid: number): void {
   vnode.chown(uid === -1 || uid === 0xffffffff ? undefined : uid, gid === -1 || gid === 0xffffffff ? undefined : gid);
+  task.fs.tree.rightsChanged(place);
 }
 
 function chownCalls(id: typeof id16 | typeof id32, suffix: string) {
   const by = (name: string, follow: boolean) => define({
     name, args: [['pathname', path], ['owner', id], ['group', id]], result: none, support: 'full',
-    handler: (task, file, uid, gid) => chown(placeAt(task, AT_FDCWD, file, { flags: follow ? 0 : f.AT_SYMLINK_NOFOLLOW }).vnode, uid, gid),
+    handler: (task, file, uid, gid) => chown(task, targetAt(task, AT_FDCWD, file, follow ? 0 : f.AT_SYMLINK_NOFOLLOW), uid, gid),
   });
   const byFd = define({
     name: `fchown${suffix}`, args: [['fd', fd], ['owner', id], ['group', id]], result: none, support: 'full',
-    handler: (task, file, uid, gid) => chown(openAt(task, file).vnode, uid, gid),
+    handler: (task, file, uid, gid) => chown(task, openAt(task, file), uid, gid),
   });
   return [by(`chown${suffix}`, true), by(`lchown${suffix}`, false), byFd];
 }
@@ -230,7 +236,7 @@ const fchownat = define({
   name: 'fchownat', args: [['dirfd', dirfd], ['pathname', path], ['owner', id32], ['group', id32], ['flags', atFlags]], result: none, support: 'full',
   handler: (task, dir, name, uid, gid, how) => {
     onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
-    chown(vnodeAt(task, dir, name, how), uid, gid);
+    chown(task, targetAt(task, dir, name, how), uid, gid);
   },
 });
 
