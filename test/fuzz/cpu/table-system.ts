@@ -145,7 +145,10 @@ function control(): Row[] {
     instruction('iret', [0xcf], [0, ARITHMETIC, 0]), instruction('nop', [0x90]),
   ]);
   family.make('jmp far to any selector', (random) => [instruction('jmp/call far', [random.pick([0xea, 0x9a]), ...wordBytes(CODE_BASE + 0x1ff8), ...wordBytes(random.pick(ANY_SELECTORS)).slice(0, 2)])], 'base', 0.5);
-  family.make('jmp/call far [m]', (random) => [instruction('jmp/call far [m]', [0xff, random.pick([0x1d, 0x2d]), ...wordBytes(pickAddress(random, 6, 4))])], 'base', 0.3);
+  family.make('jmp/call far [m]', (random) => {
+    const at = LAST_BASE + 0x400, store = (offset: number, value: number) => ({ ...instruction('mov [m], imm', [0xc7, 0x05, ...wordBytes(at + offset), ...wordBytes(value)]), glued: true });
+    return [store(0, CODE_BASE + 0x1ff8), store(4, random.pick(ANY_SELECTORS)), instruction('jmp/call far [m]', [0xff, random.pick([0x1d, 0x2d]), ...wordBytes(at)])];
+  }, 'base', 0.3);
   family.make('jmp/call rm', (random) => [move(2, random.pick([CODE_BASE + 0x1ffe, PATCHABLE_BASE, DATA_BASE, 0, interestingWord(random)])), instruction('jmp/call edx', [0xff, random.pick([0xe2, 0xd2])])], 'base', 0.4);
   family.make('ret n to nowhere', (random) => [instruction('ret n', [0xc2, ...wordBytes(interestingWord(random)).slice(0, 2)])], 'base', 0.2);
   family.add({ name: 'into', op: [0xce], form: 'none', flags: [OF, 0, 0] });
