@@ -1,5 +1,8 @@
 /** The public API: a machine that runs 32-bit i386 Linux programs, each in an address space of Plan 9-style segments. */
 export { Errno, errnoName } from './abi/errno.ts';
+export type { MapsEntry } from './debug/maps.ts';
+export type { SegmentEntry } from './debug/segments.ts';
+export type { UmemEntry } from './debug/umem.ts';
 export type { CallTracer } from './syscalls/dispatch.ts';
 export type { Addr, Access } from './abi/page.ts';
 export type { Engine, EngineStatistics } from './emu/engine.ts';

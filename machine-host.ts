@@ -46,7 +46,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
   const frames = new FramePool({ arena: engine.arena, limit: Math.floor((options.memory ?? DEFAULT_MEMORY) / PAGE_SIZE) });
   const clock =
     options.clock ??
-    (options.deterministic ? instructionClock(() => machine.kernel.instructions()) : hostClock(Date.now, () => performance.now()));
+    (options.deterministic ? instructionClock(() => engine.statistics.instructions) : hostClock(Date.now, () => performance.now()));
   const random = options.random ?? (options.deterministic || options.seed !== undefined ? seededRandom(options.seed ?? 0) : hostRandom);
   const files = new GuestFiles({
     root: options.root ?? '/',
@@ -57,7 +57,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
     terminal: options.terminal,
   });
   const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };
-  const machine: Machine = new Machine({ engine, frames, files, clock, random, identity, layout: options.layout ?? 'linuxemu' });
+  const machine = new Machine({ engine, frames, files, clock, random, identity, layout: options.layout ?? 'linuxemu' });
   files.mountProc(procSource(machine.kernel, { cpu: engine.cpu, current: () => machine.current }));
   return machine;
 }

@@ -3,6 +3,9 @@
  * by its state comes in through ports (clock, randomness, files, streams); there is nothing global, so several machines may live side by side.
  */
 import type { Access, Addr } from './abi/page.ts';
+import { type MapsEntry, maps } from './debug/maps.ts';
+import { type SegmentEntry, segments } from './debug/segments.ts';
+import { type UmemEntry, umem } from './debug/umem.ts';
 import type { Engine } from './emu/engine.ts';
 import { FdTable } from './fs/fdtable.ts';
 import type { Description } from './fs/description.ts';
@@ -26,7 +29,7 @@ import { FutexTable } from './proc/futex.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SignalActions } from './proc/signal.ts';
-import { type Identity, type Kernel, Task, type Tracer } from './proc/task.ts';
+import { type Identity, type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
 import { excepted, faulted, settle } from './proc/trap.ts';
 import { type CallTracer, Dispatcher } from './syscalls/dispatch.ts';
 
@@ -363,6 +366,26 @@ export class Machine {
     if (seen === this.sigactions) return false;
     this.sigactions = seen;
     return true;
+  }
+
+  /** The memory map of a running process as linuxemu's umem has it; empty once it is over. */
+  umem(process: Process): UmemEntry[] {
+    return this.view(process, umem);
+  }
+
+  /** Its segments as Plan 9's /proc/N/segment lists them. */
+  segments(process: Process): SegmentEntry[] {
+    return this.view(process, segments);
+  }
+
+  /** Its mappings as Linux's /proc/PID/maps lists them. */
+  maps(process: Process): MapsEntry[] {
+    return this.view(process, maps);
+  }
+
+  private view<T>(process: Process, of: (space: AddressSpace) => T[]): T[] {
+    const [task] = threadsOf(this.kernel, process);
+    return task === undefined ? [] : of(task.space);
   }
 
   /** Gives back what is left, whatever state it is in. The machine is not used again. */
