@@ -711,10 +711,7 @@ void helper_check_aligned(CPUX86State *env, target_ulong ptr)
 /* Before a store in two halves: neither happens when one would fault. */
 void helper_check_store16(CPUX86State *env, target_ulong ptr)
 {
-    uintptr_t ra = GETPC();
-
     if (unlikely((ptr & ~TARGET_PAGE_MASK) > TARGET_PAGE_SIZE - 16)) {
-        probe_write(env, ptr, 1, cpu_mmu_index(env, false), ra);
-        probe_write(env, ptr + 15, 1, cpu_mmu_index(env, false), ra);
+        x87_probe_write(env, ptr, 16, GETPC());
     }
 }

@@ -323,12 +323,23 @@ void helper_fst_f64(CPUX86State *env, target_ulong ptr, uint32_t with_pop)
     stored(env, flags, with_pop, ptr, ra);
 }
 
-/* Ten bytes, all or none: the last one's page is tried first. */
+/* Raises the fault that a store of `size` bytes (a page at most) would, before
+ * any of them is written. */
+void x87_probe_write(CPUX86State *env, target_ulong ptr, unsigned size,
+                     uintptr_t ra)
+{
+    target_ulong next = (ptr + size - 1) & TARGET_PAGE_MASK;
+
+    probe_write(env, ptr, 1, cpu_mmu_index(env, false), ra);
+    if ((ptr & TARGET_PAGE_MASK) != next) {
+        probe_write(env, next, 1, cpu_mmu_index(env, false), ra);
+    }
+}
+
 static void store_f80(CPUX86State *env, target_ulong ptr, X87Num n,
                       uintptr_t ra)
 {
-    probe_write(env, ptr + 8, 1, cpu_mmu_index(env, false), ra);
-    probe_write(env, ptr + 9, 1, cpu_mmu_index(env, false), ra);
+    x87_probe_write(env, ptr, 10, ra);
     cpu_stq_data_ra(env, ptr, n.low, ra);
     cpu_stw_data_ra(env, ptr + 8, n.high, ra);
 }
@@ -394,10 +405,13 @@ void helper_fbstp(CPUX86State *env, target_ulong ptr)
     }
     flags |= x87_to_bcd(bytes, &n, env->fpuc);
     if (is_stored(env, flags)) {
-        probe_write(env, ptr + 9, 1, cpu_mmu_index(env, false), ra);
-        for (int i = 0; i < 10; i++) {
-            cpu_stb_data_ra(env, ptr + i, bytes[i], ra);
+        /* the CPU's own two steps: a fault of the second leaves the first */
+        uint64_t low = 0;
+        for (int i = 7; i >= 0; i--) {
+            low = low << 8 | bytes[i];
         }
+        cpu_stq_data_ra(env, ptr, low, ra);
+        cpu_stw_data_ra(env, ptr + 8, bytes[8] | bytes[9] << 8, ra);
     }
     stored(env, flags, true, ptr, ra);
 }
@@ -1026,7 +1040,6 @@ static void store_environment(CPUX86State *env, target_ulong ptr, int data32,
         data32 ? (env->fpop & OPCODE_BITS) << 16 : 0, env->fpdp, 0,
     };
 
-    /* a fault in the middle leaves nothing behind that matters */
     for (int i = 0; i < 7; i++) {
         if (!data32) {
             cpu_stw_data_ra(env, ptr + 2 * i, (uint16_t)words[i], ra);
@@ -1038,15 +1051,27 @@ static void store_environment(CPUX86State *env, target_ulong ptr, int data32,
     }
 }
 
-static void load_environment(CPUX86State *env, target_ulong ptr, int data32,
-                             uintptr_t ra)
-{
+/* The environment's words in memory, all of them read before any is used. */
+typedef struct {
     uint32_t words[7];
+} Environment;
+
+static Environment read_environment(CPUX86State *env, target_ulong ptr,
+                                    int data32, uintptr_t ra)
+{
+    Environment e;
 
     for (int i = 0; i < 7; i++) {
-        words[i] = data32 ? cpu_ldl_data_ra(env, ptr + 4 * i, ra)
-                          : cpu_lduw_data_ra(env, ptr + 2 * i, ra);
+        e.words[i] = data32 ? cpu_ldl_data_ra(env, ptr + 4 * i, ra)
+                            : cpu_lduw_data_ra(env, ptr + 2 * i, ra);
     }
+    return e;
+}
+
+static void load_environment(CPUX86State *env, const Environment *e, int data32)
+{
+    const uint32_t *words = e->words;
+
     env->fpus = 0;
     cpu_set_fpuc(env, words[0]);
     set_status_word(env, words[1]);
@@ -1061,22 +1086,28 @@ static void load_environment(CPUX86State *env, target_ulong ptr, int data32,
 
 void helper_fstenv(CPUX86State *env, target_ulong ptr, int data32)
 {
-    store_environment(env, ptr, data32, GETPC());
+    uintptr_t ra = GETPC();
+
+    x87_probe_write(env, ptr, 14 << data32, ra);
+    store_environment(env, ptr, data32, ra);
     cpu_set_fpuc(env, env->fpuc | X87_EXCEPTIONS);
 }
 
 void helper_fldenv(CPUX86State *env, target_ulong ptr, int data32)
 {
     uintptr_t ra = GETPC();
+    Environment e;
 
     begin(env, ra);
-    load_environment(env, ptr, data32, ra);
+    e = read_environment(env, ptr, data32, ra);
+    load_environment(env, &e, data32);
 }
 
 void helper_fsave(CPUX86State *env, target_ulong ptr, int data32)
 {
     uintptr_t ra = GETPC();
 
+    x87_probe_write(env, ptr, (14 << data32) + 80, ra);
     store_environment(env, ptr, data32, ra);
     ptr += 14 << data32;
     for (int i = 0; i < 8; i++) {
@@ -1089,14 +1120,17 @@ void helper_frstor(CPUX86State *env, target_ulong ptr, int data32)
 {
     uintptr_t ra = GETPC();
     target_ulong registers = ptr + (14 << data32);
+    Environment e;
     X87Num n[8];
 
     begin(env, ra);
+    cpu_ldub_data_ra(env, registers + 79, ra);  /* the CPU tries the end first */
+    e = read_environment(env, ptr, data32, ra);
     for (int i = 0; i < 8; i++) {
         n[i].low = cpu_ldq_data_ra(env, registers + 10 * i, ra);
         n[i].high = cpu_lduw_data_ra(env, registers + 10 * i + 8, ra);
     }
-    load_environment(env, ptr, data32, ra);
+    load_environment(env, &e, data32);
     for (int i = 0; i < 8; i++) {
         *reg(env, i) = n[i];
     }
