@@ -287,6 +287,7 @@ function sizeOf(description: Description): number {
 function getLock(task: Task, description: Description, at: number, layout: Struct<f.FileLock>, owner: object): number {
   const lock = loadAt(task, at, layout);
   if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK) throw errno(EINVAL);
+  if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
   const other = task.kernel.files.locks.conflict(description.vnode.key, owner, lock.l_type, rangeOf(description, lock));
   const answer = other === undefined ? { ...lock, l_type: f.F_UNLCK } : {
     l_type: other.type, l_whence: f.SEEK_SET, l_start: other.range.start, l_len: other.range.end === Infinity ? 0 : other.range.end - other.range.start,
