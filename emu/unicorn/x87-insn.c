@@ -1051,6 +1051,22 @@ static void store_environment(CPUX86State *env, target_ulong ptr, int data32,
     }
 }
 
+/* Before more than a few words are read or written, the CPU tries the first
+ * byte and the last one: nothing is done in part. */
+static void try_reading(CPUX86State *env, target_ulong ptr, unsigned size,
+                        uintptr_t ra)
+{
+    cpu_ldub_data_ra(env, ptr, ra);
+    cpu_ldub_data_ra(env, ptr + size - 1, ra);
+}
+
+static void try_writing(CPUX86State *env, target_ulong ptr, unsigned size,
+                        uintptr_t ra)
+{
+    probe_write(env, ptr, 1, cpu_mmu_index(env, false), ra);
+    probe_write(env, ptr + size - 1, 1, cpu_mmu_index(env, false), ra);
+}
+
 /* The environment's words in memory, all of them read before any is used. */
 typedef struct {
     uint32_t words[7];
@@ -1088,7 +1104,7 @@ void helper_fstenv(CPUX86State *env, target_ulong ptr, int data32)
 {
     uintptr_t ra = GETPC();
 
-    x87_probe_write(env, ptr, 14 << data32, ra);
+    try_writing(env, ptr, 14 << data32, ra);
     store_environment(env, ptr, data32, ra);
     cpu_set_fpuc(env, env->fpuc | X87_EXCEPTIONS);
 }
@@ -1099,6 +1115,7 @@ void helper_fldenv(CPUX86State *env, target_ulong ptr, int data32)
     Environment e;
 
     begin(env, ra);
+    try_reading(env, ptr, 14 << data32, ra);
     e = read_environment(env, ptr, data32, ra);
     load_environment(env, &e, data32);
 }
@@ -1107,7 +1124,7 @@ void helper_fsave(CPUX86State *env, target_ulong ptr, int data32)
 {
     uintptr_t ra = GETPC();
 
-    x87_probe_write(env, ptr, (14 << data32) + 80, ra);
+    try_writing(env, ptr, (14 << data32) + 80, ra);
     store_environment(env, ptr, data32, ra);
     ptr += 14 << data32;
     for (int i = 0; i < 8; i++) {
@@ -1124,7 +1141,7 @@ void helper_frstor(CPUX86State *env, target_ulong ptr, int data32)
     X87Num n[8];
 
     begin(env, ra);
-    cpu_ldub_data_ra(env, registers + 79, ra);  /* the CPU tries the end first */
+    try_reading(env, ptr, (14 << data32) + 80, ra);
     e = read_environment(env, ptr, data32, ra);
     for (int i = 0; i < 8; i++) {
         n[i].low = cpu_ldq_data_ra(env, registers + 10 * i, ra);
