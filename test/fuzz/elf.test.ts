@@ -1,3 +1,4 @@
+/** Mutated ELF headers never crash the loader, and are refused for the right reason. */
 import { expect, test } from 'vitest';
 import { campaign } from './elf/campaign.ts';
 

@@ -1,3 +1,4 @@
+/** The command line is read as its help says. */
 import { expect, test } from 'vitest';
 import { type CliOptions, parseCommandLine } from '../../cli/options.ts';
 

@@ -1,3 +1,4 @@
+/** ELF headers are read as Linux reads them: only the ELF and program headers decide. */
 import { expect, test } from 'vitest';
 import { type ElfFile, readElf } from '../../loader/elf.ts';
 import type { Refusal } from '../../loader/refusal.ts';

@@ -1,3 +1,4 @@
+/** The path walk: links, dots, mounts, limits, and nothing outside the root. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

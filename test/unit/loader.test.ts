@@ -1,3 +1,4 @@
+/** Programs are mapped as Linux maps them, and refused with the reason. */
 import { expect, test } from 'vitest';
 import { elfImage, type ImageOptions } from '../drivers/elf-image.ts';
 import { LoaderWorld, type WorldOptions } from '../drivers/loader-world.ts';

@@ -1,3 +1,4 @@
+/** Machines as a host program uses them. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** The fault walk: what each access to each kind of area comes to. */
 import { expect, test } from 'vitest';
 import { EIO } from '../../abi/errno.ts';
 import * as mman from '../../abi/mman.ts';

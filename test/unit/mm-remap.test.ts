@@ -1,3 +1,4 @@
+/** mremap: growing, shrinking and moving. */
 import { expect, test } from 'vitest';
 import * as mman from '../../abi/mman.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';

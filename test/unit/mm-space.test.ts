@@ -1,3 +1,4 @@
+/** Address spaces: map, unmap, protect, brk, fork and their limits. */
 import { expect, test } from 'vitest';
 import * as mman from '../../abi/mman.ts';
 import { errnoOf, makeSpace, touch } from './mm-parts.ts';

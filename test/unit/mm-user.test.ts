@@ -1,3 +1,4 @@
+/** System calls' way into the guest's memory. */
 import { expect, test } from 'vitest';
 import * as mman from '../../abi/mman.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';

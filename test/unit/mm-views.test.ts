@@ -1,3 +1,4 @@
+/** The views of memory: umem, Plan 9 segments, Linux maps. */
 import { expect, test } from 'vitest';
 import { explainFault } from '../../debug/explain.ts';
 import { maps, mapsText } from '../../debug/maps.ts';

@@ -1,3 +1,4 @@
+/** The initial stack: arguments, environment and auxiliary vector where Linux puts them. */
 import { expect, test } from 'vitest';
 import { buildStack, checkArguments } from '../../loader/stack.ts';
 import { HEAD_SIZE, parseScript, scriptArguments } from '../../loader/script.ts';

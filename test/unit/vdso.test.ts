@@ -1,3 +1,4 @@
+/** The vdso is a real little ELF whose symbols can be found. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
