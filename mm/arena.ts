@@ -1,5 +1,7 @@
 /** The port that gives frames their bytes. Implemented by emu/arena.ts over wasm memory and by tests over a plain array. */
-import type { FrameNumber } from './frame.ts';
+
+/** Index of a frame in the arena: its first byte is at `frame * 4096` of `Arena.bytes`. */
+export type FrameNumber = number;
 
 /**
  * Bytes of frame `f` are `bytes[f * 4096 .. f * 4096 + 4095]`. The underlying buffer may be replaced when memory grows, so `bytes`

@@ -1,9 +1,8 @@
 /** Frames: 4 KiB pieces of the arena, shared by count, with one limit for the whole machine. */
 import { assert } from '../abi/assert.ts';
-import type { Arena } from './arena.ts';
+import type { Arena, FrameNumber } from './arena.ts';
 
-/** Index of a frame in the arena: its first byte is at `frame * 4096` of `Arena.bytes`. */
-export type FrameNumber = number;
+export type { FrameNumber };
 
 /** 32-bit words in a frame. */
 const FRAME_WORDS = 1024;
@@ -101,14 +100,14 @@ export class FramePool {
 
   /** One more holder. */
   share(frame: FrameNumber): void {
-    assert(this.#counts[frame] > 0, `sharing free frame ${frame}`);
+    assert(this.#counts[frame] > 0, 'a shared frame is in use');
     this.#counts[frame]++;
   }
 
   /** One holder less; the last one frees the frame. Requires: no MMU entry of the leaving holder reaches it any more. */
   free(frame: FrameNumber): void {
     const count = this.#counts[frame];
-    assert(count > 0, `freeing free frame ${frame}`);
+    assert(count > 0, 'a freed frame is in use');
     this.#counts[frame] = count - 1;
     if (count > 1) return;
     this.#next[frame] = this.#free;

@@ -160,7 +160,7 @@ export class MemoryObject {
 
   /** Takes a clean page out of memory; the next touch asks the pager again. */
   evict(index: number): void {
-    assert(!this.isDirty(index), `evicting dirty page ${index} of ${this.name}`);
+    assert(!this.isDirty(index), 'an evicted page is clean');
     this.forEachMapped(index, index + 1, (mapping, range) => mapping.space.mmu.unmap(range));
     const frame = this.pages.delete(index);
     if (frame !== NO_FRAME) this.frames.free(frame);

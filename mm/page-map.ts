@@ -2,9 +2,8 @@
 import { assert } from '../abi/assert.ts';
 import type { FrameNumber } from './frame.ts';
 
-/** Entries in a chunk: a chunk of 64 costs what a sixteenth of a page costs, so that sparse maps stay small. */
-const CHUNK_SHIFT = 6;
-const CHUNK = 1 << CHUNK_SHIFT;
+/** Entries in a chunk unless told otherwise: a sixteenth of a page, so that maps of many small objects stay small. */
+const SMALL_CHUNK = 64;
 /** Most empty chunks kept for use again. */
 const SPARES = 32;
 /** An entry is `frame + 1` in the low bits and marks above; 0 is no entry. */
@@ -19,8 +18,11 @@ export const REFERENCED = 0x2000_0000;
 export const NO_FRAME: FrameNumber = -1;
 
 class Chunk {
-  readonly entries = new Int32Array(CHUNK);
+  readonly entries: Int32Array;
   used = 0;
+  constructor(span: number) {
+    this.entries = new Int32Array(span);
+  }
 }
 
 /** Page indexes are non-negative integers up to 2^52; frames are below 2^24 - 1. */
@@ -32,6 +34,13 @@ export class PageMap {
   /** Some chunks that became empty: mapping and unmapping over and over allocates nothing. */
   readonly #spares: Chunk[] = [];
   #size = 0;
+
+  /** Entries in a chunk. */
+  readonly #span: number;
+
+  constructor(span: number = SMALL_CHUNK) {
+    this.#span = span;
+  }
 
   /** Number of pages held. */
   get size(): number {
@@ -50,22 +59,22 @@ export class PageMap {
 
   /** The frame of page `index`, or NO_FRAME. */
   get(index: number): FrameNumber {
-    const chunk = this.#find(Math.floor(index / CHUNK));
-    return chunk === undefined ? NO_FRAME : (chunk.entries[index % CHUNK] & FRAME_BITS) - 1;
+    const chunk = this.#find(Math.floor(index / this.#span));
+    return chunk === undefined ? NO_FRAME : (chunk.entries[index % this.#span] & FRAME_BITS) - 1;
   }
 
   /** Enters or replaces page `index`; its marks are cleared. The counts of frames are the caller's business. */
   set(index: number, frame: FrameNumber): void {
-    assert(frame >= 0 && frame < FRAME_BITS, `frame ${frame} does not fit a page map`);
-    const key = Math.floor(index / CHUNK);
+    assert(frame >= 0 && frame < FRAME_BITS, 'a frame number fits a page map');
+    const key = Math.floor(index / this.#span);
     let chunk = this.#find(key);
     if (chunk === undefined) {
-      chunk = this.#spares.pop() ?? new Chunk();
+      chunk = this.#spares.pop() ?? new Chunk(this.#span);
       this.#chunks.set(key, chunk);
       this.#lastKey = key;
       this.#last = chunk;
     }
-    const at = index % CHUNK;
+    const at = index % this.#span;
     if (chunk.entries[at] === 0) {
       chunk.used++;
       this.#size++;
@@ -75,10 +84,10 @@ export class PageMap {
 
   /** Takes page `index` out and returns the frame it had, or NO_FRAME. */
   delete(index: number): FrameNumber {
-    const key = Math.floor(index / CHUNK);
+    const key = Math.floor(index / this.#span);
     const chunk = this.#find(key);
     if (chunk === undefined) return NO_FRAME;
-    const at = index % CHUNK;
+    const at = index % this.#span;
     const frame = (chunk.entries[at] & FRAME_BITS) - 1;
     if (frame < 0) return NO_FRAME;
     chunk.entries[at] = 0;
@@ -100,21 +109,21 @@ export class PageMap {
 
   /** Whether page `index` is held and carries `mark`. */
   marked(index: number, mark: number): boolean {
-    const chunk = this.#find(Math.floor(index / CHUNK));
-    return chunk !== undefined && (chunk.entries[index % CHUNK] & mark) !== 0;
+    const chunk = this.#find(Math.floor(index / this.#span));
+    return chunk !== undefined && (chunk.entries[index % this.#span] & mark) !== 0;
   }
 
   /** Sets a mark on a page that is held. */
   mark(index: number, mark: number): void {
-    const chunk = this.#find(Math.floor(index / CHUNK));
-    assert(chunk !== undefined && chunk.entries[index % CHUNK] !== 0, `no page ${index} to mark`);
-    chunk.entries[index % CHUNK] |= mark;
+    const chunk = this.#find(Math.floor(index / this.#span));
+    assert(chunk !== undefined && chunk.entries[index % this.#span] !== 0, 'a marked page is held');
+    chunk.entries[index % this.#span] |= mark;
   }
 
   /** Clears a mark; nothing happens where no page is held. */
   unmark(index: number, mark: number): void {
-    const chunk = this.#find(Math.floor(index / CHUNK));
-    if (chunk !== undefined) chunk.entries[index % CHUNK] &= ~mark;
+    const chunk = this.#find(Math.floor(index / this.#span));
+    if (chunk !== undefined) chunk.entries[index % this.#span] &= ~mark;
   }
 
   /**
@@ -122,8 +131,8 @@ export class PageMap {
    * Costs what is held near the range, not what the range spans.
    */
   forEach(base: number, top: number, visit: (index: number, frame: FrameNumber) => void): void {
-    const firstKey = Math.floor(base / CHUNK);
-    const lastKey = Math.floor((top - 1) / CHUNK);
+    const firstKey = Math.floor(base / this.#span);
+    const lastKey = Math.floor((top - 1) / this.#span);
     if (lastKey - firstKey < this.#chunks.size) {
       for (let key = firstKey; key <= lastKey; key++) this.#visitChunk(key, base, top, visit);
     } else {
@@ -137,9 +146,9 @@ export class PageMap {
   #visitChunk(key: number, base: number, top: number, visit: (index: number, frame: FrameNumber) => void): void {
     const chunk = this.#chunks.get(key);
     if (chunk === undefined) return;
-    const start = key * CHUNK;
+    const start = key * this.#span;
     const from = Math.max(base - start, 0);
-    const to = Math.min(top - start, CHUNK);
+    const to = Math.min(top - start, this.#span);
     for (let at = from; at < to; at++) {
       const frame = (chunk.entries[at] & FRAME_BITS) - 1;
       if (frame >= 0) visit(start + at, frame);

@@ -18,6 +18,8 @@ import { SegmentList } from './segment.ts';
 
 /** Where segments begin until the loader says otherwise: where 386 programs without a will of their own are linked. */
 export const DEFAULT_PROGRAM_BASE: Addr = 0x0804_8000;
+/** Entries in a chunk of `copies`: 2 MiB of address space, so that large spaces need few. */
+const COPIES_CHUNK = 512;
 /** Size of the first stack before it grows, as Linux leaves it after exec. */
 const FIRST_STACK = 33 * PAGE_SIZE;
 export class AddressSpace {
@@ -29,7 +31,7 @@ export class AddressSpace {
   /** The areas over their segments. Outside of mm only read it. */
   readonly table: AreaTable;
   /** Pages of private areas that are not their object's (written, or shared with a forked space), by guest page number. Each entry holds its frame once. */
-  readonly copies = new PageMap();
+  readonly copies = new PageMap(COPIES_CHUNK);
   /** personality READ_IMPLIES_EXEC: what is readable is executable too. Set by the loader for programs without a PT_GNU_STACK header; fork keeps it. */
   readImpliesExec = false;
   /** Whether mappings below MIN_ADDRESS are allowed (Linux CAP_SYS_RAWIO). */
