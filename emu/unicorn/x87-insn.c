@@ -416,6 +416,45 @@ void helper_fbstp(CPUX86State *env, target_ulong ptr)
     stored(env, flags, true, ptr, ra);
 }
 
+/* Whether a store to memory would happen, or be kept back by an exception. op:
+ * the opcode's low three bits and ModRM's middle ones. */
+bool x87_will_store(CPUX86State *env, unsigned op)
+{
+    const X87Num *n = reg(env, 0);
+    unsigned flags, cw = env->fpuc | ((op & 7) == 1 ? X87_RC_CHOP : 0);
+    uint8_t bytes[10];
+    uint32_t single;
+    uint64_t wide;
+    int64_t integer;
+
+    if (*tag(env, 0)) {
+        return env->fpuc & X87_IE;
+    }
+    switch (op) {
+    case 0x0a: case 0x0b:
+        flags = x87_to_f32(&single, n, cw);
+        break;
+    case 0x2a: case 0x2b:
+        flags = x87_to_f64(&wide, n, cw);
+        break;
+    case 0x3e:
+        flags = x87_to_bcd(bytes, n, cw);
+        break;
+    case 0x1f:
+        return true;
+    case 0x19: case 0x1a: case 0x1b:
+        flags = x87_to_int(&integer, n, 32, cw);
+        break;
+    case 0x39: case 0x3a: case 0x3b:
+        flags = x87_to_int(&integer, n, 16, cw);
+        break;
+    default:
+        flags = x87_to_int(&integer, n, 64, cw);
+        break;
+    }
+    return is_stored(env, flags);
+}
+
 /* how: 1 pops; 2 is the undocumented form that only pops an empty register. */
 void helper_fst_reg(CPUX86State *env, uint32_t i, uint32_t how)
 {
@@ -1051,19 +1090,20 @@ static void store_environment(CPUX86State *env, target_ulong ptr, int data32,
     }
 }
 
-/* Before more than a few words are read or written, the CPU tries the first
- * byte and the last one: nothing is done in part. */
-static void try_reading(CPUX86State *env, target_ulong ptr, unsigned size,
-                        uintptr_t ra)
+/* Before the environment or more is read or written, the CPU tries its first
+ * word and its last byte: nothing is done in part. */
+static void try_reading(CPUX86State *env, target_ulong ptr, int data32,
+                        unsigned size, uintptr_t ra)
 {
-    cpu_ldub_data_ra(env, ptr, ra);
+    cpu_lduw_data_ra(env, ptr, ra);
+    cpu_lduw_data_ra(env, ptr + 2 * data32, ra);
     cpu_ldub_data_ra(env, ptr + size - 1, ra);
 }
 
-static void try_writing(CPUX86State *env, target_ulong ptr, unsigned size,
-                        uintptr_t ra)
+static void try_writing(CPUX86State *env, target_ulong ptr, int data32,
+                        unsigned size, uintptr_t ra)
 {
-    probe_write(env, ptr, 1, cpu_mmu_index(env, false), ra);
+    x87_probe_write(env, ptr, 2 << data32, ra);
     probe_write(env, ptr + size - 1, 1, cpu_mmu_index(env, false), ra);
 }
 
@@ -1104,7 +1144,7 @@ void helper_fstenv(CPUX86State *env, target_ulong ptr, int data32)
 {
     uintptr_t ra = GETPC();
 
-    try_writing(env, ptr, 14 << data32, ra);
+    try_writing(env, ptr, data32, 14 << data32, ra);
     store_environment(env, ptr, data32, ra);
     cpu_set_fpuc(env, env->fpuc | X87_EXCEPTIONS);
 }
@@ -1115,7 +1155,7 @@ void helper_fldenv(CPUX86State *env, target_ulong ptr, int data32)
     Environment e;
 
     begin(env, ra);
-    try_reading(env, ptr, 14 << data32, ra);
+    try_reading(env, ptr, data32, 14 << data32, ra);
     e = read_environment(env, ptr, data32, ra);
     load_environment(env, &e, data32);
 }
@@ -1124,7 +1164,7 @@ void helper_fsave(CPUX86State *env, target_ulong ptr, int data32)
 {
     uintptr_t ra = GETPC();
 
-    try_writing(env, ptr, (14 << data32) + 80, ra);
+    try_writing(env, ptr, data32, (14 << data32) + 80, ra);
     store_environment(env, ptr, data32, ra);
     ptr += 14 << data32;
     for (int i = 0; i < 8; i++) {
@@ -1141,7 +1181,7 @@ void helper_frstor(CPUX86State *env, target_ulong ptr, int data32)
     X87Num n[8];
 
     begin(env, ra);
-    try_reading(env, ptr, (14 << data32) + 80, ra);
+    try_reading(env, ptr, data32, (14 << data32) + 80, ra);
     e = read_environment(env, ptr, data32, ra);
     for (int i = 0; i < 8; i++) {
         n[i].low = cpu_ldq_data_ra(env, registers + 10 * i, ra);
