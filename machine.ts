@@ -3,6 +3,7 @@
  * by its state comes in through ports (clock, randomness, files, streams); there is nothing global, so several machines may live side by side.
  */
 import type { Access, Addr } from './abi/page.ts';
+import { RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK } from './abi/resource.ts';
 import { type MapsEntry, maps } from './debug/maps.ts';
 import { type SegmentEntry, segments } from './debug/segments.ts';
 import { type UmemEntry, umem } from './debug/umem.ts';
@@ -27,6 +28,7 @@ import type { Clock, RandomSource } from './proc/clock.ts';
 import { type Credentials, credentialsOf, privileged } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
+import type { Limit } from './proc/limits.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SignalActions } from './proc/signal.ts';
 import { type Identity, type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
@@ -80,6 +82,8 @@ export interface ProgramOptions {
   readonly gid: number;
   readonly groups?: readonly number[];
   readonly umask?: number;
+  /** Resource limits by RLIMIT_ number; default a Debian login's. */
+  readonly limits?: readonly Limit[];
   /** Descriptors 0, 1, 2 and so on; undefined is closed. */
   readonly streams: readonly (Description | undefined)[];
   /** Default: the next free number. */
@@ -95,6 +99,8 @@ export type Pause =
   /** Every process is over. */
   | { readonly kind: 'over' };
 
+/** Linux's nr_open: however high the limit, no descriptor number is higher. */
+const DESCRIPTORS_MAX = 1_048_576;
 /** How long `wait` keeps the host from its other work, and the longest time that timers take. */
 const YIELD_EVERY_MS = 10,
   LONGEST_SLEEP_MS = 2 ** 31 - 1;
@@ -245,6 +251,8 @@ export class Machine {
     const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout });
     space.mayMapLow = privileged(credentials);
     const files = new FdTable();
+    options.limits?.forEach((limit, which) => (process.limits[which] = { ...limit }));
+    applyLimits(process, space, files);
     options.streams.forEach((description, fd) => {
       if (description !== undefined) files.add(description, false, fd);
     });
@@ -394,4 +402,12 @@ export class Machine {
     this.vdso.drop();
     this.parts.files.close();
   }
+}
+
+/** What memory and files keep of the limits for themselves. */
+function applyLimits({ limits }: Process, space: AddressSpace, files: FdTable): void {
+  const bytes = (which: number): number =>
+    limits[which].current === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(limits[which].current);
+  space.limits = { as: bytes(RLIMIT_AS), data: bytes(RLIMIT_DATA), stack: bytes(RLIMIT_STACK) };
+  files.limit = Math.min(bytes(RLIMIT_NOFILE), DESCRIPTORS_MAX);
 }

@@ -1,6 +1,8 @@
 /** What the emulator was started with, to the byte: arguments and environment as the host's kernel has them, and its version. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { RLIM_INFINITY } from '../abi/resource.ts';
+import type { Limit } from '../proc/limits.ts';
 
 /** Our own arguments, one character a byte: node would have decoded them, which loses what is not UTF-8. */
 export function hostArguments(): string[] {
@@ -13,6 +15,52 @@ export function hostArguments(): string[] {
 /** `NAME=VALUE` strings in their order. */
 export function hostEnvironment(): string[] {
   return zeroSeparated('/proc/self/environ') ?? Object.entries(process.env).map(([name, value]) => toBytes(`${name}=${value}`));
+}
+
+/** In the order of RLIMIT_ numbers, as /proc/PID/limits names them. */
+const LIMIT_NAMES = [
+  'cpu time',
+  'file size',
+  'data size',
+  'stack size',
+  'core file size',
+  'resident set',
+  'processes',
+  'open files',
+  'locked memory',
+  'address space',
+  'file locks',
+  'pending signals',
+  'msgqueue size',
+  'nice priority',
+  'realtime priority',
+  'realtime timeout',
+];
+
+const OPEN_FILES = 7;
+
+/**
+ * The resource limits the guest would have run with; undefined where the host does not tell. node has raised its own limit of open files by now: if our
+ * parent's upper limit is ours, so was its lower one.
+ */
+export function hostLimits(): Limit[] | undefined {
+  const own = limitsOf('self');
+  const parent = limitsOf(String(process.ppid));
+  if (own !== undefined && parent?.[OPEN_FILES].maximum === own[OPEN_FILES].maximum) own[OPEN_FILES] = parent[OPEN_FILES];
+  return own;
+}
+
+function limitsOf(pid: string): Limit[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/limits`, 'latin1');
+    const value = (word: string): bigint => (word === 'unlimited' ? RLIM_INFINITY : BigInt(word));
+    return LIMIT_NAMES.map((name) => {
+      const [, soft, hard] = new RegExp(`^Max ${name}\\s+(\\d+|unlimited)\\s+(\\d+|unlimited)`, 'm').exec(text) ?? [];
+      return { current: value(soft), maximum: value(hard) };
+    });
+  } catch {
+    return undefined;
+  }
 }
 
 export function hostName(): string {

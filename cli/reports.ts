@@ -48,6 +48,7 @@ export class Reports {
   private readonly started_ms = performance.now();
   private readonly mapTrace = new MapTrace();
   private refused: Refused | undefined;
+  private ending: string | undefined;
   /** The views are printed already, with a fatal signal. */
   private shown = false;
 
@@ -73,11 +74,12 @@ export class Reports {
   private callTracer(): CallTracer | undefined {
     const { trace } = this.options;
     const calls = trace.has('calls') ? new Strace(this.sink.line) : undefined;
-    if (!trace.has('maps')) return calls;
+    if (calls === undefined && !trace.has('maps')) return undefined;
     return {
       enter: (...event) => calls?.enter(...event),
       leave: (...event) => {
         calls?.leave(...event);
+        this.tellEnding();
         const [task, , call] = event;
         if (call !== undefined && MAPPING_CALLS.has(call.name)) this.mapChanges(task);
       },
@@ -98,7 +100,9 @@ export class Reports {
     const refused = this.refused?.task === task ? this.refused : undefined;
     if (refused?.outcome.signo === SIGKILL && info.signo === SIGKILL) this.sink.line(`seg386: ${refused.outcome.reason}`);
     if (!this.options.explain) return;
-    this.sink.line(this.explanation(task, info, refused));
+    const explanation = this.explanation(task, info, refused);
+    if (this.options.json) this.json({ explanation });
+    else this.sink.line(explanation);
     this.views(task.space, { umem: true, segments: true, maps: true });
     this.shown = true;
   }
@@ -111,7 +115,7 @@ export class Reports {
   }
 
   private exit(process: Process, status: ExitStatus): void {
-    if (this.options.trace.has('calls')) this.sink.line(exitLine(status));
+    if (this.options.trace.has('calls')) this.ending = exitLine(status);
     const [task] = threadsOf(this.machine.kernel, process);
     if (task !== undefined && !this.shown) this.views(task.space, this.options);
   }
@@ -136,8 +140,15 @@ export class Reports {
     this.sink.line(JSON.stringify(data, (_key, value) => (value === Number.POSITIVE_INFINITY ? null : value)));
   }
 
+  /** How it ended comes behind the call it ended in, as strace has it. */
+  private tellEnding(): void {
+    if (this.ending !== undefined) this.sink.line(this.ending);
+    this.ending = undefined;
+  }
+
   /** The guest is over. */
   finish(): void {
+    this.tellEnding();
     if (!this.options.stats) return;
     const statistics = this.statistics();
     if (this.options.json) this.json({ stats: statistics });

@@ -7,7 +7,7 @@ import { createMachine } from '../machine-host.ts';
 import { credentialsOf } from '../proc/credentials.ts';
 import { type ExitStatus, Process } from '../proc/process.ts';
 import { Errno } from '../abi/errno.ts';
-import { hostEnvironment, hostName, toText } from './host.ts';
+import { hostEnvironment, hostLimits, hostName, toText } from './host.ts';
 import type { CliOptions } from './options.ts';
 import { Reports } from './reports.ts';
 import { SignalPasser } from './signals.ts';
@@ -78,6 +78,7 @@ function program(machine: Machine, options: CliOptions): Parameters<Machine['sta
     gid,
     groups,
     umask: process.umask(),
+    limits: options.deterministic ? undefined : hostLimits(),
     streams: [0, 1, 2].map((fd) => files.streams?.describe(fd)),
     pid: options.deterministic ? DETERMINISTIC_PID : process.pid,
   };
