@@ -1,8 +1,20 @@
 /** An open file description: what descriptors made by dup and fork share, that is the position and the status flags. */
 import { EBADF, EFBIG, EINVAL, EISDIR, ENOTDIR, ENXIO, EOVERFLOW, ESPIPE, errno } from '../abi/errno.ts';
 import {
-  canRead, canWrite, O_APPEND, O_CREAT, O_EXCL, O_NOCTTY, O_NONBLOCK, O_CLOEXEC, O_TRUNC, SEEK_CUR, SEEK_DATA, SEEK_END,
-  SEEK_HOLE, SEEK_SET,
+  canRead,
+  canWrite,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_CLOEXEC,
+  O_TRUNC,
+  SEEK_CUR,
+  SEEK_DATA,
+  SEEK_END,
+  SEEK_HOLE,
+  SEEK_SET,
 } from '../abi/fcntl.ts';
 import { DirectoryPlace, hold, release } from './path.ts';
 import type { DirectoryEntry, Io, OpenFile, Place, Vnode } from './vnode.ts';

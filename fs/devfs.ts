@@ -14,7 +14,10 @@ export interface DeviceOptions {
   readonly openTerminalNumber?: (rdev: number, flags: number) => OpenFile | undefined;
 }
 
-const MEMORY_DEVICES = 1, TERMINALS = 5, FIRST_PTS = 136, LAST_PTS = 143;
+const MEMORY_DEVICES = 1,
+  TERMINALS = 5,
+  FIRST_PTS = 136,
+  LAST_PTS = 143;
 const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 const RNDGETENTCNT = 0x80045200;
 
@@ -33,7 +36,13 @@ export class Devices {
     this.options = options;
     const zeros = (into: Uint8Array) => void into.fill(0);
     const random = { fill: options.random, random: true };
-    this.memory = new Map<number, Behaviour>([[3, {}], [5, { fill: zeros }], [7, { fill: zeros, full: true }], [8, random], [9, random]]);
+    this.memory = new Map<number, Behaviour>([
+      [3, {}],
+      [5, { fill: zeros }],
+      [7, { fill: zeros, full: true }],
+      [8, random],
+      [9, random],
+    ]);
   }
 
   /** The device of a node that is opened; undefined: there is none of this number (ENXIO). */

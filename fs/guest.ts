@@ -54,13 +54,17 @@ export class GuestFiles implements FileServices {
       openTerminalNumber: (rdev, flags) => this.streams.openTerminal(flags, rdev),
     });
     this.host = new HostFileSystem(options.root, {
-      cache: options.cache, openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags), openFifo: openHostFifo,
+      cache: options.cache,
+      openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags),
+      openFifo: openHostFifo,
     });
     this.streams = new HostStreams({ terminal: options.terminal, files: this.host });
     this.tree = new Tree(this.host.root, () => this.host.forgetSeen());
     this.addDevices(devices);
     this.memory = new MemFileSystem({
-      device: 1, now_ns: options.now_ns, ...options.owner,
+      device: 1,
+      now_ns: options.now_ns,
+      ...options.owner,
       pages: (name) => new MemoryObject({ frames: options.cache.frames, pager: new ZeroPager(name), size: 0 }),
     });
   }

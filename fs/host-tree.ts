@@ -4,20 +4,46 @@
  * somebody renaming things on the host cannot lead outside. What remains: a directory that the host's user moves out of the root while we
  * hold it stays visible, as it does under chroot; and without /proc on the host plain paths of checked directories are used instead.
  */
+import { EEXIST, EINVAL, ELOOP, EMFILE, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, ESTALE, EXDEV, Errno, errno } from '../abi/errno.ts';
 import {
-  EEXIST, EINVAL, ELOOP, EMFILE, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, ESTALE, EXDEV, Errno, errno,
-} from '../abi/errno.ts';
-import {
-  O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_DSYNC, O_EXCL, O_NOATIME, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC, O_TMPFILE, O_TRUNC,
-  O_WRONLY, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT,
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_DSYNC,
+  O_EXCL,
+  O_NOATIME,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  O_SYNC,
+  O_TMPFILE,
+  O_TRUNC,
+  O_WRONLY,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+  RENAME_WHITEOUT,
 } from '../abi/fcntl.ts';
-import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import { HostDirectoryFile, HostFile } from './host-file.ts';
 import * as host from './hostfs.ts';
 import { HostDescriptor } from './hostfs.ts';
 import type { PageCache } from '../mm/cache.ts';
+import { ExactTimes } from './exact-times.ts';
 import { InodeTable } from './inode.ts';
-import type { Directory, FileKind, FileSystemStat, NewTimes, OpenFile, Stat, Vnode, Wait } from './vnode.ts';
+import {
+  type Directory,
+  type FileKind,
+  type FileSystemStat,
+  kindOf,
+  type NewTimes,
+  type OpenFile,
+  type Stat,
+  type Vnode,
+  type Wait,
+} from './vnode.ts';
 
 /** O_PATH descriptors of directories that are kept open. */
 const OPEN_DIRECTORIES = 256;
@@ -42,8 +68,7 @@ export class HostFileSystem {
   readonly options: HostFileSystemOptions;
   /** Open directories, least recently used first. */
   private readonly descriptors: Map<HostVnode, number> = new Map();
-  /** Times as the guest set them, to the nanosecond, where the host (through node) could only be told about them. */
-  private readonly exact: Map<string, ExactTimes> = new Map();
+  readonly times: ExactTimes = new ExactTimes();
 
   constructor(path: string, options: HostFileSystemOptions) {
     this.options = options;
@@ -146,26 +171,23 @@ export class HostFileSystem {
     }
   }
 
-  /** Sets times, and remembers those that lost digits on the way through the host. */
-  setTimes(key: string, times: NewTimes, before: Stat, set: (atime: number, mtime: number) => void, after: () => Stat): void {
-    const atime_ns = times.atime_ns ?? before.atime_ns;
-    const mtime_ns = times.mtime_ns ?? before.mtime_ns;
-    this.exact.delete(key);
-    set(seconds(atime_ns), seconds(mtime_ns));
-    const set_to = after();
-    if (set_to.atime_ns === atime_ns && set_to.mtime_ns === mtime_ns) return;
-    if (this.exact.size > 100_000) this.exact.clear();
-    this.exact.set(key, { host_atime_ns: set_to.atime_ns, host_mtime_ns: set_to.mtime_ns, atime_ns, mtime_ns });
-  }
-
   statOf(stat: host.HostStat): Stat {
-    const exact = this.exact.size === 0 ? undefined : this.exact.get(keyOf(stat));
+    const exact = this.times.of(keyOf(stat));
     return {
-      dev: Number(stat.dev), rdev: Number(stat.rdev), ino: stat.ino, mode: Number(stat.mode), nlink: Number(stat.nlink), uid: Number(stat.uid),
-      gid: Number(stat.gid), size: Number(stat.size), blksize: Number(stat.blksize), blocks: Number(stat.blocks),
+      dev: Number(stat.dev),
+      rdev: Number(stat.rdev),
+      ino: stat.ino,
+      mode: Number(stat.mode),
+      nlink: Number(stat.nlink),
+      uid: Number(stat.uid),
+      gid: Number(stat.gid),
+      size: Number(stat.size),
+      blksize: Number(stat.blksize),
+      blocks: Number(stat.blocks),
       atime_ns: exact?.host_atime_ns === stat.atimeNs ? exact.atime_ns : stat.atimeNs,
       mtime_ns: exact?.host_mtime_ns === stat.mtimeNs ? exact.mtime_ns : stat.mtimeNs,
-      ctime_ns: stat.ctimeNs, btime_ns: stat.birthtimeNs > 0n ? stat.birthtimeNs : undefined,
+      ctime_ns: stat.ctimeNs,
+      btime_ns: stat.birthtimeNs > 0n ? stat.birthtimeNs : undefined,
     };
   }
 
@@ -189,13 +211,6 @@ export class HostFileSystem {
     this.writeBackAll();
     while (this.descriptors.size > 0) this.closeOldest();
   }
-}
-
-interface ExactTimes {
-  readonly host_atime_ns: bigint;
-  readonly host_mtime_ns: bigint;
-  readonly atime_ns: bigint;
-  readonly mtime_ns: bigint;
 }
 
 /** Where a file hangs on the host. Directories know it for life (renames through us are noted); others when they were looked up. */
@@ -272,12 +287,18 @@ export class HostVnode implements Vnode, Directory {
 
   open(flags: number): OpenFile | Wait {
     switch (this.kind) {
-      case 'file': return this.openFile(flags);
-      case 'directory': return this.openDirectory();
-      case 'symlink': throw errno(ELOOP);
-      case 'socket': throw errno(ENXIO);
-      case 'fifo': return this.system.options.openFifo(this, this.path(), flags);
-      case 'character': case 'block': {
+      case 'file':
+        return this.openFile(flags);
+      case 'directory':
+        return this.openDirectory();
+      case 'symlink':
+        throw errno(ELOOP);
+      case 'socket':
+        throw errno(ENXIO);
+      case 'fifo':
+        return this.system.options.openFifo(this, this.path(), flags);
+      case 'character':
+      case 'block': {
         const file = this.system.options.openDevice(this, Number(this.hostStat().rdev), flags);
         if (file === undefined) throw errno(ENXIO);
         return file;
@@ -341,11 +362,17 @@ export class HostVnode implements Vnode, Directory {
   }
 
   utimes(times: NewTimes): void {
-    this.system.setTimes(this.key, times, this.stat(), (atime, mtime) => {
-      if (this.opened !== undefined) host.futimes(this.opened.fd, atime, mtime);
-      else if (this.kind === 'directory') host.utimes(this.system.pathOf(this), atime, mtime);
-      else host.lutimes(this.path(), atime, mtime);
-    }, () => this.stat());
+    this.system.times.set(
+      this.key,
+      times,
+      this.stat(),
+      (atime, mtime) => {
+        if (this.opened !== undefined) host.futimes(this.opened.fd, atime, mtime);
+        else if (this.kind === 'directory') host.utimes(this.system.pathOf(this), atime, mtime);
+        else host.lutimes(this.path(), atime, mtime);
+      },
+      () => this.stat(),
+    );
   }
 
   access(mode: number): void {
@@ -356,7 +383,8 @@ export class HostVnode implements Vnode, Directory {
   lookup(name: string, known?: Vnode): Vnode | undefined {
     const stat = host.lstat(this.system.at(this, name));
     if (stat === undefined) return undefined;
-    const found = known instanceof HostVnode && known.key === keyOf(stat) ? known : new HostVnode(this.system, stat, { parent: this, name });
+    const found =
+      known instanceof HostVnode && known.key === keyOf(stat) ? known : new HostVnode(this.system, stat, { parent: this, name });
     this.system.sees(found, stat);
     return found;
   }
@@ -412,26 +440,11 @@ export class HostVnode implements Vnode, Directory {
     const from = this.system.at(this, name);
     // The first path's directory could be closed by the search for the second one only if hundreds were open in between.
     const target = this.system.at(to, toName);
-    if (flags & RENAME_EXCHANGE) this.exchange(from, target);
+    if (flags & RENAME_EXCHANGE) host.exchange(from, target);
     else {
       if (flags & RENAME_NOREPLACE && host.lstat(target) !== undefined) throw errno(EEXIST);
       host.rename(from, target);
     }
-  }
-
-  /** node cannot ask for an exchange: three renames, of which no other guest sees the middle. */
-  private exchange(from: string, target: string): void {
-    if (host.lstat(from) === undefined || host.lstat(target) === undefined) throw errno(ENOENT);
-    const aside = `${target}.exchange`;
-    if (host.lstat(aside) !== undefined) throw errno(EEXIST);
-    host.rename(target, aside);
-    try {
-      host.rename(from, target);
-    } catch (error) {
-      host.rename(aside, target);
-      throw error;
-    }
-    host.rename(aside, from);
   }
 
   isWhereItWas(): boolean {
@@ -450,21 +463,4 @@ const ST_VALID_RELATIME = 0x1020;
 
 function keyOf(stat: host.HostStat): string {
   return `${stat.dev}:${stat.ino}`;
-}
-
-function kindOf(mode: number): FileKind {
-  switch (mode & S_IFMT) {
-    case S_IFREG: return 'file';
-    case S_IFDIR: return 'directory';
-    case S_IFLNK: return 'symlink';
-    case 0o20000: return 'character';
-    case 0o60000: return 'block';
-    case S_IFIFO: return 'fifo';
-    default: return 'socket';
-  }
-}
-
-/** The double nearest to a time, which is all that node's utimes takes. */
-function seconds(time_ns: bigint): number {
-  return Number(time_ns) / 1e9;
 }

@@ -6,7 +6,7 @@ import type * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
-import { EPERM, errno, errnoOfName } from '../abi/errno.ts';
+import { EEXIST, ENOENT, EPERM, errno, errnoOfName } from '../abi/errno.ts';
 
 export type HostStat = fs.BigIntStats;
 
@@ -145,6 +145,21 @@ export function unlink(path: string): void {
 
 export function rename(from: string, to: string): void {
   attempt(() => fs.renameSync(hostPath(from), hostPath(to)));
+}
+
+/** node cannot ask for an exchange: three renames, of which no other guest sees the middle. */
+export function exchange(from: string, target: string): void {
+  if (lstat(from) === undefined || lstat(target) === undefined) throw errno(ENOENT);
+  const aside = `${target}.exchange`;
+  if (lstat(aside) !== undefined) throw errno(EEXIST);
+  rename(target, aside);
+  try {
+    rename(from, target);
+  } catch (error) {
+    rename(aside, target);
+    throw error;
+  }
+  rename(aside, from);
 }
 
 /** A second name for what `from` itself names (a link is not followed). */

@@ -36,9 +36,17 @@ export class LockTable {
   }
 
   /** The first lock that stands in the way of one of this type, or undefined. */
-  conflict(key: string, owner: LockOwner, type: number, range: LockRange): { readonly type: number; readonly range: LockRange; readonly pid: number } | undefined {
-    const found = this.files.get(key)?.ranges.find((lock) =>
-      lock.owner !== owner && lock.start < range.end && range.start < lock.end && (lock.exclusive || type === F_WRLCK));
+  conflict(
+    key: string,
+    owner: LockOwner,
+    type: number,
+    range: LockRange,
+  ): { readonly type: number; readonly range: LockRange; readonly pid: number } | undefined {
+    const found = this.files
+      .get(key)
+      ?.ranges.find(
+        (lock) => lock.owner !== owner && lock.start < range.end && range.start < lock.end && (lock.exclusive || type === F_WRLCK),
+      );
     return found && { type: found.exclusive ? F_WRLCK : F_RDLCK, range: { start: found.start, end: found.end }, pid: found.pid };
   }
 
@@ -65,7 +73,8 @@ export class LockTable {
   /** flock: false where another description is in the way. */
   lockWhole(key: string, owner: LockOwner, kind: 'shared' | 'exclusive' | 'none'): boolean {
     const { whole } = this.of(key);
-    for (const [other, held] of whole) if (other !== owner && kind !== 'none' && (kind === 'exclusive' || held === 'exclusive')) return false;
+    for (const [other, held] of whole)
+      if (other !== owner && kind !== 'none' && (kind === 'exclusive' || held === 'exclusive')) return false;
     if (kind === 'none') whole.delete(owner);
     else whole.set(owner, kind);
     this.tidy(key);

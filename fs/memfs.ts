@@ -1,12 +1,45 @@
 /** A file system in memory: for tests, for devices that the root lacks, for memfd_create. Its files may live in page objects, so that they can be mapped. */
 import {
-  EACCES, EEXIST, EFBIG, EINVAL, EISDIR, ELOOP, ENODEV, ENOENT, ENOMEM, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, errno, EXDEV, EOPNOTSUPP,
+  EACCES,
+  EEXIST,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ELOOP,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  ENOTDIR,
+  ENOTEMPTY,
+  ENXIO,
+  EPERM,
+  errno,
+  EXDEV,
+  EOPNOTSUPP,
 } from '../abi/errno.ts';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, O_TRUNC, RENAME_EXCHANGE, RENAME_NOREPLACE } from '../abi/fcntl.ts';
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  O_TRUNC,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+} from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
-import { makeDevice, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { MemoryObject } from '../mm/object.ts';
-import type { Directory, DirectoryEntry, FileKind, FileSystemStat, NewTimes, OpenFile, Stat, Vnode, Wait } from './vnode.ts';
+import {
+  type Directory,
+  type DirectoryEntry,
+  type FileKind,
+  type FileSystemStat,
+  kindOf,
+  type NewTimes,
+  type OpenFile,
+  type Stat,
+  type Vnode,
+  type Wait,
+} from './vnode.ts';
 
 /** Largest file kept as plain bytes. */
 const LARGEST_PLAIN = 64 << 20;
@@ -98,8 +131,20 @@ export class MemVnode implements Vnode, Directory {
   stat(): Stat {
     const { atime_ns, mtime_ns, ctime_ns, mode, uid, gid, nlink, ino, rdev, size } = this;
     return {
-      dev: this.system.dev, rdev, ino, mode, nlink, uid, gid, size, blksize: 4096, blocks: Math.ceil(size / 4096) * 8,
-      atime_ns, mtime_ns, ctime_ns, btime_ns: undefined,
+      dev: this.system.dev,
+      rdev,
+      ino,
+      mode,
+      nlink,
+      uid,
+      gid,
+      size,
+      blksize: 4096,
+      blocks: Math.ceil(size / 4096) * 8,
+      atime_ns,
+      mtime_ns,
+      ctime_ns,
+      btime_ns: undefined,
     };
   }
 
@@ -394,16 +439,4 @@ class MemDirectoryFile implements OpenFile {
   sync(): void {}
 
   close(): void {}
-}
-
-function kindOf(mode: number): FileKind {
-  switch (mode & S_IFMT) {
-    case S_IFDIR: return 'directory';
-    case S_IFLNK: return 'symlink';
-    case S_IFIFO: return 'fifo';
-    case 0o20000: return 'character';
-    case 0o60000: return 'block';
-    case 0o140000: return 'socket';
-    default: return 'file';
-  }
 }

@@ -206,8 +206,20 @@ export class PipeVnode implements Vnode {
   stat(): Stat {
     const { ino, made_ns } = this;
     return {
-      dev: PIPE_DEVICE, rdev: 0, ino, mode: S_IFIFO | this.mode, nlink: 1, uid: this.owner.uid, gid: this.owner.gid, size: 0, blksize: 4096, blocks: 0,
-      atime_ns: made_ns, mtime_ns: made_ns, ctime_ns: made_ns, btime_ns: undefined,
+      dev: PIPE_DEVICE,
+      rdev: 0,
+      ino,
+      mode: S_IFIFO | this.mode,
+      nlink: 1,
+      uid: this.owner.uid,
+      gid: this.owner.gid,
+      size: 0,
+      blksize: 4096,
+      blocks: 0,
+      atime_ns: made_ns,
+      mtime_ns: made_ns,
+      ctime_ns: made_ns,
+      btime_ns: undefined,
     };
   }
 

@@ -1,7 +1,5 @@
 /** /proc: a tree of made-up files. What processes look like comes from a provider; this file only gives it directories, links and text. */
-import {
-  EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, EPERM, EROFS, Errno, errno,
-} from '../abi/errno.ts';
+import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, EPERM, EROFS, Errno, errno } from '../abi/errno.ts';
 import { canWrite } from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFREG } from '../abi/stat.ts';
@@ -84,9 +82,20 @@ class Maker {
   stat(options: NodeOptions): Stat {
     const now = this.source.now_ns();
     return {
-      dev: PROC_DEVICE, rdev: 0, ino: options.path === '' ? 1n : this.inodes.of(options.path), mode: options.mode,
-      nlink: (options.mode & 0o170000) === S_IFDIR ? 2 : 1, uid: options.owner?.uid ?? 0, gid: options.owner?.gid ?? 0, size: 0, blksize: 1024, blocks: 0,
-      atime_ns: now, mtime_ns: now, ctime_ns: now, btime_ns: undefined,
+      dev: PROC_DEVICE,
+      rdev: 0,
+      ino: options.path === '' ? 1n : this.inodes.of(options.path),
+      mode: options.mode,
+      nlink: (options.mode & 0o170000) === S_IFDIR ? 2 : 1,
+      uid: options.owner?.uid ?? 0,
+      gid: options.owner?.gid ?? 0,
+      size: 0,
+      blksize: 1024,
+      blocks: 0,
+      atime_ns: now,
+      mtime_ns: now,
+      ctime_ns: now,
+      btime_ns: undefined,
     };
   }
 
@@ -161,13 +170,20 @@ function processDirectory(make: Maker, pid: number, path: string, isTask = false
   const lookup = (name: string): Vnode | undefined => {
     const at = `${path}/${name}`;
     switch (name) {
-      case 'cwd': return jump(make, at, view, () => view.cwd());
-      case 'root': return jump(make, at, view, () => view.root());
-      case 'exe': return jump(make, at, view, () => view.exe());
-      case 'fd': return descriptorDirectory(make, at, view, (fd) => descriptorLink(make, `${at}/${fd}`, view, fd));
-      case 'fdinfo': return descriptorDirectory(make, at, view, (fd) => make.file(`${at}/${fd}`, () => descriptorInfo(view, fd), view));
-      case 'task': return isTask ? undefined : taskDirectory(make, at, pid, view);
-      default: return view.files.includes(name) ? make.file(at, () => view.text(name), view) : undefined;
+      case 'cwd':
+        return jump(make, at, view, () => view.cwd());
+      case 'root':
+        return jump(make, at, view, () => view.root());
+      case 'exe':
+        return jump(make, at, view, () => view.exe());
+      case 'fd':
+        return descriptorDirectory(make, at, view, (fd) => descriptorLink(make, `${at}/${fd}`, view, fd));
+      case 'fdinfo':
+        return descriptorDirectory(make, at, view, (fd) => make.file(`${at}/${fd}`, () => descriptorInfo(view, fd), view));
+      case 'task':
+        return isTask ? undefined : taskDirectory(make, at, pid, view);
+      default:
+        return view.files.includes(name) ? make.file(at, () => view.text(name), view) : undefined;
     }
   };
   const names = () => [...view.files, ...PROCESS_LINKS, ...PROCESS_DIRECTORIES.filter((name) => !(isTask && name === 'task'))];
@@ -185,17 +201,25 @@ function jump(make: Maker, path: string, view: ProcessView, to: () => Place | un
 
 function taskDirectory(make: Maker, path: string, pid: number, view: ProcessView): Vnode {
   const tids = () => [...view.tids()].map(String);
-  return make.directory(path, {
-    names: tids,
-    lookup: (name) => (tids().includes(name) ? processDirectory(make, pid, `${path}/${name}`, true) : undefined),
-  }, view);
+  return make.directory(
+    path,
+    {
+      names: tids,
+      lookup: (name) => (tids().includes(name) ? processDirectory(make, pid, `${path}/${name}`, true) : undefined),
+    },
+    view,
+  );
 }
 
 function descriptorDirectory(make: Maker, path: string, view: ProcessView, node: (fd: number) => Vnode): Vnode {
-  return make.directory(path, {
-    names: () => [...view.fds()].map(String),
-    lookup: (name) => (/^(0|[1-9]\d{0,9})$/.test(name) && view.description(Number(name)) !== undefined ? node(Number(name)) : undefined),
-  }, view);
+  return make.directory(
+    path,
+    {
+      names: () => [...view.fds()].map(String),
+      lookup: (name) => (/^(0|[1-9]\d{0,9})$/.test(name) && view.description(Number(name)) !== undefined ? node(Number(name)) : undefined),
+    },
+    view,
+  );
 }
 
 /** /proc/PID/fd/N: its text is for people; following it reaches the open file itself, whatever its path has become. */

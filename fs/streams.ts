@@ -262,8 +262,19 @@ class StreamVnode implements Vnode {
   stat(): Stat {
     const s = host.fstat(this.fd);
     return {
-      dev: Number(s.dev), rdev: Number(s.rdev), ino: s.ino, mode: Number(s.mode), nlink: Number(s.nlink), uid: Number(s.uid), gid: Number(s.gid),
-      size: Number(s.size), blksize: Number(s.blksize), blocks: Number(s.blocks), atime_ns: s.atimeNs, mtime_ns: s.mtimeNs, ctime_ns: s.ctimeNs,
+      dev: Number(s.dev),
+      rdev: Number(s.rdev),
+      ino: s.ino,
+      mode: Number(s.mode),
+      nlink: Number(s.nlink),
+      uid: Number(s.uid),
+      gid: Number(s.gid),
+      size: Number(s.size),
+      blksize: Number(s.blksize),
+      blocks: Number(s.blocks),
+      atime_ns: s.atimeNs,
+      mtime_ns: s.mtimeNs,
+      ctime_ns: s.ctimeNs,
       btime_ns: undefined,
     };
   }

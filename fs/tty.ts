@@ -1,8 +1,36 @@
 /** A terminal as the guest's ioctls see it. What the host's terminal can really do comes through a port; process groups are the machine's own. */
 import { EINVAL, EPERM, errno } from '../abi/errno.ts';
 import {
-  defaultTermios, TCFLSH, TCGETA, TCGETS, TCGETS2, TCSBRK, TCSBRKP, TCSETA, TCSETAF, TCSETAW, TCSETS, TCSETS2, TCSETSF, TCSETSF2, TCSETSW, TCSETSW2,
-  TCXONC, type Termios, TIOCEXCL, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCNOTTY, TIOCNXCL, TIOCOUTQ, TIOCSCTTY, TIOCSPGRP, TIOCSWINSZ, termios, type WindowSize,
+  defaultTermios,
+  TCFLSH,
+  TCGETA,
+  TCGETS,
+  TCGETS2,
+  TCSBRK,
+  TCSBRKP,
+  TCSETA,
+  TCSETAF,
+  TCSETAW,
+  TCSETS,
+  TCSETS2,
+  TCSETSF,
+  TCSETSF2,
+  TCSETSW,
+  TCSETSW2,
+  TCXONC,
+  type Termios,
+  TIOCEXCL,
+  TIOCGPGRP,
+  TIOCGSID,
+  TIOCGWINSZ,
+  TIOCNOTTY,
+  TIOCNXCL,
+  TIOCOUTQ,
+  TIOCSCTTY,
+  TIOCSPGRP,
+  TIOCSWINSZ,
+  termios,
+  type WindowSize,
   winsize,
 } from '../abi/ioctl.ts';
 import type { Struct } from '../abi/struct.ts';
@@ -39,32 +67,57 @@ export class Terminal {
   /** Undefined: no request of a terminal. */
   ioctl(request: number, argument: IoctlArgument): number | undefined {
     switch (request >>> 0) {
-      case TCGETS: return give(argument, termios, this.attributes);
-      case TCSETS: return this.set(argument, 'now', 36);
-      case TCSETSW: return this.set(argument, 'drain', 36);
-      case TCSETSF: return this.set(argument, 'flush', 36);
-      case TCGETS2: return this.giveWithSpeeds(argument);
-      case TCSETS2: return this.set(argument, 'now', 44);
-      case TCSETSW2: return this.set(argument, 'drain', 44);
-      case TCSETSF2: return this.set(argument, 'flush', 44);
-      case TCGETA: return this.giveOld(argument);
-      case TCSETA: return this.setOld(argument, 'now');
-      case TCSETAW: return this.setOld(argument, 'drain');
-      case TCSETAF: return this.setOld(argument, 'flush');
-      case TIOCGWINSZ: return give(argument, winsize, this.port.windowSize());
+      case TCGETS:
+        return give(argument, termios, this.attributes);
+      case TCSETS:
+        return this.set(argument, 'now', 36);
+      case TCSETSW:
+        return this.set(argument, 'drain', 36);
+      case TCSETSF:
+        return this.set(argument, 'flush', 36);
+      case TCGETS2:
+        return this.giveWithSpeeds(argument);
+      case TCSETS2:
+        return this.set(argument, 'now', 44);
+      case TCSETSW2:
+        return this.set(argument, 'drain', 44);
+      case TCSETSF2:
+        return this.set(argument, 'flush', 44);
+      case TCGETA:
+        return this.giveOld(argument);
+      case TCSETA:
+        return this.setOld(argument, 'now');
+      case TCSETAW:
+        return this.setOld(argument, 'drain');
+      case TCSETAF:
+        return this.setOld(argument, 'flush');
+      case TIOCGWINSZ:
+        return give(argument, winsize, this.port.windowSize());
       case TIOCSWINSZ: {
         this.port.setWindowSize?.(winsize.read(view(argument.bytesIn(winsize.size)), 0));
         return 0;
       }
-      case TIOCGPGRP: return giveWord(argument, this.foreground);
-      case TIOCSPGRP: return this.setForeground(word(argument));
-      case TIOCGSID: return giveWord(argument, this.session);
-      case TIOCOUTQ: return giveWord(argument, 0);
-      case TCSBRK: case TCSBRKP: case TIOCEXCL: case TIOCNXCL: case TIOCSCTTY: case TIOCNOTTY: return 0;
-      case TCXONC: case TCFLSH:
+      case TIOCGPGRP:
+        return giveWord(argument, this.foreground);
+      case TIOCSPGRP:
+        return this.setForeground(word(argument));
+      case TIOCGSID:
+        return giveWord(argument, this.session);
+      case TIOCOUTQ:
+        return giveWord(argument, 0);
+      case TCSBRK:
+      case TCSBRKP:
+      case TIOCEXCL:
+      case TIOCNXCL:
+      case TIOCSCTTY:
+      case TIOCNOTTY:
+        return 0;
+      case TCXONC:
+      case TCFLSH:
         if (argument.value > 3) throw errno(EINVAL);
         return 0;
-      default: return undefined;
+      default:
+        return undefined;
     }
   }
 
@@ -101,8 +154,12 @@ export class Terminal {
     const c_cc = before.c_cc.slice();
     for (let i = 0; i < 8; i++) c_cc[i] = bytes[9 + i];
     this.known = {
-      c_iflag: flag(0, before.c_iflag), c_oflag: flag(1, before.c_oflag), c_cflag: flag(2, before.c_cflag), c_lflag: flag(3, before.c_lflag),
-      c_line: bytes[8], c_cc,
+      c_iflag: flag(0, before.c_iflag),
+      c_oflag: flag(1, before.c_oflag),
+      c_cflag: flag(2, before.c_cflag),
+      c_lflag: flag(3, before.c_lflag),
+      c_line: bytes[8],
+      c_cc,
     };
     this.port.setAttributes(this.known, when);
     return 0;

@@ -2,10 +2,31 @@
  * What a file is: a Vnode names one, an OpenFile operates on one that is open, a FileSystem holds them. Implemented by hostfs, memfs, devfs,
  * procfs, pipes and streams. Everything throws `errno(X)`; what may have to wait returns a Wait. Names are byte strings: one character a byte.
  */
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { MemoryObject } from '../mm/object.ts';
 import type { Waitable } from '../mm/outcome.ts';
 
 export type FileKind = 'file' | 'directory' | 'symlink' | 'character' | 'block' | 'fifo' | 'socket';
+
+/** The kind that a mode's bits say. */
+export function kindOf(mode: number): FileKind {
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return 'file';
+    case S_IFDIR:
+      return 'directory';
+    case S_IFLNK:
+      return 'symlink';
+    case S_IFCHR:
+      return 'character';
+    case S_IFBLK:
+      return 'block';
+    case S_IFIFO:
+      return 'fifo';
+    default:
+      return 'socket';
+  }
+}
 
 export interface Stat {
   /** Device numbers in Linux's encoding (abi/stat.ts makeDevice). */

@@ -1,7 +1,5 @@
 /** Names: directories read, made and removed, links, renaming, and where a process stands in the tree. */
-import {
-  EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, errno, EXDEV,
-} from '../abi/errno.ts';
+import { EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, errno, EXDEV } from '../abi/errno.ts';
 import { type DirectoryRecord, putDirent32, putDirent64 } from '../abi/dirent.ts';
 import * as f from '../abi/fcntl.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../abi/stat.ts';
@@ -66,7 +64,14 @@ function getdents(task: Task, file: Fd, at: number, bytes: number, put: Put): nu
 
 function getdentsCall(name: string, put: Put) {
   return define({
-    name, args: [['fd', fd], ['dirp', bytesOut('count')], ['count', count]], result: size, support: 'full',
+    name,
+    args: [
+      ['fd', fd],
+      ['dirp', bytesOut('count')],
+      ['count', count],
+    ],
+    result: size,
+    support: 'full',
     handler: (task, file, to, bytes) => getdents(task, file, to, bytes, put),
   });
 }
@@ -87,13 +92,24 @@ function changeCwd(task: Task, place: Place): void {
 }
 
 const chdir = define({
-  name: 'chdir', args: [['path', path]], result: none, support: 'full', handler: (task, name) => changeCwd(task, placeAt(task, AT_FDCWD, name)),
+  name: 'chdir',
+  args: [['path', path]],
+  result: none,
+  support: 'full',
+  handler: (task, name) => changeCwd(task, placeAt(task, AT_FDCWD, name)),
 });
 const fchdir = define({
-  name: 'fchdir', args: [['fd', fd]], result: none, support: 'full', handler: (task, file) => changeCwd(task, task.files.get(file).place),
+  name: 'fchdir',
+  args: [['fd', fd]],
+  result: none,
+  support: 'full',
+  handler: (task, file) => changeCwd(task, task.files.get(file).place),
 });
 const chroot = define({
-  name: 'chroot', args: [['path', path]], result: none, support: 'full',
+  name: 'chroot',
+  args: [['path', path]],
+  result: none,
+  support: 'full',
   handler: (task, name) => {
     const to = enterable(placeAt(task, AT_FDCWD, name));
     if (!privileged(task.credentials)) throw errno(EPERM);
@@ -104,7 +120,13 @@ const chroot = define({
 });
 
 const getcwd = define({
-  name: 'getcwd', args: [['buf', bytesOut('size')], ['size', count]], result: size, support: 'full',
+  name: 'getcwd',
+  args: [
+    ['buf', bytesOut('size')],
+    ['size', count],
+  ],
+  result: size,
+  support: 'full',
   handler: (task, to, bytes) => {
     const { tree, cwd, root } = task.fs;
     if (!tree.exists(cwd)) throw errno(ENOENT);
@@ -154,33 +176,94 @@ function linkAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, ho
 }
 
 const mkdir = define({
-  name: 'mkdir', args: [['pathname', path], ['mode', mode]], result: none, support: 'full',
+  name: 'mkdir',
+  args: [
+    ['pathname', path],
+    ['mode', mode],
+  ],
+  result: none,
+  support: 'full',
   handler: (task, name, permissions) => mkdirAt(task, AT_FDCWD, name, permissions),
 });
-const mkdirat = define({ name: 'mkdirat', args: [['dirfd', dirfd], ['pathname', path], ['mode', mode]], result: none, support: 'full', handler: mkdirAt });
+const mkdirat = define({
+  name: 'mkdirat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['mode', mode],
+  ],
+  result: none,
+  support: 'full',
+  handler: mkdirAt,
+});
 
-const MKNOD = { partial: 'device nodes and sockets on host files answer EPERM: they would be the host\'s own' };
+const MKNOD = { partial: "device nodes and sockets on host files answer EPERM: they would be the host's own" };
 const mknod = define({
-  name: 'mknod', args: [['pathname', path], ['mode', mode], ['dev', uint]], result: none, support: MKNOD,
+  name: 'mknod',
+  args: [
+    ['pathname', path],
+    ['mode', mode],
+    ['dev', uint],
+  ],
+  result: none,
+  support: MKNOD,
   handler: (task, name, permissions, device) => mknodAt(task, AT_FDCWD, name, permissions, device),
 });
 const mknodat = define({
-  name: 'mknodat', args: [['dirfd', dirfd], ['pathname', path], ['mode', mode], ['dev', uint]], result: none, support: MKNOD, handler: mknodAt,
+  name: 'mknodat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['mode', mode],
+    ['dev', uint],
+  ],
+  result: none,
+  support: MKNOD,
+  handler: mknodAt,
 });
 const symlink = define({
-  name: 'symlink', args: [['target', path], ['linkpath', path]], result: none, support: 'full',
+  name: 'symlink',
+  args: [
+    ['target', path],
+    ['linkpath', path],
+  ],
+  result: none,
+  support: 'full',
   handler: (task, target, name) => symlinkAt(task, target, AT_FDCWD, name),
 });
 const symlinkat = define({
-  name: 'symlinkat', args: [['target', path], ['newdirfd', dirfd], ['linkpath', path]], result: none, support: 'full', handler: symlinkAt,
+  name: 'symlinkat',
+  args: [
+    ['target', path],
+    ['newdirfd', dirfd],
+    ['linkpath', path],
+  ],
+  result: none,
+  support: 'full',
+  handler: symlinkAt,
 });
 const link = define({
-  name: 'link', args: [['oldpath', path], ['newpath', path]], result: none, support: 'full',
+  name: 'link',
+  args: [
+    ['oldpath', path],
+    ['newpath', path],
+  ],
+  result: none,
+  support: 'full',
   handler: (task, from, to) => linkAt(task, AT_FDCWD, from, AT_FDCWD, to, 0),
 });
 const linkat = define({
-  name: 'linkat', args: [['olddirfd', dirfd], ['oldpath', path], ['newdirfd', dirfd], ['newpath', path], ['flags', atFlags]], result: none,
-  support: { partial: 'an unnamed file (O_TMPFILE) cannot be given a name' }, handler: linkAt,
+  name: 'linkat',
+  args: [
+    ['olddirfd', dirfd],
+    ['oldpath', path],
+    ['newdirfd', dirfd],
+    ['newpath', path],
+    ['flags', atFlags],
+  ],
+  result: none,
+  support: { partial: 'an unnamed file (O_TMPFILE) cannot be given a name' },
+  handler: linkAt,
 });
 
 function readlinkAt(task: Task, dir: Fd, name: string, at: number, bytes: number): number {
@@ -195,14 +278,29 @@ function readlinkAt(task: Task, dir: Fd, name: string, at: number, bytes: number
 }
 
 const readlink = define({
-  name: 'readlink', args: [['pathname', path], ['buf', bytesOut('bufsiz')], ['bufsiz', count]], result: size, support: 'full',
+  name: 'readlink',
+  args: [
+    ['pathname', path],
+    ['buf', bytesOut('bufsiz')],
+    ['bufsiz', count],
+  ],
+  result: size,
+  support: 'full',
   handler: (task, name, to, bytes) => {
     if (name === '') throw errno((bytes | 0) <= 0 ? EINVAL : ENOENT);
     return readlinkAt(task, AT_FDCWD, name, to, bytes);
   },
 });
 const readlinkat = define({
-  name: 'readlinkat', args: [['dirfd', dirfd], ['pathname', path], ['buf', bytesOut('bufsiz')], ['bufsiz', count]], result: size, support: 'full',
+  name: 'readlinkat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['buf', bytesOut('bufsiz')],
+    ['bufsiz', count],
+  ],
+  result: size,
+  support: 'full',
   handler: readlinkAt,
 });
 
@@ -235,10 +333,21 @@ function rmdirAt(task: Task, dir: Fd, name: string): void {
 }
 
 const unlink = define({
-  name: 'unlink', args: [['pathname', path]], result: none, support: 'full', handler: (task, name) => unlinkAt(task, AT_FDCWD, name),
+  name: 'unlink',
+  args: [['pathname', path]],
+  result: none,
+  support: 'full',
+  handler: (task, name) => unlinkAt(task, AT_FDCWD, name),
 });
 const unlinkat = define({
-  name: 'unlinkat', args: [['dirfd', dirfd], ['pathname', path], ['flags', flags({ AT_REMOVEDIR: f.AT_REMOVEDIR })]], result: none, support: 'full',
+  name: 'unlinkat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['flags', flags({ AT_REMOVEDIR: f.AT_REMOVEDIR })],
+  ],
+  result: none,
+  support: 'full',
   handler: (task, dir, name, how) => {
     onlyFlags(how, f.AT_REMOVEDIR);
     if (how & f.AT_REMOVEDIR) rmdirAt(task, dir, name);
@@ -246,7 +355,11 @@ const unlinkat = define({
   },
 });
 const rmdir = define({
-  name: 'rmdir', args: [['pathname', path]], result: none, support: 'full', handler: (task, name) => rmdirAt(task, AT_FDCWD, name),
+  name: 'rmdir',
+  args: [['pathname', path]],
+  result: none,
+  support: 'full',
+  handler: (task, name) => rmdirAt(task, AT_FDCWD, name),
 });
 
 function isPlain(walked: Walked): boolean {
@@ -287,19 +400,62 @@ function checkKinds(moved: Place, source: Walked, target: Walked, exchange: bool
 
 const renameFlags = flags({ RENAME_NOREPLACE: f.RENAME_NOREPLACE, RENAME_EXCHANGE: f.RENAME_EXCHANGE, RENAME_WHITEOUT: f.RENAME_WHITEOUT });
 const rename = define({
-  name: 'rename', args: [['oldpath', path], ['newpath', path]], result: none, support: 'full',
+  name: 'rename',
+  args: [
+    ['oldpath', path],
+    ['newpath', path],
+  ],
+  result: none,
+  support: 'full',
   handler: (task, from, to) => renameAt(task, AT_FDCWD, from, AT_FDCWD, to, 0),
 });
 const renameat = define({
-  name: 'renameat', args: [['olddirfd', dirfd], ['oldpath', path], ['newdirfd', dirfd], ['newpath', path]], result: none, support: 'full',
+  name: 'renameat',
+  args: [
+    ['olddirfd', dirfd],
+    ['oldpath', path],
+    ['newdirfd', dirfd],
+    ['newpath', path],
+  ],
+  result: none,
+  support: 'full',
   handler: (task, fromDir, from, toDir, to) => renameAt(task, fromDir, from, toDir, to, 0),
 });
 const renameat2 = define({
-  name: 'renameat2', args: [['olddirfd', dirfd], ['oldpath', path], ['newdirfd', dirfd], ['newpath', path], ['flags', renameFlags]], result: none,
-  support: { partial: 'RENAME_WHITEOUT answers EINVAL; on host files an exchange is three renames' }, handler: renameAt,
+  name: 'renameat2',
+  args: [
+    ['olddirfd', dirfd],
+    ['oldpath', path],
+    ['newdirfd', dirfd],
+    ['newpath', path],
+    ['flags', renameFlags],
+  ],
+  result: none,
+  support: { partial: 'RENAME_WHITEOUT answers EINVAL; on host files an exchange is three renames' },
+  handler: renameAt,
 });
 
 export const calls = [
-  getdentsCall('getdents', putDirent32), getdentsCall('getdents64', putDirent64), chdir, fchdir, chroot, getcwd, mkdir, mkdirat, mknod, mknodat,
-  symlink, symlinkat, link, linkat, readlink, readlinkat, unlink, unlinkat, rmdir, rename, renameat, renameat2,
+  getdentsCall('getdents', putDirent32),
+  getdentsCall('getdents64', putDirent64),
+  chdir,
+  fchdir,
+  chroot,
+  getcwd,
+  mkdir,
+  mkdirat,
+  mknod,
+  mknodat,
+  symlink,
+  symlinkat,
+  link,
+  linkat,
+  readlink,
+  readlinkat,
+  unlink,
+  unlinkat,
+  rmdir,
+  rename,
+  renameat,
+  renameat2,
 ];

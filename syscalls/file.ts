@@ -1,23 +1,56 @@
-/** Opening, closing and duplicating: open in all forms, creat, close, dup, fcntl, flock, memfd_create. */
+/** Opening, closing and duplicating: open in all forms, creat, close, dup, fcntl, memfd_create. */
 import { E2BIG, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { type Struct, struct, u32, u64 } from '../abi/struct.ts';
 import { Description } from '../fs/description.ts';
-import type { LockRange } from '../fs/locks.ts';
 import { checkResolve } from '../fs/path.ts';
 import type { OpenFile, Place } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
-import { block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import {
-  address, choice, count, dirfd, type Fd, fd, fdResult, flags, type In, intResult, loadAt, mode, none, path, storeAt, string, structIn, uint,
+  address,
+  choice,
+  count,
+  dirfd,
+  type Fd,
+  fd,
+  fdResult,
+  flags,
+  type In,
+  intResult,
+  loadAt,
+  mode,
+  none,
+  path,
+  storeAt,
+  string,
+  structIn,
+  uint,
 } from './kinds.ts';
-import { AT_FDCWD, directoryOf, openAt, openFlags, orWait, walkAt } from './paths.ts';
+import { AT_FDCWD, directoryOf, openFlags, orWait, walkAt } from './paths.ts';
+import { getLock, setLock } from './lock.ts';
 
 /** Everything that open knows; open and openat ignore other bits, openat2 refuses them. */
-const KNOWN_FLAGS = f.O_ACCMODE | f.O_CREAT | f.O_EXCL | f.O_NOCTTY | f.O_TRUNC | f.O_APPEND | f.O_NONBLOCK | f.O_SYNC | f.O_DSYNC | f.FASYNC
-  | f.O_DIRECT | f.O_LARGEFILE | f.O_DIRECTORY | f.O_NOFOLLOW | f.O_NOATIME | f.O_CLOEXEC | f.O_PATH | f.O_TMPFILE_BIT;
+const KNOWN_FLAGS =
+  f.O_ACCMODE |
+  f.O_CREAT |
+  f.O_EXCL |
+  f.O_NOCTTY |
+  f.O_TRUNC |
+  f.O_APPEND |
+  f.O_NONBLOCK |
+  f.O_SYNC |
+  f.O_DSYNC |
+  f.FASYNC |
+  f.O_DIRECT |
+  f.O_LARGEFILE |
+  f.O_DIRECTORY |
+  f.O_NOFOLLOW |
+  f.O_NOATIME |
+  f.O_CLOEXEC |
+  f.O_PATH |
+  f.O_TMPFILE_BIT;
 const PATH_FLAGS = f.O_DIRECTORY | f.O_NOFOLLOW | f.O_PATH | f.O_CLOEXEC;
 /** Largest file that may be opened without O_LARGEFILE. */
 const MAX_NON_LFS = 0x7fffffff;
@@ -88,15 +121,36 @@ function unnamed(task: Task, place: Place | undefined, how: number, permissions:
 }
 
 const openCall = define({
-  name: 'open', args: [['pathname', path], ['flags', openFlags], ['mode', mode]], result: fdResult, support: 'full',
+  name: 'open',
+  args: [
+    ['pathname', path],
+    ['flags', openFlags],
+    ['mode', mode],
+  ],
+  result: fdResult,
+  support: 'full',
   handler: (task, name, how, permissions) => open(task, AT_FDCWD, name, how, permissions),
 });
 const creat = define({
-  name: 'creat', args: [['pathname', path], ['mode', mode]], result: fdResult, support: 'full',
+  name: 'creat',
+  args: [
+    ['pathname', path],
+    ['mode', mode],
+  ],
+  result: fdResult,
+  support: 'full',
   handler: (task, name, permissions) => open(task, AT_FDCWD, name, f.O_CREAT | f.O_WRONLY | f.O_TRUNC, permissions),
 });
 const openat = define({
-  name: 'openat', args: [['dirfd', dirfd], ['pathname', path], ['flags', openFlags], ['mode', mode]], result: fdResult, support: 'full',
+  name: 'openat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['flags', openFlags],
+    ['mode', mode],
+  ],
+  result: fdResult,
+  support: 'full',
   handler: (task, dir, name, how, permissions) => open(task, dir, name, how, permissions),
 });
 
@@ -108,12 +162,25 @@ interface OpenHow {
 const openHow: Struct<OpenHow> = struct<OpenHow>({ flags: u64, mode: u64, resolve: u64 });
 
 const openat2 = define({
-  name: 'openat2', args: [['dirfd', dirfd], ['pathname', path], ['how', structIn(openHow, 'struct open_how')], ['size', count]], result: fdResult,
+  name: 'openat2',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['how', structIn(openHow, 'struct open_how')],
+    ['size', count],
+  ],
+  result: fdResult,
   support: 'full',
   handler: (task, dir, name, at, size) => {
     if (size < openHow.size) throw errno(EINVAL);
     if (size > 4096) throw errno(E2BIG);
-    if (task.user.read(at, size).subarray(openHow.size).some((byte) => byte !== 0)) throw errno(E2BIG);
+    if (
+      task.user
+        .read(at, size)
+        .subarray(openHow.size)
+        .some((byte) => byte !== 0)
+    )
+      throw errno(E2BIG);
     const how = loadAt(task, at, openHow);
     const given = Number(how.flags);
     if ((how.flags & ~BigInt(KNOWN_FLAGS)) !== 0n || how.resolve > 0x3fn || how.mode > 0o7777n) throw errno(EINVAL);
@@ -138,8 +205,13 @@ const close = define({ name: 'close', args: [['fd', fd]], result: none, support:
 
 const closeRange = define({
   name: 'close_range',
-  args: [['first', uint], ['last', uint], ['flags', flags({ CLOSE_RANGE_UNSHARE: f.CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC: f.CLOSE_RANGE_CLOEXEC })]],
-  result: none, support: 'full',
+  args: [
+    ['first', uint],
+    ['last', uint],
+    ['flags', flags({ CLOSE_RANGE_UNSHARE: f.CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC: f.CLOSE_RANGE_CLOEXEC })],
+  ],
+  result: none,
+  support: 'full',
   handler: (task, first, last, how) => {
     if (how & ~(f.CLOSE_RANGE_UNSHARE | f.CLOSE_RANGE_CLOEXEC) || first > last) throw errno(EINVAL);
     if (how & f.CLOSE_RANGE_UNSHARE) unshareFiles(task);
@@ -157,7 +229,10 @@ function unshareFiles(task: Task): void {
 }
 
 const dup = define({
-  name: 'dup', args: [['oldfd', fd]], result: fdResult, support: 'full',
+  name: 'dup',
+  args: [['oldfd', fd]],
+  result: fdResult,
+  support: 'full',
   handler: (task, old) => {
     const description = task.files.get(old);
     task.files.limit = limitOf(task);
@@ -174,10 +249,24 @@ function dupTo(task: Task, old: number, to: number, closeOnExec: boolean): numbe
 }
 
 const dup2 = define({
-  name: 'dup2', args: [['oldfd', fd], ['newfd', fd]], result: fdResult, support: 'full', handler: (task, old, to) => dupTo(task, old, to, false),
+  name: 'dup2',
+  args: [
+    ['oldfd', fd],
+    ['newfd', fd],
+  ],
+  result: fdResult,
+  support: 'full',
+  handler: (task, old, to) => dupTo(task, old, to, false),
 });
 const dup3 = define({
-  name: 'dup3', args: [['oldfd', fd], ['newfd', fd], ['flags', openFlags]], result: fdResult, support: 'full',
+  name: 'dup3',
+  args: [
+    ['oldfd', fd],
+    ['newfd', fd],
+    ['flags', openFlags],
+  ],
+  result: fdResult,
+  support: 'full',
   handler: (task, old, to, how) => {
     if (how & ~f.O_CLOEXEC || old === to) throw errno(EINVAL);
     return dupTo(task, old, to, (how & f.O_CLOEXEC) !== 0);
@@ -187,11 +276,31 @@ const dup3 = define({
 // ---- fcntl -----------------------------------------------------------------------------------------------------------------------------
 
 const fcntlCommand = choice({
-  F_DUPFD: f.F_DUPFD, F_GETFD: f.F_GETFD, F_SETFD: f.F_SETFD, F_GETFL: f.F_GETFL, F_SETFL: f.F_SETFL, F_GETLK: f.F_GETLK, F_SETLK: f.F_SETLK,
-  F_SETLKW: f.F_SETLKW, F_SETOWN: f.F_SETOWN, F_GETOWN: f.F_GETOWN, F_SETSIG: f.F_SETSIG, F_GETSIG: f.F_GETSIG, F_GETLK64: f.F_GETLK64,
-  F_SETLK64: f.F_SETLK64, F_SETLKW64: f.F_SETLKW64, F_OFD_GETLK: f.F_OFD_GETLK, F_OFD_SETLK: f.F_OFD_SETLK, F_OFD_SETLKW: f.F_OFD_SETLKW,
-  F_SETLEASE: f.F_SETLEASE, F_GETLEASE: f.F_GETLEASE, F_DUPFD_CLOEXEC: f.F_DUPFD_CLOEXEC, F_SETPIPE_SZ: f.F_SETPIPE_SZ, F_GETPIPE_SZ: f.F_GETPIPE_SZ,
-  F_ADD_SEALS: f.F_ADD_SEALS, F_GET_SEALS: f.F_GET_SEALS,
+  F_DUPFD: f.F_DUPFD,
+  F_GETFD: f.F_GETFD,
+  F_SETFD: f.F_SETFD,
+  F_GETFL: f.F_GETFL,
+  F_SETFL: f.F_SETFL,
+  F_GETLK: f.F_GETLK,
+  F_SETLK: f.F_SETLK,
+  F_SETLKW: f.F_SETLKW,
+  F_SETOWN: f.F_SETOWN,
+  F_GETOWN: f.F_GETOWN,
+  F_SETSIG: f.F_SETSIG,
+  F_GETSIG: f.F_GETSIG,
+  F_GETLK64: f.F_GETLK64,
+  F_SETLK64: f.F_SETLK64,
+  F_SETLKW64: f.F_SETLKW64,
+  F_OFD_GETLK: f.F_OFD_GETLK,
+  F_OFD_SETLK: f.F_OFD_SETLK,
+  F_OFD_SETLKW: f.F_OFD_SETLKW,
+  F_SETLEASE: f.F_SETLEASE,
+  F_GETLEASE: f.F_GETLEASE,
+  F_DUPFD_CLOEXEC: f.F_DUPFD_CLOEXEC,
+  F_SETPIPE_SZ: f.F_SETPIPE_SZ,
+  F_GETPIPE_SZ: f.F_GETPIPE_SZ,
+  F_ADD_SEALS: f.F_ADD_SEALS,
+  F_GET_SEALS: f.F_GET_SEALS,
 });
 
 /** struct f_owner_ex: nobody is told of input, so nobody owns a descriptor. */
@@ -211,46 +320,66 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
     case f.F_DUPFD_CLOEXEC:
       task.files.limit = limitOf(task);
       return task.files.duplicate(fd, argument | 0, command === f.F_DUPFD_CLOEXEC);
-    case f.F_GETFD: return task.files.closeOnExec(fd) ? f.FD_CLOEXEC : 0;
+    case f.F_GETFD:
+      return task.files.closeOnExec(fd) ? f.FD_CLOEXEC : 0;
     case f.F_SETFD:
       task.files.setCloseOnExec(fd, (argument & f.FD_CLOEXEC) !== 0);
       return 0;
-    case f.F_GETFL: return description.flags;
+    case f.F_GETFL:
+      return description.flags;
     case f.F_SETFL:
       description.flags = (description.flags & ~SETTABLE) | (argument & SETTABLE);
       return 0;
-    case f.F_GETLK: return getLock(task, description, argument, f.flock32, task.process);
-    case f.F_SETLK: return setLock(task, description, argument, f.flock32, task.process, false);
-    case f.F_SETLKW: return setLock(task, description, argument, f.flock32, task.process, true);
-    case f.F_SETOWN: case f.F_SETSIG: return 0;
-    case f.F_SETOWN_EX: return loadAt(task, argument, ownerEx).type > 2 ? unknownCommand() : 0;
+    case f.F_GETLK:
+      return getLock(task, description, argument, f.flock32, task.process);
+    case f.F_SETLK:
+      return setLock(task, description, argument, f.flock32, task.process, false);
+    case f.F_SETLKW:
+      return setLock(task, description, argument, f.flock32, task.process, true);
+    case f.F_SETOWN:
+    case f.F_SETSIG:
+      return 0;
+    case f.F_SETOWN_EX:
+      return loadAt(task, argument, ownerEx).type > 2 ? unknownCommand() : 0;
     case f.F_GETOWN_EX:
       storeAt(task, argument, ownerEx, { type: F_OWNER_TID, pid: 0 });
       return 0;
-    case f.F_GETOWN: case f.F_GETSIG: return 0;
-    case f.F_GETLEASE: return f.F_UNLCK;
+    case f.F_GETOWN:
+    case f.F_GETSIG:
+      return 0;
+    case f.F_GETLEASE:
+      return f.F_UNLCK;
     case f.F_SETLEASE:
       if (argument === f.F_UNLCK || description.vnode.kind !== 'file') throw errno(argument === f.F_UNLCK ? EAGAIN : EINVAL);
       throw errno(EAGAIN);
-    case f.F_SETPIPE_SZ: case f.F_GETPIPE_SZ: {
+    case f.F_SETPIPE_SZ:
+    case f.F_GETPIPE_SZ: {
       const { file } = description;
       if (file.capacity === undefined) throw errno(EBADF);
       return command === f.F_GETPIPE_SZ ? file.capacity() : file.capacity(argument);
     }
-    default: return wide ? fcntlWide(task, description, command, argument) : unknownCommand();
+    default:
+      return wide ? fcntlWide(task, description, command, argument) : unknownCommand();
   }
 }
 
 /** Commands that only fcntl64 has. */
 function fcntlWide(task: Task, description: Description, command: number, argument: number): number {
   switch (command) {
-    case f.F_GETLK64: return getLock(task, description, argument, f.flock64, task.process);
-    case f.F_SETLK64: return setLock(task, description, argument, f.flock64, task.process, false);
-    case f.F_SETLKW64: return setLock(task, description, argument, f.flock64, task.process, true);
-    case f.F_OFD_GETLK: return getLock(task, description, argument, f.flock64, description);
-    case f.F_OFD_SETLK: return setLock(task, description, argument, f.flock64, description, false);
-    case f.F_OFD_SETLKW: return setLock(task, description, argument, f.flock64, description, true);
-    default: return unknownCommand();
+    case f.F_GETLK64:
+      return getLock(task, description, argument, f.flock64, task.process);
+    case f.F_SETLK64:
+      return setLock(task, description, argument, f.flock64, task.process, false);
+    case f.F_SETLKW64:
+      return setLock(task, description, argument, f.flock64, task.process, true);
+    case f.F_OFD_GETLK:
+      return getLock(task, description, argument, f.flock64, description);
+    case f.F_OFD_SETLK:
+      return setLock(task, description, argument, f.flock64, description, false);
+    case f.F_OFD_SETLKW:
+      return setLock(task, description, argument, f.flock64, description, true);
+    default:
+      return unknownCommand();
   }
 }
 
@@ -260,82 +389,25 @@ function unknownCommand(): never {
 
 function fcntlCall(name: string, wide: boolean) {
   return define({
-    name, args: [['fd', fd], ['cmd', fcntlCommand], ['arg', address]], result: intResult,
+    name,
+    args: [
+      ['fd', fd],
+      ['cmd', fcntlCommand],
+      ['arg', address],
+    ],
+    result: intResult,
     support: { partial: 'signal-driven I/O (F_SETOWN, F_SETSIG), leases, seals and F_NOTIFY do nothing or answer EAGAIN or EINVAL' },
     handler: (task, file, command, argument) => fcntl(task, file, command, argument, wide),
   });
 }
 
-// ---- Locks -----------------------------------------------------------------------------------------------------------------------------
-
-/** A struct flock's range in bytes from the file's start. */
-function rangeOf(description: Description, lock: f.FileLock): LockRange {
-  const base = lock.l_whence === f.SEEK_SET ? 0 : lock.l_whence === f.SEEK_CUR ? description.position : lock.l_whence === f.SEEK_END ? sizeOf(description) : -1;
-  if (base < 0) throw errno(EINVAL);
-  const start = base + lock.l_start;
-  if (start < 0) throw errno(EINVAL);
-  if (lock.l_len > 0) return { start, end: start + lock.l_len };
-  if (lock.l_len === 0) return { start, end: Infinity };
-  if (start + lock.l_len < 0) throw errno(EINVAL);
-  return { start: start + lock.l_len, end: start };
-}
-
-function sizeOf(description: Description): number {
-  return description.vnode.stat().size;
-}
-
-function getLock(task: Task, description: Description, at: number, layout: Struct<f.FileLock>, owner: object): number {
-  const lock = loadAt(task, at, layout);
-  if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK) throw errno(EINVAL);
-  if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
-  const other = task.kernel.files.locks.conflict(description.vnode.key, owner, lock.l_type, rangeOf(description, lock));
-  const answer = other === undefined ? { ...lock, l_type: f.F_UNLCK } : {
-    l_type: other.type, l_whence: f.SEEK_SET, l_start: other.range.start, l_len: other.range.end === Infinity ? 0 : other.range.end - other.range.start,
-    l_pid: other.pid,
-  };
-  storeAt(task, at, layout, answer);
-  return 0;
-}
-
-function setLock(task: Task, description: Description, at: number, layout: Struct<f.FileLock>, owner: object, waits: boolean): number {
-  const lock = loadAt(task, at, layout);
-  const range = rangeOf(description, lock);
-  if (lock.l_type < f.F_RDLCK || lock.l_type > f.F_UNLCK) throw errno(EINVAL);
-  if (lock.l_type === f.F_RDLCK && !f.canRead(description.flags)) throw errno(EBADF);
-  if (lock.l_type === f.F_WRLCK && !f.canWrite(description.flags)) throw errno(EBADF);
-  if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
-  const { locks } = task.kernel.files;
-  const { key } = description.vnode;
-  if (locks.set(key, owner, lock.l_type, range, owner === description ? -1 : task.process.pid)) {
-    if (owner === description) description.onClose('locks', () => locks.releaseAll(key, description));
-    return 0;
-  }
-  if (!waits) throw errno(EAGAIN);
-  throw block(locks.released);
-}
-
-const flock = define({
-  name: 'flock', args: [['fd', fd], ['operation', flags({ LOCK_SH: f.LOCK_SH, LOCK_EX: f.LOCK_EX, LOCK_NB: f.LOCK_NB, LOCK_UN: f.LOCK_UN })]], result: none,
-  support: 'full',
-  handler: (task, file, operation) => {
-    const kind = operation & ~f.LOCK_NB;
-    if (kind !== f.LOCK_SH && kind !== f.LOCK_EX && kind !== f.LOCK_UN) throw errno(EINVAL);
-    const description = openAt(task, file);
-    const { locks } = task.kernel.files;
-    const { key } = description.vnode;
-    const wanted = kind === f.LOCK_UN ? 'none' : kind === f.LOCK_EX ? 'exclusive' : 'shared';
-    if (!locks.lockWhole(key, description, wanted)) {
-      if (operation & f.LOCK_NB) throw errno(EAGAIN);
-      throw block(locks.released);
-    }
-    if (kind !== f.LOCK_UN) description.onClose('locks', () => locks.releaseAll(key, description));
-  },
-});
-
 // ---- Places of the process -------------------------------------------------------------------------------------------------------------
 
 const umask = define({
-  name: 'umask', args: [['mask', mode]], result: intResult, support: 'full',
+  name: 'umask',
+  args: [['mask', mode]],
+  result: intResult,
+  support: 'full',
   handler: (task, mask) => {
     const before = task.fs.umask;
     task.fs.umask = mask & 0o777;
@@ -343,14 +415,21 @@ const umask = define({
   },
 });
 
-const MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 16;
+const MFD_CLOEXEC = 1,
+  MFD_ALLOW_SEALING = 2,
+  MFD_NOEXEC_SEAL = 8,
+  MFD_EXEC = 16;
 /** NAME_MAX less the prefix `memfd:`. */
 const MEMFD_NAME_MAX = 249;
 
 const memfdCreate = define({
   name: 'memfd_create',
-  args: [['name', string], ['flags', flags({ MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB: 4, MFD_NOEXEC_SEAL, MFD_EXEC })]],
-  result: fdResult, support: { partial: 'no seals, no huge pages' },
+  args: [
+    ['name', string],
+    ['flags', flags({ MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB: 4, MFD_NOEXEC_SEAL, MFD_EXEC })],
+  ],
+  result: fdResult,
+  support: { partial: 'no seals, no huge pages' },
   handler: (task, name: In<string>, how) => {
     if (how & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) throw errno(EINVAL);
     const text = task.user.cstring(name, MEMFD_NAME_MAX + 1, EINVAL);
@@ -361,5 +440,17 @@ const memfdCreate = define({
 });
 
 export const calls = [
-  openCall, creat, openat, openat2, close, closeRange, dup, dup2, dup3, fcntlCall('fcntl', false), fcntlCall('fcntl64', true), flock, umask, memfdCreate,
+  openCall,
+  creat,
+  openat,
+  openat2,
+  close,
+  closeRange,
+  dup,
+  dup2,
+  dup3,
+  fcntlCall('fcntl', false),
+  fcntlCall('fcntl64', true),
+  umask,
+  memfdCreate,
 ];

@@ -10,17 +10,40 @@ import { choice, type Fd, flags } from './kinds.ts';
 
 export const openFlags = flags(
   {
-    O_CREAT: f.O_CREAT, O_EXCL: f.O_EXCL, O_NOCTTY: f.O_NOCTTY, O_TRUNC: f.O_TRUNC, O_APPEND: f.O_APPEND, O_NONBLOCK: f.O_NONBLOCK, O_SYNC: f.O_SYNC,
-    O_DSYNC: f.O_DSYNC, FASYNC: f.FASYNC, O_DIRECT: f.O_DIRECT, O_LARGEFILE: f.O_LARGEFILE, O_TMPFILE: f.O_TMPFILE, O_DIRECTORY: f.O_DIRECTORY,
-    O_NOFOLLOW: f.O_NOFOLLOW, O_NOATIME: f.O_NOATIME, O_CLOEXEC: f.O_CLOEXEC, O_PATH: f.O_PATH,
+    O_CREAT: f.O_CREAT,
+    O_EXCL: f.O_EXCL,
+    O_NOCTTY: f.O_NOCTTY,
+    O_TRUNC: f.O_TRUNC,
+    O_APPEND: f.O_APPEND,
+    O_NONBLOCK: f.O_NONBLOCK,
+    O_SYNC: f.O_SYNC,
+    O_DSYNC: f.O_DSYNC,
+    FASYNC: f.FASYNC,
+    O_DIRECT: f.O_DIRECT,
+    O_LARGEFILE: f.O_LARGEFILE,
+    O_TMPFILE: f.O_TMPFILE,
+    O_DIRECTORY: f.O_DIRECTORY,
+    O_NOFOLLOW: f.O_NOFOLLOW,
+    O_NOATIME: f.O_NOATIME,
+    O_CLOEXEC: f.O_CLOEXEC,
+    O_PATH: f.O_PATH,
   },
   { mask: f.O_ACCMODE, values: { O_RDONLY: f.O_RDONLY, O_WRONLY: f.O_WRONLY, O_RDWR: f.O_RDWR } },
 );
 export const atFlags = flags({
-  AT_SYMLINK_NOFOLLOW: f.AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW: f.AT_SYMLINK_FOLLOW, AT_NO_AUTOMOUNT: f.AT_NO_AUTOMOUNT, AT_EMPTY_PATH: f.AT_EMPTY_PATH,
+  AT_SYMLINK_NOFOLLOW: f.AT_SYMLINK_NOFOLLOW,
+  AT_SYMLINK_FOLLOW: f.AT_SYMLINK_FOLLOW,
+  AT_NO_AUTOMOUNT: f.AT_NO_AUTOMOUNT,
+  AT_EMPTY_PATH: f.AT_EMPTY_PATH,
 });
 export const accessMode = flags({ F_OK: f.F_OK, X_OK: f.X_OK, W_OK: f.W_OK, R_OK: f.R_OK });
-export const whence = choice({ SEEK_SET: f.SEEK_SET, SEEK_CUR: f.SEEK_CUR, SEEK_END: f.SEEK_END, SEEK_DATA: f.SEEK_DATA, SEEK_HOLE: f.SEEK_HOLE });
+export const whence = choice({
+  SEEK_SET: f.SEEK_SET,
+  SEEK_CUR: f.SEEK_CUR,
+  SEEK_END: f.SEEK_END,
+  SEEK_DATA: f.SEEK_DATA,
+  SEEK_HOLE: f.SEEK_HOLE,
+});
 
 export const AT_FDCWD = f.AT_FDCWD as Fd;
 
@@ -50,7 +73,10 @@ function options(task: Task, dirfd: Fd, path: string, at: AtOptions): WalkOption
   const given = at.flags ?? 0;
   if (path === '' && (given & f.AT_EMPTY_PATH) === 0) throw errno(ENOENT);
   return {
-    from: start(task, dirfd, path), follow: (given & f.AT_SYMLINK_NOFOLLOW) === 0, emptyPath: (given & f.AT_EMPTY_PATH) !== 0, resolve: at.resolve,
+    from: start(task, dirfd, path),
+    follow: (given & f.AT_SYMLINK_NOFOLLOW) === 0,
+    emptyPath: (given & f.AT_EMPTY_PATH) !== 0,
+    resolve: at.resolve,
     entry: at.entry,
   };
 }

@@ -29,9 +29,22 @@ function pipe(task: Task, to: Out<number[]>, how: number): void {
   }
 }
 
-const pipeCall = define({ name: 'pipe', args: [['pipefd', pairOut]], result: none, support: 'full', handler: (task, to) => pipe(task, to, 0) });
+const pipeCall = define({
+  name: 'pipe',
+  args: [['pipefd', pairOut]],
+  result: none,
+  support: 'full',
+  handler: (task, to) => pipe(task, to, 0),
+});
 const pipe2 = define({
-  name: 'pipe2', args: [['pipefd', pairOut], ['flags', openFlags]], result: none, support: { partial: 'O_DIRECT (packets) is taken for a stream' }, handler: pipe,
+  name: 'pipe2',
+  args: [
+    ['pipefd', pairOut],
+    ['flags', openFlags],
+  ],
+  result: none,
+  support: { partial: 'O_DIRECT (packets) is taken for a stream' },
+  handler: pipe,
 });
 
 export const calls = [pipeCall, pipe2];

@@ -1,8 +1,6 @@
 /** Waiting for several descriptors: poll, ppoll, select, pselect6. */
 import { EBADF, EINTR, EINVAL, Errno, errno } from '../abi/errno.ts';
-import {
-  FD_SETSIZE, type PollFd, POLLERR, POLLHUP, POLLNVAL, pollfd, SELECT_EXCEPT, SELECT_READ, SELECT_WRITE,
-} from '../abi/poll.ts';
+import { FD_SETSIZE, type PollFd, POLLERR, POLLHUP, POLLNVAL, pollfd, SELECT_EXCEPT, SELECT_READ, SELECT_WRITE } from '../abi/poll.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { sigset } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
@@ -68,7 +66,15 @@ function poll(task: Task, at: number, many: number, timeout_ns: bigint | undefin
 const pollfds = structsInOut(pollfd, 'nfds', 'struct pollfd');
 
 const pollCall = define({
-  name: 'poll', args: [['fds', pollfds], ['nfds', uint], ['timeout', int]], result: intResult, support: 'full', interrupted: 'fail',
+  name: 'poll',
+  args: [
+    ['fds', pollfds],
+    ['nfds', uint],
+    ['timeout', int],
+  ],
+  result: intResult,
+  support: 'full',
+  interrupted: 'fail',
   handler: (task, at, many, timeout) => poll(task, at, many, timeout < 0 ? undefined : BigInt(timeout) * 1_000_000n),
 });
 
@@ -100,7 +106,16 @@ function giveRest(task: Task, at: number, layout: Struct<Timespec>): void {
 
 function ppoll(name: string, layout: Struct<Timespec>) {
   return define({
-    name, args: [['fds', pollfds], ['nfds', uint], ['tmo_p', pointerIn], ['sigmask', pointerIn], ['sigsetsize', count]], result: intResult, support: 'full',
+    name,
+    args: [
+      ['fds', pollfds],
+      ['nfds', uint],
+      ['tmo_p', pointerIn],
+      ['sigmask', pointerIn],
+      ['sigsetsize', count],
+    ],
+    result: intResult,
+    support: 'full',
     interrupted: 'fail',
     handler: (task, at, many, time, mask, size) => {
       const timeout_ns = task.call.deadline === undefined ? timeoutOf(task, time, layout) : 1n;
@@ -165,10 +180,19 @@ function highest(task: Task): number {
 }
 
 const fdSet = pointerOut;
-const selectArgs = [['nfds', int], ['readfds', fdSet], ['writefds', fdSet], ['exceptfds', fdSet]] as const;
+const selectArgs = [
+  ['nfds', int],
+  ['readfds', fdSet],
+  ['writefds', fdSet],
+  ['exceptfds', fdSet],
+] as const;
 
 const newselect = define({
-  name: '_newselect', args: [...selectArgs, ['timeout', pointerOut]], result: intResult, support: 'full', interrupted: 'fail',
+  name: '_newselect',
+  args: [...selectArgs, ['timeout', pointerOut]],
+  result: intResult,
+  support: 'full',
+  interrupted: 'fail',
   handler: selectWithTimeval,
   onInterrupt: (task, _many, _read, _write, _except, time) => {
     giveTimeval(task, time);
@@ -214,7 +238,11 @@ interface OldSelect {
 const oldSelectArgs: Struct<OldSelect> = struct<OldSelect>({ nfds: u32, readfds: u32, writefds: u32, exceptfds: u32, timeout: u32 });
 
 const oldSelect = define({
-  name: 'select', args: [['arg', pointerIn]], result: intResult, support: 'full', interrupted: 'fail',
+  name: 'select',
+  args: [['arg', pointerIn]],
+  result: intResult,
+  support: 'full',
+  interrupted: 'fail',
   handler: (task, at) => {
     const { nfds, readfds, writefds, exceptfds, timeout } = loadAt(task, at, oldSelectArgs);
     return selectWithTimeval(task, nfds | 0, readfds, writefds, exceptfds, timeout);
@@ -234,7 +262,11 @@ const maskArgument: Struct<MaskArgument> = struct<MaskArgument>({ mask: u32, siz
 
 function pselect6(name: string, layout: Struct<Timespec>) {
   return define({
-    name, args: [...selectArgs, ['timeout', pointerOut], ['sigmask', address]], result: intResult, support: 'full', interrupted: 'fail',
+    name,
+    args: [...selectArgs, ['timeout', pointerOut], ['sigmask', address]],
+    result: intResult,
+    support: 'full',
+    interrupted: 'fail',
     handler: (task, many, read, write, except, time, sig) => {
       const timeout_ns = task.call.deadline === undefined ? timeoutOf(task, time, layout) : 1n;
       if (sig !== 0) {
@@ -253,6 +285,11 @@ function pselect6(name: string, layout: Struct<Timespec>) {
 }
 
 export const calls = [
-  pollCall, ppoll('ppoll', timespec32), ppoll('ppoll_time64', timespec64), oldSelect, newselect, pselect6('pselect6', timespec32),
+  pollCall,
+  ppoll('ppoll', timespec32),
+  ppoll('ppoll_time64', timespec64),
+  oldSelect,
+  newselect,
+  pselect6('pselect6', timespec32),
   pselect6('pselect6_time64', timespec64),
 ];

@@ -1,26 +1,49 @@
 /** Every i386 system call number with its name, and the definitions behind them. Numbers live here only. Source: arch/x86/entry/syscalls/syscall_32.tbl. */
 import { assert } from '../abi/assert.ts';
 import type { Definition } from './define.ts';
+import { calls as attributes } from './attributes.ts';
 import { calls as directory } from './directory.ts';
 import { calls as file } from './file.ts';
 import { calls as identity } from './identity.ts';
 import { calls as io } from './io.ts';
+import { calls as lock } from './lock.ts';
 import { calls as memory } from './memory.ts';
 import { calls as pipe } from './pipe.ts';
 import { calls as poll } from './poll.ts';
 import { calls as process } from './process.ts';
 import { calls as resource } from './resource.ts';
 import { calls as signal } from './signal.ts';
+import { calls as size } from './size.ts';
 import { calls as socket } from './socket.ts';
 import { calls as stat } from './stat.ts';
 import { calls as system } from './system.ts';
 import { calls as terminal } from './terminal.ts';
 import { calls as thread } from './thread.ts';
 import { calls as time } from './time.ts';
+import { calls as xattr } from './xattr.ts';
 
 /** The families. Each exports `calls`. */
 const FAMILIES: readonly (readonly Definition[])[] = [
-  directory, file, identity, io, memory, pipe, poll, process, resource, signal, socket, stat, system, terminal, thread, time,
+  attributes,
+  directory,
+  file,
+  identity,
+  io,
+  lock,
+  memory,
+  pipe,
+  poll,
+  process,
+  resource,
+  signal,
+  size,
+  socket,
+  stat,
+  system,
+  terminal,
+  thread,
+  time,
+  xattr,
 ];
 
 /** Runs of names: the first name's number, then the names in order. */
@@ -40,7 +63,10 @@ const ROWS: readonly (readonly [first: number, names: string])[] = [
   [120, 'clone setdomainname uname modify_ldt adjtimex mprotect sigprocmask create_module init_module delete_module'],
   [130, 'get_kernel_syms quotactl getpgid fchdir bdflush sysfs personality afs_syscall setfsuid setfsgid'],
   [140, '_llseek getdents _newselect flock msync readv writev getsid fdatasync _sysctl'],
-  [150, 'mlock munlock mlockall munlockall sched_setparam sched_getparam sched_setscheduler sched_getscheduler sched_yield sched_get_priority_max'],
+  [
+    150,
+    'mlock munlock mlockall munlockall sched_setparam sched_getparam sched_setscheduler sched_getscheduler sched_yield sched_get_priority_max',
+  ],
   [160, 'sched_get_priority_min sched_rr_get_interval nanosleep mremap setresuid getresuid vm86 query_module poll nfsservctl'],
   [170, 'setresgid getresgid prctl rt_sigreturn rt_sigaction rt_sigprocmask rt_sigpending rt_sigtimedwait rt_sigqueueinfo rt_sigsuspend'],
   [180, 'pread64 pwrite64 chown getcwd capget capset sigaltstack sendfile getpmsg putpmsg'],
@@ -51,7 +77,10 @@ const ROWS: readonly (readonly [first: number, names: string])[] = [
   [224, 'gettid readahead setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr'],
   [234, 'flistxattr removexattr lremovexattr fremovexattr tkill sendfile64 futex sched_setaffinity sched_getaffinity set_thread_area'],
   [244, 'get_thread_area io_setup io_destroy io_getevents io_submit io_cancel fadvise64'],
-  [252, 'exit_group lookup_dcookie epoll_create epoll_ctl epoll_wait remap_file_pages set_tid_address timer_create timer_settime timer_gettime'],
+  [
+    252,
+    'exit_group lookup_dcookie epoll_create epoll_ctl epoll_wait remap_file_pages set_tid_address timer_create timer_settime timer_gettime',
+  ],
   [262, 'timer_getoverrun timer_delete clock_settime clock_gettime clock_getres clock_nanosleep statfs64 fstatfs64 tgkill utimes'],
   [272, 'fadvise64_64 vserver mbind get_mempolicy set_mempolicy mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify'],
   [282, 'mq_getsetattr kexec_load waitid'],
@@ -67,12 +96,24 @@ const ROWS: readonly (readonly [first: number, names: string])[] = [
   [376, 'mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx arch_prctl io_pgetevents'],
   [386, 'rseq'],
   [393, 'semget semctl shmget shmctl shmat shmdt msgget msgsnd msgrcv msgctl'],
-  [403, 'clock_gettime64 clock_settime64 clock_adjtime64 clock_getres_time64 clock_nanosleep_time64 timer_gettime64 timer_settime64 timerfd_gettime64 timerfd_settime64 utimensat_time64'],
+  [
+    403,
+    'clock_gettime64 clock_settime64 clock_adjtime64 clock_getres_time64 clock_nanosleep_time64 timer_gettime64 timer_settime64 timerfd_gettime64 timerfd_settime64 utimensat_time64',
+  ],
   [413, 'pselect6_time64 ppoll_time64'],
-  [416, 'io_pgetevents_time64 recvmmsg_time64 mq_timedsend_time64 mq_timedreceive_time64 semtimedop_time64 rt_sigtimedwait_time64 futex_time64 sched_rr_get_interval_time64 pidfd_send_signal io_uring_setup'],
+  [
+    416,
+    'io_pgetevents_time64 recvmmsg_time64 mq_timedsend_time64 mq_timedreceive_time64 semtimedop_time64 rt_sigtimedwait_time64 futex_time64 sched_rr_get_interval_time64 pidfd_send_signal io_uring_setup',
+  ],
   [426, 'io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig fsmount fspick pidfd_open clone3'],
-  [436, 'close_range openat2 pidfd_getfd faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset landlock_add_rule'],
-  [446, 'landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2 map_shadow_stack futex_wake futex_wait'],
+  [
+    436,
+    'close_range openat2 pidfd_getfd faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset landlock_add_rule',
+  ],
+  [
+    446,
+    'landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2 map_shadow_stack futex_wake futex_wait',
+  ],
   [456, 'futex_requeue statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat'],
   [466, 'removexattrat open_tree_attr file_getattr file_setattr'],
 ];

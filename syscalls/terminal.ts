@@ -11,12 +11,44 @@ import { address, choice, fd, intResult, loadAt, storeAt } from './kinds.ts';
 import { openAt } from './paths.ts';
 
 const request = choice({
-  TCGETS: io.TCGETS, TCSETS: io.TCSETS, TCSETSW: io.TCSETSW, TCSETSF: io.TCSETSF, TCGETA: io.TCGETA, TCSETA: io.TCSETA, TCSETAW: io.TCSETAW,
-  TCSETAF: io.TCSETAF, TCSBRK: io.TCSBRK, TCXONC: io.TCXONC, TCFLSH: io.TCFLSH, TIOCEXCL: io.TIOCEXCL, TIOCNXCL: io.TIOCNXCL, TIOCSCTTY: io.TIOCSCTTY,
-  TIOCGPGRP: io.TIOCGPGRP, TIOCSPGRP: io.TIOCSPGRP, TIOCOUTQ: io.TIOCOUTQ, TIOCSTI: io.TIOCSTI, TIOCGWINSZ: io.TIOCGWINSZ, TIOCSWINSZ: io.TIOCSWINSZ,
-  FIONREAD: io.FIONREAD, FIONBIO: io.FIONBIO, TIOCNOTTY: io.TIOCNOTTY, TCSBRKP: io.TCSBRKP, TIOCGSID: io.TIOCGSID, TCGETS2: io.TCGETS2,
-  TCSETS2: io.TCSETS2, TCSETSW2: io.TCSETSW2, TCSETSF2: io.TCSETSF2, TIOCGPTN: io.TIOCGPTN, TIOCSPTLCK: io.TIOCSPTLCK, FIONCLEX: io.FIONCLEX,
-  FIOCLEX: io.FIOCLEX, FIOASYNC: io.FIOASYNC, FIOQSIZE: io.FIOQSIZE, FIGETBSZ: io.FIGETBSZ, FIBMAP: io.FIBMAP, FICLONE: io.FICLONE,
+  TCGETS: io.TCGETS,
+  TCSETS: io.TCSETS,
+  TCSETSW: io.TCSETSW,
+  TCSETSF: io.TCSETSF,
+  TCGETA: io.TCGETA,
+  TCSETA: io.TCSETA,
+  TCSETAW: io.TCSETAW,
+  TCSETAF: io.TCSETAF,
+  TCSBRK: io.TCSBRK,
+  TCXONC: io.TCXONC,
+  TCFLSH: io.TCFLSH,
+  TIOCEXCL: io.TIOCEXCL,
+  TIOCNXCL: io.TIOCNXCL,
+  TIOCSCTTY: io.TIOCSCTTY,
+  TIOCGPGRP: io.TIOCGPGRP,
+  TIOCSPGRP: io.TIOCSPGRP,
+  TIOCOUTQ: io.TIOCOUTQ,
+  TIOCSTI: io.TIOCSTI,
+  TIOCGWINSZ: io.TIOCGWINSZ,
+  TIOCSWINSZ: io.TIOCSWINSZ,
+  FIONREAD: io.FIONREAD,
+  FIONBIO: io.FIONBIO,
+  TIOCNOTTY: io.TIOCNOTTY,
+  TCSBRKP: io.TCSBRKP,
+  TIOCGSID: io.TIOCGSID,
+  TCGETS2: io.TCGETS2,
+  TCSETS2: io.TCSETS2,
+  TCSETSW2: io.TCSETSW2,
+  TCSETSF2: io.TCSETSF2,
+  TIOCGPTN: io.TIOCGPTN,
+  TIOCSPTLCK: io.TIOCSPTLCK,
+  FIONCLEX: io.FIONCLEX,
+  FIOCLEX: io.FIOCLEX,
+  FIOASYNC: io.FIOASYNC,
+  FIOQSIZE: io.FIOQSIZE,
+  FIGETBSZ: io.FIGETBSZ,
+  FIBMAP: io.FIBMAP,
+  FICLONE: io.FICLONE,
 });
 
 class GuestArgument implements IoctlArgument {
@@ -38,8 +70,16 @@ class GuestArgument implements IoctlArgument {
 }
 
 const ioctl = define({
-  name: 'ioctl', args: [['fd', fd], ['request', request], ['argp', address]], result: intResult,
-  support: { partial: 'terminals, pipes, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIOQSIZE, FIGETBSZ, RNDGETENTCNT; all others answer ENOTTY' },
+  name: 'ioctl',
+  args: [
+    ['fd', fd],
+    ['request', request],
+    ['argp', address],
+  ],
+  result: intResult,
+  support: {
+    partial: 'terminals, pipes, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIOQSIZE, FIGETBSZ, RNDGETENTCNT; all others answer ENOTTY',
+  },
   handler: (task, file, what, at) => {
     const description = openAt(task, file);
     switch (what >>> 0) {
@@ -47,9 +87,12 @@ const ioctl = define({
       case io.FIONCLEX:
         task.files.setCloseOnExec(file, what === io.FIOCLEX);
         return 0;
-      case io.FIONBIO: return setFlag(task, description, at, O_NONBLOCK);
-      case io.FIOASYNC: return setFlag(task, description, at, FASYNC);
-      default: return ofFile(task, description, what, at);
+      case io.FIONBIO:
+        return setFlag(task, description, at, O_NONBLOCK);
+      case io.FIOASYNC:
+        return setFlag(task, description, at, FASYNC);
+      default:
+        return ofFile(task, description, what, at);
     }
   },
 });
@@ -83,8 +126,10 @@ function ofPlainFile(task: Task, description: Description, what: number, at: num
     case io.FIGETBSZ:
       storeAt(task, at, i32, stat.blksize);
       return 0;
-    case io.FICLONE: throw errno(EOPNOTSUPP);
-    default: throw errno(ENOTTY);
+    case io.FICLONE:
+      throw errno(EOPNOTSUPP);
+    default:
+      throw errno(ENOTTY);
   }
 }
 

@@ -1,7 +1,21 @@
+/** Descriptors, descriptions, pipes, locks, host files with their pages, and files in memory. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { F_RDLCK, F_UNLCK, F_WRLCK, O_APPEND, O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, SEEK_CUR, SEEK_END, SEEK_SET } from '../../abi/fcntl.ts';
+import {
+  F_RDLCK,
+  F_UNLCK,
+  F_WRLCK,
+  O_APPEND,
+  O_CREAT,
+  O_RDONLY,
+  O_RDWR,
+  O_TRUNC,
+  O_WRONLY,
+  SEEK_CUR,
+  SEEK_END,
+  SEEK_SET,
+} from '../../abi/fcntl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from '../../abi/poll.ts';
 import { Description } from '../../fs/description.ts';
 import { FdTable } from '../../fs/fdtable.ts';
@@ -257,7 +271,7 @@ test('memory files have names, links, directories and pages', () => {
   expect(errorOf(() => top.unlink('d'))).toBe('EISDIR');
   expect(errorOf(() => top.mkdir('g', 0))).toBe('EEXIST');
   top.rename('g', top, 'f', 0);
-  expect(top.names().sort()).toEqual(['d', 'f', 'g']);
+  expect([...top.names()].sort()).toEqual(['d', 'f', 'g']);
   top.rename('g', top.lookup('d')?.directory as never, 'moved', 0);
   expect(errorOf(() => top.rmdir('d'))).toBe('ENOTEMPTY');
   expect(errorOf(() => file.write(bytes('x'), 2 ** 40, false))).toBe('EFBIG');
@@ -270,7 +284,11 @@ test('byte-range locks bind other owners, split, and are given back whole', () =
   expect(locks.set('k', theirs, F_RDLCK, { start: 50, end: 60 }, 2)).toBe(false);
   expect(locks.set('k', mine, F_UNLCK, { start: 40, end: 60 }, 1)).toBe(true);
   expect(locks.set('k', theirs, F_WRLCK, { start: 45, end: 55 }, 2)).toBe(true);
-  expect(locks.conflict('k', theirs, F_RDLCK, { start: 0, end: Infinity })).toEqual({ type: F_WRLCK, range: { start: 0, end: 40 }, pid: 1 });
+  expect(locks.conflict('k', theirs, F_RDLCK, { start: 0, end: Infinity })).toEqual({
+    type: F_WRLCK,
+    range: { start: 0, end: 40 },
+    pid: 1,
+  });
   locks.releaseAll('k', mine);
   expect(locks.conflict('k', theirs, F_WRLCK, { start: 0, end: Infinity })).toBeUndefined();
   expect(locks.lockWhole('k', mine, 'shared')).toBe(true);

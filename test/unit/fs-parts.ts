@@ -34,13 +34,21 @@ export function testRoot(): TestRoot {
   fs.writeFileSync(path.join(outside, 'secret'), 'secret');
   const frames = new FramePool({ arena: new PlainArena() });
   const files = new GuestFiles({
-    root: directory, cache: new PageCache<string>(frames), now_ns: () => BigInt(Date.now()) * 1_000_000n, random: (into) => void into.fill(7),
+    root: directory,
+    cache: new PageCache<string>(frames),
+    now_ns: () => BigInt(Date.now()) * 1_000_000n,
+    random: (into) => void into.fill(7),
     owner: { uid: 0, gid: 0 },
   });
   const context = { root: files.tree.root, cwd: files.tree.root };
   const resolve = (name: string, follow = true) => files.tree.resolve(context, name, { follow });
   return {
-    directory, outside, files, context, frames, resolve,
+    directory,
+    outside,
+    files,
+    context,
+    frames,
+    resolve,
     open: (name, flags) => {
       const place = resolve(name);
       const file = place.vnode.open(flags);

@@ -1,0 +1,244 @@
+/** Changes of mode, owner and times. */
+import { EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import { i32, type Struct, struct } from '../abi/struct.ts';
+import { type Timespec, type Timeval, timespec32, timespec64, timeval32, SECOND_NS } from '../abi/time.ts';
+import type { NewTimes, Vnode } from '../fs/vnode.ts';
+import type { Task } from '../proc/task.ts';
+import { define } from './define.ts';
+import { dirfd, type Fd, fd, id16, id32, loadAt, mode, none, path, pathOrNull, pointerIn } from './kinds.ts';
+import { AT_FDCWD, atFlags, onlyFlags, openAt, placeAt, type Target, targetAt, vnodeAt } from './paths.ts';
+
+// ---- chmod and chown -------------------------------------------------------------------------------------------------------------------
+
+function changeMode(task: Task, { vnode, place }: Target, permissions: number): void {
+  vnode.chmod(permissions & 0o7777);
+  task.fs.tree.rightsChanged(place);
+}
+
+function chmodat(task: Task, dir: Fd, name: string, permissions: number, how: number): void {
+  onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
+  changeMode(task, targetAt(task, dir, name, how), permissions);
+}
+
+const chmod = define({
+  name: 'chmod',
+  args: [
+    ['pathname', path],
+    ['mode', mode],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, name, permissions) => chmodat(task, AT_FDCWD, name, permissions, 0),
+});
+const fchmod = define({
+  name: 'fchmod',
+  args: [
+    ['fd', fd],
+    ['mode', mode],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file, permissions) => changeMode(task, openAt(task, file), permissions),
+});
+const fchmodat = define({
+  name: 'fchmodat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['mode', mode],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, dir, name, permissions) => chmodat(task, dir, name, permissions, 0),
+});
+const fchmodat2 = define({
+  name: 'fchmodat2',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['mode', mode],
+    ['flags', atFlags],
+  ],
+  result: none,
+  support: 'full',
+  handler: chmodat,
+});
+
+function chown(task: Task, { vnode, place }: Target, uid: number, gid: number): void {
+  vnode.chown(uid === -1 || uid === 0xffffffff ? undefined : uid, gid === -1 || gid === 0xffffffff ? undefined : gid);
+  task.fs.tree.rightsChanged(place);
+}
+
+function chownCalls(id: typeof id16 | typeof id32, suffix: string) {
+  const by = (name: string, follow: boolean) =>
+    define({
+      name,
+      args: [
+        ['pathname', path],
+        ['owner', id],
+        ['group', id],
+      ],
+      result: none,
+      support: 'full',
+      handler: (task, file, uid, gid) => chown(task, targetAt(task, AT_FDCWD, file, follow ? 0 : f.AT_SYMLINK_NOFOLLOW), uid, gid),
+    });
+  const byFd = define({
+    name: `fchown${suffix}`,
+    args: [
+      ['fd', fd],
+      ['owner', id],
+      ['group', id],
+    ],
+    result: none,
+    support: 'full',
+    handler: (task, file, uid, gid) => chown(task, openAt(task, file), uid, gid),
+  });
+  return [by(`chown${suffix}`, true), by(`lchown${suffix}`, false), byFd];
+}
+
+const fchownat = define({
+  name: 'fchownat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', path],
+    ['owner', id32],
+    ['group', id32],
+    ['flags', atFlags],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, dir, name, uid, gid, how) => {
+    onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
+    chown(task, targetAt(task, dir, name, how), uid, gid);
+  },
+});
+
+// ---- Times -----------------------------------------------------------------------------------------------------------------------------
+
+interface Utimbuf {
+  actime: number;
+  modtime: number;
+}
+const utimbuf: Struct<Utimbuf> = struct<Utimbuf>({ actime: i32, modtime: i32 });
+
+/** Both now: what a null pointer asks for. Needs only the right to write, unlike given times (utimensat(2)). */
+function setNow(task: Task, vnode: Vnode): void {
+  const now = task.kernel.clock.realtime();
+  setTimes(task, vnode, { atime_ns: now, mtime_ns: now }, true);
+}
+
+function setTimes(task: Task, vnode: Vnode, times: NewTimes, now: boolean): void {
+  const { fsuid } = task.credentials;
+  if (fsuid !== 0 && fsuid !== vnode.stat().uid) {
+    if (!now) throw errno(EPERM);
+    if (vnode.kind !== 'symlink') vnode.access(f.W_OK);
+  }
+  vnode.utimes(times);
+}
+
+const utime = define({
+  name: 'utime',
+  args: [
+    ['filename', path],
+    ['times', pointerIn],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, name, at) => {
+    const { vnode } = placeAt(task, AT_FDCWD, name);
+    if (at === 0) return setNow(task, vnode);
+    const { actime, modtime } = loadAt(task, at, utimbuf);
+    setTimes(task, vnode, { atime_ns: BigInt(actime) * SECOND_NS, mtime_ns: BigInt(modtime) * SECOND_NS }, false);
+  },
+});
+
+function setFromTimevals(task: Task, vnode: Vnode, at: number): void {
+  if (at === 0) return setNow(task, vnode);
+  const atime = loadAt(task, at, timeval32);
+  const mtime = loadAt(task, at + timeval32.size, timeval32);
+  const ns = ({ tv_sec, tv_usec }: Timeval) => {
+    if (tv_usec < 0 || tv_usec > 999_999) throw errno(EINVAL);
+    return BigInt(tv_sec) * SECOND_NS + BigInt(tv_usec) * 1000n;
+  };
+  setTimes(task, vnode, { atime_ns: ns(atime), mtime_ns: ns(mtime) }, false);
+}
+
+const utimes = define({
+  name: 'utimes',
+  args: [
+    ['filename', path],
+    ['times', pointerIn],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, name, at) => setFromTimevals(task, placeAt(task, AT_FDCWD, name).vnode, at),
+});
+const futimesat = define({
+  name: 'futimesat',
+  args: [
+    ['dirfd', dirfd],
+    ['pathname', pathOrNull],
+    ['times', pointerIn],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, dir, name, at) => setFromTimevals(task, name === null ? openAt(task, dir).vnode : placeAt(task, dir, name).vnode, at),
+});
+
+function utimensat(name: string, layout: Struct<Timespec>) {
+  return define({
+    name,
+    args: [
+      ['dirfd', dirfd],
+      ['pathname', pathOrNull],
+      ['times', pointerIn],
+      ['flags', atFlags],
+    ],
+    result: none,
+    support: 'full',
+    handler: (task, dir, file, at, how) => {
+      const given = at === 0 ? undefined : [loadAt(task, at, layout), loadAt(task, at + layout.size, layout)];
+      // Nothing is to be done, and nothing is looked at (do_utimes).
+      if (given !== undefined && given.every((time) => time.tv_nsec === f.UTIME_OMIT)) return;
+      onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
+      const vnode = file === null ? nullPath(task, dir, how) : vnodeAt(task, dir, file, how);
+      if (given === undefined) return setNow(task, vnode);
+      const [atime_ns, mtime_ns] = given.map((time) => newTime(task, time));
+      setTimes(
+        task,
+        vnode,
+        { atime_ns, mtime_ns },
+        given.every((time) => time.tv_nsec === f.UTIME_NOW),
+      );
+    },
+  });
+}
+
+function nullPath(task: Task, dir: Fd, how: number): Vnode {
+  if (how !== 0 && how !== f.AT_EMPTY_PATH) throw errno(EINVAL);
+  if (dir === AT_FDCWD) throw errno(EFAULT);
+  return openAt(task, dir).vnode;
+}
+
+function newTime(task: Task, time: Timespec): bigint | undefined {
+  if (time.tv_nsec === f.UTIME_OMIT) return undefined;
+  if (time.tv_nsec === f.UTIME_NOW) return task.kernel.clock.realtime();
+  if (time.tv_nsec < 0 || time.tv_nsec > 999_999_999) throw errno(EINVAL);
+  return BigInt(time.tv_sec) * SECOND_NS + BigInt(time.tv_nsec);
+}
+
+export const calls = [
+  chmod,
+  fchmod,
+  fchmodat,
+  fchmodat2,
+  ...chownCalls(id16, ''),
+  ...chownCalls(id32, '32'),
+  fchownat,
+  utime,
+  utimes,
+  futimesat,
+  utimensat('utimensat', timespec32),
+  utimensat('utimensat_time64', timespec64),
+];

@@ -1,0 +1,102 @@
+/** File locks: byte ranges through fcntl, whole files through flock. */
+import { EAGAIN, EBADF, EINVAL, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import type { Struct } from '../abi/struct.ts';
+import type { Description } from '../fs/description.ts';
+import type { LockRange } from '../fs/locks.ts';
+import type { Task } from '../proc/task.ts';
+import { block } from '../proc/wait.ts';
+import { define } from './define.ts';
+import { fd, flags, loadAt, none, storeAt } from './kinds.ts';
+import { openAt } from './paths.ts';
+
+/** A struct flock's range in bytes from the file's start. */
+function rangeOf(description: Description, lock: f.FileLock): LockRange {
+  const base =
+    lock.l_whence === f.SEEK_SET
+      ? 0
+      : lock.l_whence === f.SEEK_CUR
+        ? description.position
+        : lock.l_whence === f.SEEK_END
+          ? sizeOf(description)
+          : -1;
+  if (base < 0) throw errno(EINVAL);
+  const start = base + lock.l_start;
+  if (start < 0) throw errno(EINVAL);
+  if (lock.l_len > 0) return { start, end: start + lock.l_len };
+  if (lock.l_len === 0) return { start, end: Infinity };
+  if (start + lock.l_len < 0) throw errno(EINVAL);
+  return { start: start + lock.l_len, end: start };
+}
+
+function sizeOf(description: Description): number {
+  return description.vnode.stat().size;
+}
+
+export function getLock(task: Task, description: Description, at: number, layout: Struct<f.FileLock>, owner: object): number {
+  const lock = loadAt(task, at, layout);
+  if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK) throw errno(EINVAL);
+  if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
+  const other = task.kernel.files.locks.conflict(description.vnode.key, owner, lock.l_type, rangeOf(description, lock));
+  const answer =
+    other === undefined
+      ? { ...lock, l_type: f.F_UNLCK }
+      : {
+          l_type: other.type,
+          l_whence: f.SEEK_SET,
+          l_start: other.range.start,
+          l_len: other.range.end === Infinity ? 0 : other.range.end - other.range.start,
+          l_pid: other.pid,
+        };
+  storeAt(task, at, layout, answer);
+  return 0;
+}
+
+export function setLock(
+  task: Task,
+  description: Description,
+  at: number,
+  layout: Struct<f.FileLock>,
+  owner: object,
+  waits: boolean,
+): number {
+  const lock = loadAt(task, at, layout);
+  const range = rangeOf(description, lock);
+  if (lock.l_type < f.F_RDLCK || lock.l_type > f.F_UNLCK) throw errno(EINVAL);
+  if (lock.l_type === f.F_RDLCK && !f.canRead(description.flags)) throw errno(EBADF);
+  if (lock.l_type === f.F_WRLCK && !f.canWrite(description.flags)) throw errno(EBADF);
+  if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
+  const { locks } = task.kernel.files;
+  const { key } = description.vnode;
+  if (locks.set(key, owner, lock.l_type, range, owner === description ? -1 : task.process.pid)) {
+    if (owner === description) description.onClose('locks', () => locks.releaseAll(key, description));
+    return 0;
+  }
+  if (!waits) throw errno(EAGAIN);
+  throw block(locks.released);
+}
+
+const flock = define({
+  name: 'flock',
+  args: [
+    ['fd', fd],
+    ['operation', flags({ LOCK_SH: f.LOCK_SH, LOCK_EX: f.LOCK_EX, LOCK_NB: f.LOCK_NB, LOCK_UN: f.LOCK_UN })],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file, operation) => {
+    const kind = operation & ~f.LOCK_NB;
+    if (kind !== f.LOCK_SH && kind !== f.LOCK_EX && kind !== f.LOCK_UN) throw errno(EINVAL);
+    const description = openAt(task, file);
+    const { locks } = task.kernel.files;
+    const { key } = description.vnode;
+    const wanted = kind === f.LOCK_UN ? 'none' : kind === f.LOCK_EX ? 'exclusive' : 'shared';
+    if (!locks.lockWhole(key, description, wanted)) {
+      if (operation & f.LOCK_NB) throw errno(EAGAIN);
+      throw block(locks.released);
+    }
+    if (kind !== f.LOCK_UN) description.onClose('locks', () => locks.releaseAll(key, description));
+  },
+});
+
+export const calls = [flock];

@@ -1,0 +1,222 @@
+/** Sizes of files, what is on the disk, and advice. */
+import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
+import { SIGXFSZ } from '../abi/signal.ts';
+import { MAX_POSITION } from '../fs/description.ts';
+import { sendToTask } from '../proc/send.ts';
+import { kernelInfo } from '../proc/siginfo.ts';
+import type { Task } from '../proc/task.ts';
+import { define } from './define.ts';
+import { count, type Fd, fd, flags, int, none, off64, path, uint } from './kinds.ts';
+import { AT_FDCWD, openAt, placeAt } from './paths.ts';
+import { MAX_OFF } from './transfer.ts';
+
+function truncatePath(task: Task, name: string, length: number): void {
+  if (length < 0) throw errno(EINVAL);
+  const { vnode } = placeAt(task, AT_FDCWD, name);
+  if (vnode.kind === 'directory') throw errno(EISDIR);
+  if (vnode.kind !== 'file') throw errno(EINVAL);
+  vnode.access(f.W_OK);
+  checkSize(task, length);
+  vnode.truncate(length);
+}
+
+function truncateOpen(task: Task, file: Fd, length: number, large: boolean): void {
+  if (length < 0) throw errno(EINVAL);
+  const description = openAt(task, file);
+  const { file: opened, vnode } = description;
+  if (vnode.kind !== 'file' || !f.canWrite(description.flags) || opened.truncate === undefined) throw errno(EINVAL);
+  if (!large && (description.flags & f.O_LARGEFILE) === 0 && length > MAX_OFF) throw errno(EINVAL);
+  checkSize(task, length);
+  opened.truncate(length);
+}
+
+function checkSize(task: Task, length: number): void {
+  const limit = task.process.limits[RLIMIT_FSIZE].current;
+  if (length > MAX_POSITION) throw errno(EFBIG);
+  if (limit === RLIM_INFINITY || length <= Number(limit)) return;
+  sendToTask(task, kernelInfo(SIGXFSZ));
+  throw errno(EFBIG);
+}
+
+const truncate = define({
+  name: 'truncate',
+  args: [
+    ['path', path],
+    ['length', int],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, name, length) => truncatePath(task, name, length),
+});
+const truncate64 = define({
+  name: 'truncate64',
+  args: [
+    ['path', path],
+    ['length', off64],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, name, length) => truncatePath(task, name, length),
+});
+const ftruncate = define({
+  name: 'ftruncate',
+  args: [
+    ['fd', fd],
+    ['length', int],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file, length) => truncateOpen(task, file, length, false),
+});
+const ftruncate64 = define({
+  name: 'ftruncate64',
+  args: [
+    ['fd', fd],
+    ['length', off64],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file, length) => truncateOpen(task, file, length, true),
+});
+
+const fallocateMode = flags({
+  FALLOC_FL_KEEP_SIZE: f.FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE: f.FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_COLLAPSE_RANGE: f.FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_ZERO_RANGE: f.FALLOC_FL_ZERO_RANGE,
+});
+const fallocate = define({
+  name: 'fallocate',
+  args: [
+    ['fd', fd],
+    ['mode', fallocateMode],
+    ['offset', off64],
+    ['len', off64],
+  ],
+  result: none,
+  support: {
+    partial:
+      'on host files blocks are not reserved: growing is a truncate, punching writes zeros; collapse, insert and unshare answer EOPNOTSUPP',
+  },
+  handler: (task, file, how, offset, length) => {
+    if (offset < 0 || length <= 0) throw errno(EINVAL);
+    const description = openAt(task, file);
+    if (how & ~0x7f) throw errno(EOPNOTSUPP);
+    if (!f.canWrite(description.flags)) throw errno(EBADF);
+    if (description.vnode.kind === 'fifo') throw errno(ESPIPE);
+    if (description.vnode.kind === 'directory') throw errno(EISDIR);
+    if (description.vnode.kind !== 'file') throw errno(ENODEV);
+    if (offset + length > MAX_POSITION) throw errno(EFBIG);
+    checkSize(task, offset + length);
+    if (description.file.allocate === undefined) throw errno(EOPNOTSUPP);
+    description.file.allocate(how, offset, length);
+  },
+});
+
+// ---- Synchronisation and advice --------------------------------------------------------------------------------------------------------
+
+function syncCall(name: string, dataOnly: boolean) {
+  return define({
+    name,
+    args: [['fd', fd]],
+    result: none,
+    support: 'full',
+    handler: (task, file) => {
+      const { file: opened } = openAt(task, file);
+      if (opened.sync === undefined) throw errno(EINVAL);
+      opened.sync(dataOnly);
+    },
+  });
+}
+const sync = define({ name: 'sync', args: [], result: none, support: 'full', handler: (task) => task.kernel.files.sync() });
+const syncfs = define({
+  name: 'syncfs',
+  args: [['fd', fd]],
+  result: none,
+  support: 'full',
+  handler: (task, file) => {
+    openAt(task, file);
+    task.kernel.files.sync();
+  },
+});
+const syncFileRange = define({
+  name: 'sync_file_range',
+  args: [
+    ['fd', fd],
+    ['offset', off64],
+    ['nbytes', off64],
+    ['flags', uint],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file, offset, length, how) => {
+    const description = openAt(task, file);
+    if (how & ~7 || offset < 0 || length < 0) throw errno(EINVAL);
+    if (description.vnode.kind === 'fifo' || description.vnode.kind === 'character') throw errno(ESPIPE);
+    description.file.sync?.(true);
+  },
+});
+const readahead = define({
+  name: 'readahead',
+  args: [
+    ['fd', fd],
+    ['offset', off64],
+    ['count', count],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file) => {
+    const description = openAt(task, file);
+    if (!f.canRead(description.flags)) throw errno(EBADF);
+    if (description.vnode.kind !== 'file' && description.vnode.kind !== 'block') throw errno(EINVAL);
+  },
+});
+
+/** Advice changes nothing here but must be valid. POSIX_FADV_NORMAL to POSIX_FADV_NOREUSE. */
+function advise(task: Task, file: Fd, length: number, advice: number): void {
+  const description = openAt(task, file);
+  if (description.vnode.kind === 'fifo') throw errno(ESPIPE);
+  if (length < 0 || advice < 0 || advice > 5) throw errno(EINVAL);
+}
+const fadvise64 = define({
+  name: 'fadvise64',
+  args: [
+    ['fd', fd],
+    ['offset', off64],
+    ['len', count],
+    ['advice', int],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file, _offset, length, advice) => advise(task, file, length, advice),
+});
+const fadvise6464 = define({
+  name: 'fadvise64_64',
+  args: [
+    ['fd', fd],
+    ['offset', off64],
+    ['len', off64],
+    ['advice', int],
+  ],
+  result: none,
+  support: 'full',
+  handler: (task, file, _offset, length, advice) => advise(task, file, length, advice),
+});
+
+export const calls = [
+  truncate,
+  truncate64,
+  ftruncate,
+  ftruncate64,
+  fallocate,
+  syncCall('fsync', false),
+  syncCall('fdatasync', true),
+  sync,
+  syncfs,
+  syncFileRange,
+  readahead,
+  fadvise64,
+  fadvise6464,
+];

@@ -1,0 +1,204 @@
+/** How bytes move between guest memory and open files: what is not delivered is not consumed, and what was moved before an error is told. */
+import { EBADF, EFAULT, EFBIG, EINVAL, EPIPE, Errno, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
+import { SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
+import { type Struct, struct, u32 } from '../abi/struct.ts';
+import type { Description } from '../fs/description.ts';
+import { type Io, isWait } from '../fs/vnode.ts';
+import { sendToTask } from '../proc/send.ts';
+import { kernelInfo } from '../proc/siginfo.ts';
+import type { Task } from '../proc/task.ts';
+import { loadAt } from './kinds.ts';
+import { waiting } from './paths.ts';
+
+/** Bytes one call moves at most (MAX_RW_COUNT). */
+export const MOST = 0x7ffff000;
+/** Bytes that go through our buffer at a time. */
+const CHUNK = 1 << 18;
+/** Linux's UIO_MAXIOV. */
+const MAX_VECTORS = 1024;
+/** A 32-bit off_t ends here. */
+export const MAX_OFF = 0x7fffffff;
+
+const buffer = new Uint8Array(CHUNK);
+
+/** One buffer for all: nothing is held in it across a call. */
+export function scratch(count: number): Uint8Array {
+  return buffer.subarray(0, Math.min(count, buffer.length));
+}
+
+// ---- Where the bytes are in guest memory -----------------------------------------------------------------------------------------------
+
+export interface Iovec {
+  base: number;
+  size: number;
+}
+export const iovec: Struct<Iovec> = struct<Iovec>({ base: u32, size: u32 });
+
+/** A run of bytes in guest memory that may lie in pieces. */
+export interface Span {
+  readonly pieces: readonly Iovec[];
+  readonly size: number;
+}
+
+export function single(base: number, size: number): Span {
+  return { pieces: [{ base, size }], size: Math.min(size, MOST) };
+}
+
+export function vector(task: Task, at: number, count: number): Span {
+  if (count > MAX_VECTORS || (count | 0) < 0) throw errno(EINVAL);
+  const pieces: Iovec[] = [];
+  let total = 0;
+  for (let i = 0; i < count; i++) {
+    const piece = loadAt(task, at + i * iovec.size, iovec);
+    if ((piece.size | 0) < 0) throw errno(EINVAL);
+    pieces.push(piece);
+    total += piece.size;
+  }
+  return { pieces, size: Math.min(total, MOST) };
+}
+
+/** Calls `move` for the parts of guest memory that hold bytes [from, from + count) of the span, until one moves less than it should. Returns how many moved. */
+function walk(span: Span, from: number, count: number, move: (addr: number, done: number, part: number) => number): number {
+  let skip = from;
+  let done = 0;
+  for (const piece of span.pieces) {
+    if (skip >= piece.size) {
+      skip -= piece.size;
+      continue;
+    }
+    const part = Math.min(piece.size - skip, count - done);
+    if (part > 0) {
+      const moved = move((piece.base + skip) >>> 0, done, part);
+      done += moved;
+      if (moved < part) return done;
+    }
+    if (done === count) break;
+    skip = 0;
+  }
+  return done;
+}
+
+function copyOut(task: Task, span: Span, from: number, bytes: Uint8Array): number {
+  return walk(span, from, bytes.length, (addr, done, part) => task.user.copyOut(addr, bytes.subarray(done, done + part)));
+}
+
+function copyIn(task: Task, span: Span, from: number, into: Uint8Array): number {
+  return walk(span, from, into.length, (addr, done, part) => task.user.copyIn(addr, into.subarray(done, done + part)));
+}
+
+function writable(task: Task, span: Span, count: number): number {
+  return walk(span, 0, count, (addr, _done, part) => task.user.probe(addr, part, 'write'));
+}
+
+// ---- Reading ---------------------------------------------------------------------------------------------------------------------------
+
+/** `position` undefined: at the description's own, which moves. */
+export function read(task: Task, description: Description, span: Span, position?: number): number {
+  if (position !== undefined || description.file.seekable) return readFile(task, description, span, position);
+  return readStream(task, description, span);
+}
+
+/** What is not delivered is not consumed: the position moves by what reached the guest. */
+function readFile(task: Task, description: Description, span: Span, position: number | undefined): number {
+  let at = position ?? description.position;
+  let done = 0;
+  do {
+    const bytes = scratch(span.size - done);
+    const moved = description.readAt(bytes, at);
+    if (isWait(moved)) {
+      if (done === 0) throw waiting(task, moved);
+      break;
+    }
+    const copied = moved === 0 ? 0 : copyOut(task, span, done, bytes.subarray(0, moved));
+    if (copied === 0 && moved > 0 && done === 0) throw errno(EFAULT);
+    done += copied;
+    at += copied;
+    if (position === undefined) description.position = at;
+    if (copied < bytes.length) break;
+  } while (done < span.size);
+  return done;
+}
+
+/** Bytes of a pipe or terminal are gone once they are read, so the guest's memory is looked at first. */
+function readStream(task: Task, description: Description, span: Span): number {
+  const wanted = Math.min(span.size, CHUNK);
+  const room = writable(task, span, wanted);
+  if (room === 0 && wanted > 0) throw errno(EFAULT);
+  const bytes = scratch(room);
+  const moved = description.read(bytes);
+  if (isWait(moved)) throw waiting(task, moved);
+  copyOut(task, span, 0, bytes.subarray(0, moved));
+  return moved;
+}
+
+// ---- Writing ---------------------------------------------------------------------------------------------------------------------------
+
+/** A call that waited in the middle goes on behind what it has written (`task.call.progress`). */
+export function write(task: Task, description: Description, span: Span, position?: number): number {
+  let done = task.call.progress;
+  if (span.size === 0)
+    return moveZero(task, position === undefined ? description.write(scratch(0)) : description.writeAt(scratch(0), position));
+  while (done < span.size) {
+    const bytes = scratch(span.size - done);
+    const got = copyIn(task, span, done, bytes);
+    if (got === 0) {
+      if (done > 0) break;
+      if (!f.canWrite(description.flags)) throw errno(EBADF);
+      throw errno(EFAULT);
+    }
+    const moved = writeSome(task, description, bytes.subarray(0, got), position === undefined ? undefined : position + done, done);
+    if (moved === undefined) break;
+    if (isWait(moved)) {
+      task.call.progress = done;
+      throw waiting(task, moved);
+    }
+    done += moved;
+    if (moved === 0) break;
+  }
+  return done;
+}
+
+function moveZero(task: Task, moved: Io): number {
+  if (isWait(moved)) throw waiting(task, moved);
+  return moved;
+}
+
+/** Undefined: it failed, but something was written before, which is what the call tells. */
+export function writeSome(
+  task: Task,
+  description: Description,
+  bytes: Uint8Array,
+  position: number | undefined,
+  before: number,
+): Io | undefined {
+  try {
+    const allowed = withinLimits(task, description, bytes, position);
+    return position === undefined ? description.write(allowed) : description.writeAt(allowed, position);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+    if (error.code === EPIPE) sendToTask(task, kernelInfo(SIGPIPE));
+    if (before === 0) throw error;
+    return undefined;
+  }
+}
+
+/** RLIMIT_FSIZE, and the 2 GB that files without O_LARGEFILE end at. */
+function withinLimits(task: Task, description: Description, bytes: Uint8Array, position: number | undefined): Uint8Array {
+  if (!description.file.seekable || description.vnode.kind !== 'file') return bytes;
+  const limit = task.process.limits[RLIMIT_FSIZE].current;
+  const small = (description.flags & f.O_LARGEFILE) === 0;
+  if (limit === RLIM_INFINITY && !small) return bytes;
+  const at = description.flags & f.O_APPEND ? description.seekEnd() : (position ?? description.position);
+  if (limit !== RLIM_INFINITY && at + bytes.length > Number(limit)) {
+    if (at >= Number(limit)) {
+      sendToTask(task, kernelInfo(SIGXFSZ));
+      throw errno(EFBIG);
+    }
+    bytes = bytes.subarray(0, Number(limit) - at);
+  }
+  if (!small || at + bytes.length <= MAX_OFF) return bytes;
+  if (at >= MAX_OFF) throw errno(EFBIG);
+  return bytes.subarray(0, MAX_OFF - at);
+}
