@@ -264,7 +264,11 @@ EXPORT(seg_load_selector) int seg_load_selector(RegisterSet *set, int segment, u
     if (segment == R_CS) {
         return load_code_segment(selector);
     }
+    /* The helper's fault would restore eip and flags of whatever block ran last: we stand behind an instruction, not in one. */
+    volatile uint32_t eip = seg_env->eip, cc_op = seg_env->cc_op;
     if (sigsetjmp(uc->jmp_bufs[0], 0)) {
+        seg_env->eip = eip;
+        seg_env->cc_op = cc_op;
         return 0;
     }
     helper_load_seg(seg_env, segment, selector);
