@@ -1,7 +1,7 @@
 /** CPU exceptions as the signals that Linux makes of them for an i386 program (arch/x86/kernel/traps.c). */
 import {
   BUS_ADRALN, FPE_FLTDIV, FPE_FLTINV, FPE_FLTOVF, FPE_FLTRES, FPE_FLTUND, FPE_INTDIV, ILL_ILLOPN, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP,
-  TRAP_TRACE,
+  TRAP_BRKPT, TRAP_TRACE,
 } from '../abi/signal.ts';
 import type { Access, Addr } from '../abi/page.ts';
 import { faultInfo, kernelInfo, type SignalInfo } from './siginfo.ts';
@@ -20,12 +20,12 @@ export interface FpuStatus {
 
 /**
  * The signal of an exception other than a page fault, at `eip`. Undefined where Linux just goes on (an x87 exception that is not there).
- * `fpu` is asked only for #MF and #XM.
+ * `stepping`: the trap flag is set, so #DB is a step and not int1. `fpu` is asked only for #MF and #XM.
  */
-export function signalOfException(vector: number, eip: Addr, fpu: () => FpuStatus): SignalInfo | undefined {
+export function signalOfException(vector: number, eip: Addr, stepping: boolean, fpu: () => FpuStatus): SignalInfo | undefined {
   switch (vector) {
     case VECTOR.DE: return faultInfo(SIGFPE, FPE_INTDIV, eip);
-    case VECTOR.DB: return faultInfo(SIGTRAP, TRAP_TRACE, eip);
+    case VECTOR.DB: return faultInfo(SIGTRAP, stepping ? TRAP_TRACE : TRAP_BRKPT, eip);
     case VECTOR.BP: return kernelInfo(SIGTRAP);
     case VECTOR.UD: return faultInfo(SIGILL, ILL_ILLOPN, eip);
     case VECTOR.OVERRUN: return kernelInfo(SIGFPE);

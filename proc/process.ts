@@ -77,6 +77,8 @@ export class Process {
   /** Page faults without and with I/O. */
   minorFaults: number = 0;
   majorFaults: number = 0;
+  /** Largest resident size noted, in KiB. */
+  peakResident: number = 0;
 
   constructor(pid: number, parent: Process | undefined, started_ns: bigint) {
     this.pid = pid;

@@ -10,6 +10,8 @@ import { forceSignal } from './send.ts';
 import { faultInfo, kernelInfo, type SignalInfo } from './siginfo.ts';
 import type { Task } from './task.ts';
 
+const FLAG_TF = 0x100;
+
 /**
  * After every trap and every call, before the task runs again: makes `outcome` true. Afterwards the task is ready, or parked, stopped or
  * dead. Cheap when there is nothing to do.
@@ -36,7 +38,7 @@ export function faulted(task: Task, addr: Addr, access: Access, outcome: Outcome
 
 /** The engine's exception trap. Returns false where Linux just goes on. */
 export function excepted(task: Task, vector: number, errorCode: number): boolean {
-  const info = signalOfException(vector, task.registers.eip, () => fpuStatus(task));
+  const info = signalOfException(vector, task.registers.eip, (task.registers.eflags & FLAG_TF) !== 0, () => fpuStatus(task));
   if (info === undefined) return false;
   task.trapNumber = vector;
   task.errorCode = errorCode;

@@ -284,11 +284,12 @@ test('the default action of a stop signal stops, SIGCONT goes on and forgets pen
 test('exceptions become the signals of traps.c', () => {
   const fpu = { control: 0x37f & ~4, status: 0x3804, mxcsr: 0x1f80 & ~(1 << 7) | 1 };
   const of = (vector: number) => {
-    const info = signalOfException(vector, 0x1000, () => fpu);
+    const info = signalOfException(vector, 0x1000, true, () => fpu);
     return [info?.signo, info?.code, info?.fields[0]];
   };
   expect(of(VECTOR.DE)).toEqual([abi.SIGFPE, abi.FPE_INTDIV, 0x1000]);
   expect(of(VECTOR.DB)).toEqual([abi.SIGTRAP, abi.TRAP_TRACE, 0x1000]);
+  expect(signalOfException(VECTOR.DB, 0, false, () => fpu)?.code).toBe(abi.TRAP_BRKPT);
   expect(of(VECTOR.BP)).toEqual([abi.SIGTRAP, abi.SI_KERNEL, undefined]);
   expect(of(VECTOR.OF)).toEqual([abi.SIGSEGV, abi.SI_KERNEL, undefined]);
   expect(of(VECTOR.UD)).toEqual([abi.SIGILL, abi.ILL_ILLOPN, 0x1000]);
