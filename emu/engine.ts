@@ -4,9 +4,21 @@ import type { Arena } from '../mm/arena.ts';
 import type { Mmu } from '../mm/mmu.ts';
 
 /** Index of a general register, in the CPU's own encoding order. */
-export const EAX = 0, ECX = 1, EDX = 2, EBX = 3, ESP = 4, EBP = 5, ESI = 6, EDI = 7;
+export const EAX = 0,
+  ECX = 1,
+  EDX = 2,
+  EBX = 3,
+  ESP = 4,
+  EBP = 5,
+  ESI = 6,
+  EDI = 7;
 /** Index of a segment register, in the CPU's own encoding order. */
-export const ES = 0, CS = 1, SS = 2, DS = 3, FS = 4, GS = 5;
+export const ES = 0,
+  CS = 1,
+  SS = 2,
+  DS = 3,
+  FS = 4,
+  GS = 5;
 
 /** A flat segment descriptor as modify_ldt and set_thread_area describe it (struct user_desc, decoded). */
 export interface Descriptor {

@@ -107,7 +107,8 @@ export class UnicornMmu implements Mmu {
         for (let entry = table + ((base >>> PAGE_SHIFT) & 1023); entry <= last; entry++) {
           if ((words[entry] & wanted) === 0) continue;
           words[entry] &= mask;
-          if (active && ++changed < FLUSH_ALL_FROM) this.exports.seg_flush_page((base - (base % TABLE_SPAN) + (entry - table) * PAGE_SIZE) >>> 0);
+          if (active && ++changed < FLUSH_ALL_FROM)
+            this.exports.seg_flush_page((base - (base % TABLE_SPAN) + (entry - table) * PAGE_SIZE) >>> 0);
         }
         if (mask === 0 && next - base === TABLE_SPAN) {
           words[slot] = 0;

@@ -8,7 +8,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emulator, SEG386 } from '../drivers/emulator.ts';
 import { BUFFER_AT, call, DATA_AT, exit, LOOP, store, tiny, tinyFile, word, writeResult } from '../drivers/tiny.ts';
 
-const READ = 3, WRITE = 4, PAUSE = 29, KILL = 37, GETPID = 20, SIGNAL = 48;
+const READ = 3,
+  WRITE = 4,
+  PAUSE = 29,
+  KILL = 37,
+  GETPID = 20,
+  SIGNAL = 48;
 const SIGTERM = 15;
 let folder = '';
 const at = (name: string): string => join(folder, name);
@@ -64,13 +69,18 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
   test('dies of the signal that the guest dies of, without a core', () => {
     expect(seg386('./crash')).toEqual({ status: null, signal: 'SIGSEGV', stdout: '', stderr: '' });
     expect(seg386('./selfterm')).toEqual({ status: null, signal: 'SIGTERM', stdout: '', stderr: '' });
-    execFileSync('sh', ['-c', 'ulimit -c unlimited; "$@" || true', 'sh', process.execPath, SEG386, './crash'], { cwd: folder, stdio: 'ignore' });
+    execFileSync('sh', ['-c', 'ulimit -c unlimited; "$@" || true', 'sh', process.execPath, SEG386, './crash'], {
+      cwd: folder,
+      stdio: 'ignore',
+    });
     expect(existsSync(at('core'))).toBe(false);
   });
 
   test('dies of SIGPIPE when nobody reads any more', () => {
     const script = `"$1" "$2" ./flood | head -c 6; echo \${PIPESTATUS[0]}`;
-    expect(spawnSync('bash', ['-c', script, 'bash', process.execPath, SEG386], { cwd: folder, encoding: 'latin1' }).stdout).toBe('hello\n141\n');
+    expect(spawnSync('bash', ['-c', script, 'bash', process.execPath, SEG386], { cwd: folder, encoding: 'latin1' }).stdout).toBe(
+      'hello\n141\n',
+    );
   });
 
   test('reads no more of a shared input than the guest does', () => {
@@ -158,7 +168,13 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
 
   test('a waiting guest costs no time', async () => {
     const child = await ready('catch-pause');
-    const ticks = (): number => Number(readFileSync(`/proc/${child.pid}/stat`, 'latin1').split(' ').slice(13, 15).reduce((sum, each) => sum + Number(each), 0));
+    const ticks = (): number =>
+      Number(
+        readFileSync(`/proc/${child.pid}/stat`, 'latin1')
+          .split(' ')
+          .slice(13, 15)
+          .reduce((sum, each) => sum + Number(each), 0),
+      );
     await new Promise((resolve) => setTimeout(resolve, 300));
     const before = ticks();
     await new Promise((resolve) => setTimeout(resolve, 500));

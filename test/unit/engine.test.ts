@@ -3,7 +3,15 @@ import { expect, test } from 'vitest';
 import { CS, DS, EAX, EBX, ECX, EDI, EDX, ES, ESI, ESP, FS, GS, SS } from '../../emu/engine.ts';
 import { Bench, CODE, DATA, INT80, STACK_TOP, le32 } from '../drivers/engine.ts';
 
-const FLAT = { limit: 0xfffff, seg32Bit: true, contents: 0, readExecOnly: false, limitInPages: true, notPresent: false, useable: true } as const;
+const FLAT = {
+  limit: 0xfffff,
+  seg32Bit: true,
+  contents: 0,
+  readExecOnly: false,
+  limitInPages: true,
+  notPresent: false,
+  useable: true,
+} as const;
 
 // mov ecx, n; L: add eax, 3; mov [DATA], eax; dec ecx; jnz L; int 0x80
 const loop = (n: number) => [0xb9, ...le32(n), 0x83, 0xc0, 3, 0xa3, ...le32(DATA), 0x49, 0x75, 0xf5, ...INT80];
@@ -58,7 +66,10 @@ test('a repeated move copies the same bytes and takes the same count in one run 
   ]) {
     const results = [1, 7, 100_000].map((step) => {
       const bench = new Bench();
-      bench.write(DATA, Uint8Array.from({ length: 0x4000 }, (_, i) => (i * 7) % 251));
+      bench.write(
+        DATA,
+        Uint8Array.from({ length: 0x4000 }, (_, i) => (i * 7) % 251),
+      );
       bench.registers.set(EAX, 0x12345678);
       bench.registers.set(ECX, 1500);
       bench.registers.set(ESI, DATA + 0x801);
@@ -70,7 +81,9 @@ test('a repeated move copies the same bytes and takes the same count in one run 
       }
       expect(total).toBe(1501);
       expect(bench.registers.get(EDI)).toBe(DATA + 0x801 + distance + 1500 * size);
-      return [0, 1, 2, 3].map((page) => Array.from(bench.engine.arena.bytes.subarray(bench.frame(DATA + page * 4096) * 4096).subarray(0, 4096)));
+      return [0, 1, 2, 3].map((page) =>
+        Array.from(bench.engine.arena.bytes.subarray(bench.frame(DATA + page * 4096) * 4096).subarray(0, 4096)),
+      );
     });
     expect(results[1]).toEqual(results[0]);
     expect(results[2]).toEqual(results[0]);

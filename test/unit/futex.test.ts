@@ -13,8 +13,16 @@ import { setOf } from '../../proc/signal.ts';
 import type { Task } from '../../proc/task.ts';
 import { SCRATCH, TestMachine } from './proc-parts.ts';
 
-const WAIT = 128, WAKE = 129, REQUEUE = 131, CMP_REQUEUE = 132, WAKE_OP = 133, WAIT_BITSET = 137, WAKE_BITSET = 138;
-const WORD = SCRATCH, OTHER = SCRATCH + 64, TIME = SCRATCH + 128;
+const WAIT = 128,
+  WAKE = 129,
+  REQUEUE = 131,
+  CMP_REQUEUE = 132,
+  WAKE_OP = 133,
+  WAIT_BITSET = 137,
+  WAKE_BITSET = 138;
+const WORD = SCRATCH,
+  OTHER = SCRATCH + 64,
+  TIME = SCRATCH + 128;
 
 function threads(count: number): { machine: TestMachine; tasks: Task[] } {
   const machine = new TestMachine();
@@ -23,14 +31,20 @@ function threads(count: number): { machine: TestMachine; tasks: Task[] } {
 }
 
 test('a wait returns at once where the word is another, and waits where it is the same', () => {
-  const { machine, tasks: [a] } = threads(1);
+  const {
+    machine,
+    tasks: [a],
+  } = threads(1);
   expect(machine.call(a, 'futex', WORD, WAIT, 1, 0)).toBe(-EAGAIN);
   expect(machine.call(a, 'futex', WORD, WAIT, 0, 0)).toBe(undefined);
   expect(a.state).toBe('waiting');
 });
 
 test('a wake wakes as many as asked, those first who came first, and none is lost before they run', () => {
-  const { machine, tasks: [a, b, c, waker] } = threads(4);
+  const {
+    machine,
+    tasks: [a, b, c, waker],
+  } = threads(4);
   for (const task of [a, b, c]) machine.call(task, 'futex', WORD, WAIT, 0, 0);
   waker.user.writeU32(WORD, 1);
   expect(machine.call(waker, 'futex', WORD, WAKE, 2)).toBe(2);
@@ -41,7 +55,10 @@ test('a wake wakes as many as asked, those first who came first, and none is los
 });
 
 test('a wake that nobody made leaves the wait going on', () => {
-  const { machine, tasks: [a] } = threads(1);
+  const {
+    machine,
+    tasks: [a],
+  } = threads(1);
   machine.call(a, 'futex', WORD, WAIT, 0, 0);
   machine.scheduler.wake(a);
   expect(machine.again(a)).toBe(undefined);
@@ -49,7 +66,10 @@ test('a wake that nobody made leaves the wait going on', () => {
 });
 
 test('timeouts: relative for WAIT, absolute for WAIT_BITSET; bad ones are EINVAL', () => {
-  const { machine, tasks: [a] } = threads(1);
+  const {
+    machine,
+    tasks: [a],
+  } = threads(1);
   const time = (seconds: number, ns: number) => [seconds, ns].forEach((word, i) => a.user.writeU32(TIME + 4 * i, word));
   time(2, 0);
   machine.call(a, 'futex', WORD, WAIT, 0, TIME);
@@ -67,7 +87,10 @@ test('timeouts: relative for WAIT, absolute for WAIT_BITSET; bad ones are EINVAL
 });
 
 test('bitsets choose who is woken; an empty one is EINVAL', () => {
-  const { machine, tasks: [a, b, waker] } = threads(3);
+  const {
+    machine,
+    tasks: [a, b, waker],
+  } = threads(3);
   machine.call(a, 'futex', WORD, WAIT_BITSET, 0, 0, 0, 1);
   machine.call(b, 'futex', WORD, WAIT_BITSET, 0, 0, 0, 2);
   expect(machine.call(waker, 'futex', WORD, WAKE_BITSET, 9, 0, 0, 2)).toBe(1);
@@ -76,7 +99,10 @@ test('bitsets choose who is woken; an empty one is EINVAL', () => {
 });
 
 test('requeue wakes some and moves others, who are then woken at the other word', () => {
-  const { machine, tasks: [a, b, c, waker] } = threads(4);
+  const {
+    machine,
+    tasks: [a, b, c, waker],
+  } = threads(4);
   for (const task of [a, b, c]) machine.call(task, 'futex', WORD, WAIT, 0, 0);
   expect(machine.call(waker, 'futex', WORD, CMP_REQUEUE, 1, 9, OTHER, 7)).toBe(-EAGAIN);
   expect(machine.call(waker, 'futex', WORD, CMP_REQUEUE, 1, 9, OTHER, 0)).toBe(3);
@@ -88,7 +114,10 @@ test('requeue wakes some and moves others, who are then woken at the other word'
 });
 
 test('wake_op changes the second word and wakes there too where the old value compares', () => {
-  const { machine, tasks: [a, b, waker] } = threads(3);
+  const {
+    machine,
+    tasks: [a, b, waker],
+  } = threads(3);
   machine.call(a, 'futex', WORD, WAIT, 0, 0);
   machine.call(b, 'futex', OTHER, WAIT, 0, 0);
   const add5IfZero = (1 << 28) | (0 << 24) | (5 << 12) | 0;
@@ -97,7 +126,10 @@ test('wake_op changes the second word and wakes there too where the old value co
 });
 
 test('a signal handler ends a wait: with EINTR where there is a timeout, else as SA_RESTART says', () => {
-  const { machine, tasks: [a] } = threads(1);
+  const {
+    machine,
+    tasks: [a],
+  } = threads(1);
   a.actions.set(SIGUSR1, { handler: 0x8049000, flags: 0x1000_0000, restorer: 0, mask: { low: 0, high: 0 } });
   a.user.writeU32(TIME, 9);
   machine.call(a, 'futex', WORD, WAIT, 0, TIME);
@@ -112,7 +144,10 @@ test('a signal handler ends a wait: with EINTR where there is a timeout, else as
 });
 
 test('misaligned words, unmapped shared ones and unknown operations are refused', () => {
-  const { machine, tasks: [a] } = threads(1);
+  const {
+    machine,
+    tasks: [a],
+  } = threads(1);
   expect(machine.call(a, 'futex', WORD + 2, WAIT, 0, 0)).toBe(-EINVAL);
   expect(machine.call(a, 'futex', 0x10, 1, 1)).toBe(-EFAULT);
   expect(machine.call(a, 'futex', WORD, 99, 0, 0)).toBe(-ENOSYS);
@@ -120,8 +155,13 @@ test('misaligned words, unmapped shared ones and unknown operations are refused'
 });
 
 test('a dying thread clears its tid word, wakes who joins it, and marks its robust futexes', () => {
-  const { machine, tasks: [main, thread, waiter] } = threads(3);
-  const head = SCRATCH + 0x200, node = SCRATCH + 0x300, lock = node + 8;
+  const {
+    machine,
+    tasks: [main, thread, waiter],
+  } = threads(3);
+  const head = SCRATCH + 0x200,
+    node = SCRATCH + 0x300,
+    lock = node + 8;
   machine.call(thread, 'set_tid_address', WORD);
   main.user.writeU32(WORD, thread.tid);
   [node, 8, 0].forEach((word, i) => main.user.writeU32(head + 4 * i, word));
@@ -139,7 +179,9 @@ test('a dying thread clears its tid word, wakes who joins it, and marks its robu
 });
 
 test('a robust list that is a ring, or lies nowhere, does not hold up a death', () => {
-  const { tasks: [main, one, two] } = threads(3);
+  const {
+    tasks: [main, one, two],
+  } = threads(3);
   main.user.writeU32(SCRATCH + 0x300, SCRATCH + 0x300);
   main.user.writeU32(SCRATCH + 0x200, SCRATCH + 0x300);
   one.robustList = SCRATCH + 0x200;

@@ -20,7 +20,8 @@ import { Dispatcher, type DispatcherOptions } from '../../syscalls/dispatch.ts';
 import { SYSCALL_NAMES } from '../../syscalls/table.ts';
 import { makeSpace } from './mm-parts.ts';
 
-export const SCRATCH = 0x1000_0000, SCRATCH_SIZE = 0x10_0000;
+export const SCRATCH = 0x1000_0000,
+  SCRATCH_SIZE = 0x10_0000;
 /** Where `int 0x80` stands. */
 export const CODE = 0x0804_8000;
 export const STACK = SCRATCH + SCRATCH_SIZE - 0x1000;
@@ -122,9 +123,16 @@ export class TestMachine {
     this.dispatcher = new Dispatcher(options);
     const { clock, scheduler } = this;
     const base = {
-      clock, scheduler, random: seededRandom(1), futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
+      clock,
+      scheduler,
+      random: seededRandom(1),
+      futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
       identity: { sysname: 'Linux', nodename: 'test', release: '6.1.0', version: '#1', machine: 'i686', domainname: '(none)' },
-      processes: new Map(), tasks: new Map(), tracer: options.events ?? {}, instructions: () => 0, account: () => {},
+      processes: new Map(),
+      tasks: new Map(),
+      tracer: options.events ?? {},
+      instructions: () => 0,
+      account: () => {},
       interruptCall: (task: Task, restartable: boolean) => this.dispatcher.interrupt(task, restartable),
       memory: () => ({ total: 1 << 30, free: 1 << 29 }),
     };
@@ -149,8 +157,15 @@ export class TestMachine {
     const registers = new PlainRegisters();
     registers.set(ESP, STACK);
     const task = new Task({
-      tid: pid, process, kernel, registers, space, user: new UserMemory(space), files: options.sibling?.files ?? new FdTable(),
-      fs: { tree, root: tree.root, cwd: tree.root, umask: 0o22 }, actions: options.sibling?.actions ?? new SignalActions(),
+      tid: pid,
+      process,
+      kernel,
+      registers,
+      space,
+      user: new UserMemory(space),
+      files: options.sibling?.files ?? new FdTable(),
+      fs: { tree, root: tree.root, cwd: tree.root, umask: 0o22 },
+      actions: options.sibling?.actions ?? new SignalActions(),
       credentials: credentialsOf(options.uid ?? 1000, 1000, [1000]),
     });
     kernel.scheduler.add(task);

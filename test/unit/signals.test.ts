@@ -11,7 +11,8 @@ import { PendingSignals, setOf, type SignalAction } from '../../proc/signal.ts';
 import type { Task } from '../../proc/task.ts';
 import { CODE, type PlainRegisters, SCRATCH, STACK, TestMachine } from './proc-parts.ts';
 
-const HANDLER = 0x0804_9000, RESTORER = 0x0804_a000;
+const HANDLER = 0x0804_9000,
+  RESTORER = 0x0804_a000;
 const EVERYTHING = { low: 0xffff_ffff, high: 0xffff_ffff };
 
 function catching(task: Task, signo: number, action: Partial<SignalAction> = {}): void {
@@ -42,7 +43,10 @@ test('only wanted signals are taken, the highest number included', () => {
   expect(pending.take(EVERYTHING)?.signo).toBe(32);
 });
 
-test.each([['old', 0], ['rt', abi.SA_SIGINFO]])('an %s frame brings back every register, the FPU and the mask', (_name, flags) => {
+test.each([
+  ['old', 0],
+  ['rt', abi.SA_SIGINFO],
+])('an %s frame brings back every register, the FPU and the mask', (_name, flags) => {
   const machine = new TestMachine();
   const task = machine.task();
   const registers = task.registers as PlainRegisters;
@@ -191,7 +195,10 @@ test('ignored signals vanish when sent, but not while they are blocked', () => {
 });
 
 test('a fault whose signal is blocked or ignored kills', () => {
-  for (const prepare of [(task: Task) => (task.signals.mask = setOf(abi.SIGFPE)), (task: Task) => catching(task, abi.SIGFPE, { handler: abi.SIG_IGN })]) {
+  for (const prepare of [
+    (task: Task) => (task.signals.mask = setOf(abi.SIGFPE)),
+    (task: Task) => catching(task, abi.SIGFPE, { handler: abi.SIG_IGN }),
+  ]) {
     const task = new TestMachine().task();
     catching(task, abi.SIGFPE);
     prepare(task);
@@ -282,7 +289,7 @@ test('the default action of a stop signal stops, SIGCONT goes on and forgets pen
 });
 
 test('exceptions become the signals of traps.c', () => {
-  const fpu = { control: 0x37f & ~4, status: 0x3804, mxcsr: 0x1f80 & ~(1 << 7) | 1 };
+  const fpu = { control: 0x37f & ~4, status: 0x3804, mxcsr: (0x1f80 & ~(1 << 7)) | 1 };
   const of = (vector: number) => {
     const info = signalOfException(vector, 0x1000, true, () => fpu);
     return [info?.signo, info?.code, info?.fields[0]];

@@ -31,7 +31,10 @@ test('a handler that misuses an argument does not compile', () => {
   // @ts-expect-error what the call reads cannot be filled
   define({ name: 'x', args: [['i', structIn(pair)]], result: none, support: 'full', handler: (task, i) => store(task, i, pair, { a: 1 }) });
   define({
-    name: 'x', args: [['o', structOut(pair)]], result: none, support: 'full',
+    name: 'x',
+    args: [['o', structOut(pair)]],
+    result: none,
+    support: 'full',
     // @ts-expect-error another struct does not fit
     handler: (task, o) => store(task, o, timespec32, { tv_sec: 1, tv_nsec: 1 }),
   });
@@ -78,13 +81,24 @@ test('a number nobody answers is ENOSYS and is counted', () => {
   task.registers.set(EAX, 0xffff_ffff);
   machine.dispatcher.dispatch(task);
   expect(task.registers.get(EAX) | 0).toBe(-ENOSYS);
-  expect([...machine.dispatcher.unknown]).toEqual([[444_444, 1], [0xffff_ffff, 1]]);
+  expect([...machine.dispatcher.unknown]).toEqual([
+    [444_444, 1],
+    [0xffff_ffff, 1],
+  ]);
 });
 
 test('64-bit arguments take two registers, low word first, signed', () => {
   const seen: number[] = [];
   const call = define({
-    name: 'pread64', args: [['fd', fd], ['buf', bytesOut('count')], ['count', count], ['offset', off64]], result: size, support: 'full',
+    name: 'pread64',
+    args: [
+      ['fd', fd],
+      ['buf', bytesOut('count')],
+      ['count', count],
+      ['offset', off64],
+    ],
+    result: size,
+    support: 'full',
     handler: (_task, _fd, _buf, _count, offset) => {
       seen.push(offset);
       return 0;
@@ -152,7 +166,11 @@ test('a call that has moved something before it had to wait returns that when it
 
 function waitingTable(interrupted: 'restart' | 'fail', progress = 0) {
   const call = define({
-    name: 'read', args: [], result: size, support: 'full', interrupted,
+    name: 'read',
+    args: [],
+    result: size,
+    support: 'full',
+    interrupted,
     handler: (task) => {
       task.call.progress = progress;
       throw block(NOBODY);
@@ -182,7 +200,10 @@ test('a trace shows names, strings, structs and errors as strace does', () => {
   machine.call(task, 'clock_gettime', 1, SCRATCH);
   machine.call(task, 'kill', 5, 0);
   machine.call(task, 'mprotect', 1, 4096, 5);
-  task.user.write(SCRATCH, Uint8Array.from('/a"\n\u0001x\0', (c) => c.charCodeAt(0)));
+  task.user.write(
+    SCRATCH,
+    Uint8Array.from('/a"\n\u0001x\0', (c) => c.charCodeAt(0)),
+  );
   machine.call(task, 'execve', SCRATCH, 0, 0);
   machine.call(task, 'io_setup', 1, 2);
   machine.call(task, 'exit_group', 3);
@@ -203,7 +224,23 @@ test('arguments made from the definitions never make a call throw anything but a
     return Math.floor((seed / 2 ** 32) * n);
   };
   const source: SampleSource = { below, fd: () => below(5) - 1, path: () => SCRATCH, buffer: () => SCRATCH + 64 + below(0x8000) * 16 };
-  const fatal = new Set(['exit', 'exit_group', 'sigreturn', 'rt_sigreturn', 'kill', 'tkill', 'tgkill', 'rt_sigqueueinfo', 'rt_tgsigqueueinfo', 'munmap', 'mmap', 'mmap2', 'mremap', 'mprotect', 'pkey_mprotect']);
+  const fatal = new Set([
+    'exit',
+    'exit_group',
+    'sigreturn',
+    'rt_sigreturn',
+    'kill',
+    'tkill',
+    'tgkill',
+    'rt_sigqueueinfo',
+    'rt_tgsigqueueinfo',
+    'munmap',
+    'mmap',
+    'mmap2',
+    'mremap',
+    'mprotect',
+    'pkey_mprotect',
+  ]);
   const words = new Uint32Array(8);
   for (let round = 0; round < 40; round++) {
     const machine = new TestMachine({ tracer: new Strace(() => {}) });
@@ -221,8 +258,13 @@ test('arguments made from the definitions never make a call throw anything but a
 
 /** The families that need nothing but tasks and memory. */
 const OWN_CALLS = new Set(
-  (await Promise.all(['identity', 'memory', 'process', 'resource', 'signal', 'socket', 'system', 'thread', 'time'].map((family) => import(`../../syscalls/${family}.ts`))))
-    .flatMap(({ calls }) => calls.map(({ name }: { name: string }) => name)),
+  (
+    await Promise.all(
+      ['identity', 'memory', 'process', 'resource', 'signal', 'socket', 'system', 'thread', 'time'].map(
+        (family) => import(`../../syscalls/${family}.ts`),
+      ),
+    )
+  ).flatMap(({ calls }) => calls.map(({ name }: { name: string }) => name)),
 );
 
 test('set_thread_area hands out entries 12 to 14, fills the number in, and refuses what Linux refuses', () => {

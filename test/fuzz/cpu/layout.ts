@@ -2,7 +2,9 @@
 import type { Descriptor } from '../../../emu/engine.ts';
 import { interestingDouble, interestingExtended, interestingFloat, interestingWord, Random } from './random.ts';
 
-export const READ = 1, WRITE = 2, EXEC = 4;
+export const READ = 1,
+  WRITE = 2,
+  EXEC = 4;
 
 export interface Region {
   readonly base: number;
@@ -12,12 +14,17 @@ export interface Region {
   readonly kind: 'data' | 'code' | 'patchable';
 }
 
-export const CODE_BASE = 0x10000000, CODE_SIZE = 0x2000;
-export const PATCHABLE_BASE = 0x11000000, PATCHABLE_SIZE = 0x2000;
+export const CODE_BASE = 0x10000000,
+  CODE_SIZE = 0x2000;
+export const PATCHABLE_BASE = 0x11000000,
+  PATCHABLE_SIZE = 0x2000;
 /** Three writable pages, then a hole of a page, a read-only page, a writable page, and a hole again. */
-export const DATA_BASE = 0x20000000, DATA_SIZE = 0x3000;
-export const READ_ONLY_BASE = 0x20004000, LAST_BASE = 0x20005000;
-export const STACK_BASE = 0x30000000, STACK_SIZE = 0x2000;
+export const DATA_BASE = 0x20000000,
+  DATA_SIZE = 0x3000;
+export const READ_ONLY_BASE = 0x20004000,
+  LAST_BASE = 0x20005000;
+export const STACK_BASE = 0x30000000,
+  STACK_SIZE = 0x2000;
 
 /** In ascending order of address, data regions first: the order of a pattern's bytes. */
 export const REGIONS: readonly Region[] = [
@@ -32,11 +39,21 @@ export const REGIONS: readonly Region[] = [
 /** What code pages hold outside the case: int3. */
 export const FILL = 0xcc;
 /** Addresses of the native runner's own image; a case that strays into it proves nothing. */
-export const RUNNER_BASE = 0x60000000, RUNNER_TOP = 0x60500000;
+export const RUNNER_BASE = 0x60000000,
+  RUNNER_TOP = 0x60500000;
 
-export const USER_CODE = 0x23, USER_DATA = 0x2b;
+export const USER_CODE = 0x23,
+  USER_DATA = 0x2b;
 
-const data = { limit: 0xfffff, limitInPages: true, seg32Bit: true, contents: 0, readExecOnly: false, notPresent: false, useable: true } as const;
+const data = {
+  limit: 0xfffff,
+  limitInPages: true,
+  seg32Bit: true,
+  contents: 0,
+  readExecOnly: false,
+  notPresent: false,
+  useable: true,
+} as const;
 
 /** GDT entries 12 to 14 (selectors 0x63, 0x6b, 0x73). */
 export const THREAD_AREAS: readonly { readonly index: number; readonly descriptor: Descriptor }[] = [
@@ -62,8 +79,8 @@ export const LDT: readonly Descriptor[] = [
 export const DATA_SELECTORS = [0x2b, 0x63, 0x6b, 0x07, 0x0f, 0x3f, 0x73, 0x17, 0x1f] as const;
 /** Selectors for any segment load: good, null, of another privilege, of the wrong kind, not present, outside the tables. Never 0x33 or 0x7b, which differ by kernel. */
 export const ANY_SELECTORS = [
-  0, 1, 2, 3, 0x2b, 0x2a, 0x29, 0x28, 0x63, 0x62, 0x60, 0x6b, 0x73, 0x23, 0x20, 0x07, 0x06, 0x04, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x2c, 0x37, 0x3f, 0x47, 0x10, 0x1b,
-  0x8007, 0xfffc, 0xffff, 0xf8,
+  0, 1, 2, 3, 0x2b, 0x2a, 0x29, 0x28, 0x63, 0x62, 0x60, 0x6b, 0x73, 0x23, 0x20, 0x07, 0x06, 0x04, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x2c, 0x37,
+  0x3f, 0x47, 0x10, 0x1b, 0x8007, 0xfffc, 0xffff, 0xf8,
 ] as const;
 
 export const PATTERN_COUNT = 4;
@@ -107,7 +124,16 @@ function decimalWord(random: Random): number {
 
 /** An address in or at the edge of a data region. */
 export function pointer(random: Random): number {
-  const base = random.pick([DATA_BASE, DATA_BASE, DATA_BASE + 0x1000, DATA_BASE + 0x2000, READ_ONLY_BASE, LAST_BASE, STACK_BASE, STACK_BASE + 0x1000]);
+  const base = random.pick([
+    DATA_BASE,
+    DATA_BASE,
+    DATA_BASE + 0x1000,
+    DATA_BASE + 0x2000,
+    READ_ONLY_BASE,
+    LAST_BASE,
+    STACK_BASE,
+    STACK_BASE + 0x1000,
+  ]);
   switch (random.below(4)) {
     case 0:
       return base + 0x1000 - 1 - random.below(20);

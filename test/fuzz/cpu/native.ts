@@ -12,8 +12,21 @@ export interface Executor {
   run(cases: readonly Case[]): Result[];
 }
 
-const FLAGS = ['-m32', '-O2', '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fno-pic', '-no-pie', '-msse2', '-z', 'noexecstack',
-  '-Wl,-Ttext-segment=0x60000000', '-Wl,--build-id=none'];
+const FLAGS = [
+  '-m32',
+  '-O2',
+  '-static',
+  '-nostdlib',
+  '-ffreestanding',
+  '-fno-stack-protector',
+  '-fno-pic',
+  '-no-pie',
+  '-msse2',
+  '-z',
+  'noexecstack',
+  '-Wl,-Ttext-segment=0x60000000',
+  '-Wl,--build-id=none',
+];
 
 /** The runner's path, built when its source has changed; undefined with a reason where that cannot be done. */
 export function buildRunner(): { readonly path: string } | { readonly missing: string } {
@@ -40,7 +53,10 @@ export function openNative(wrapper: readonly string[] = []): Executor | { readon
   if ('missing' in built) return built;
   const command = wrapper.length ? [...wrapper, built.path, 'plain'] : [built.path];
   const probe = spawnSync(command[0], command.slice(1), { input: header });
-  if (probe.status !== 0) return { missing: `${command[0]} does not run here: ${probe.error?.message ?? (probe.stderr.toString().trim() || probe.signal || probe.status)}` };
+  if (probe.status !== 0)
+    return {
+      missing: `${command[0]} does not run here: ${probe.error?.message ?? (probe.stderr.toString().trim() || probe.signal || probe.status)}`,
+    };
   return { name: wrapper[0] ?? 'native', run: (cases) => runAll(command, cases) };
 }
 
@@ -62,5 +78,13 @@ function runAll(command: readonly string[], cases: readonly Case[]): Result[] {
 }
 
 export function lost(message: string): Result {
-  return { ending: { kind: 'lost', message }, eip: 0, eflags: 0, regs: new Uint32Array(8), selectors: [0, 0, 0, 0, 0, 0], fx: new Uint8Array(288), changes: new Uint32Array() };
+  return {
+    ending: { kind: 'lost', message },
+    eip: 0,
+    eflags: 0,
+    regs: new Uint32Array(8),
+    selectors: [0, 0, 0, 0, 0, 0],
+    fx: new Uint8Array(288),
+    changes: new Uint32Array(),
+  };
 }

@@ -2,7 +2,11 @@
 import { DATA_BASE, DATA_SIZE, LAST_BASE, READ_ONLY_BASE, STACK_BASE, STACK_SIZE } from './layout.ts';
 import type { Random } from './random.ts';
 
-const EBX = 3, ESP = 4, EBP = 5, ESI = 6, EDI = 7;
+const EBX = 3,
+  ESP = 4,
+  EBP = 5,
+  ESI = 6,
+  EDI = 7;
 
 export interface Operand {
   /** Segment override and address size prefixes. */
@@ -37,7 +41,11 @@ export function pickAddress(random: Random, size: number, align: number): number
   if (kind < 86) return down(STACK_BASE + random.below(STACK_SIZE - size));
   if (kind < 92) return down(random.pick([DATA_BASE + 0x1000, DATA_BASE + 0x2000, STACK_BASE + 0x1000]) - random.below(size + 1));
   if (kind < 95) return down(READ_ONLY_BASE + random.below(0x1000 - size));
-  if (kind < 97) return down(random.pick([DATA_BASE + DATA_SIZE, READ_ONLY_BASE, READ_ONLY_BASE + 0x1000, LAST_BASE + 0x1000, STACK_BASE]) - random.below(size + 1));
+  if (kind < 97)
+    return down(
+      random.pick([DATA_BASE + DATA_SIZE, READ_ONLY_BASE, READ_ONLY_BASE + 0x1000, LAST_BASE + 0x1000, STACK_BASE]) -
+        random.below(size + 1),
+    );
   if (kind < 98) return random.below(0x1000);
   return DATA_BASE + DATA_SIZE + random.below(0x1000);
 }
@@ -71,7 +79,14 @@ function basedOperand(random: Random, reg: number, size: number, align: number):
   const base = random.pick([EBX, EBP, ESI, EDI, EBX, ESI, ESP]);
   const fresh = base !== ESP && (random.chance(0.5) || align > 4);
   const mode = random.below(3);
-  const displacement = align > 4 && mode === 1 ? (random.below(16) - 8) * 16 : mode === 1 ? random.below(256) - 128 : mode === 2 ? (random.below(0x400) - 0x200) * (align > 4 ? align : 1) : 0;
+  const displacement =
+    align > 4 && mode === 1
+      ? (random.below(16) - 8) * 16
+      : mode === 1
+        ? random.below(256) - 128
+        : mode === 2
+          ? (random.below(0x400) - 0x200) * (align > 4 ? align : 1)
+          : 0;
   const before = fresh ? [load(base, pickAddress(random, size, align) - (base === EBP || mode ? displacement : 0))] : [];
   const sib = base === ESP ? [0x24] : [];
   const bytes = [(reg << 3) | (base === ESP ? 4 : base)];
@@ -97,7 +112,11 @@ function indexedOperand(random: Random, reg: number, size: number, align: number
   const base = random.pick([EBX, ESI, EDI, EBP]);
   const before = [load(index, count)];
   if (random.chance(0.3)) {
-    return { prefixes: [], bytes: [(reg << 3) | 4, (scale << 6) | (index << 3) | 5, ...wordBytes((address - (count << scale)) >>> 0)], before };
+    return {
+      prefixes: [],
+      bytes: [(reg << 3) | 4, (scale << 6) | (index << 3) | 5, ...wordBytes((address - (count << scale)) >>> 0)],
+      before,
+    };
   }
   before.push(load(base, address - (count << scale) - 0x10));
   return { prefixes: segmentOverride(random), bytes: [0x44 | (reg << 3), (scale << 6) | (index << 3) | base, 0x10], before };

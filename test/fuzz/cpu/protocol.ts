@@ -26,11 +26,19 @@ export interface Result {
   readonly changes: Uint32Array;
 }
 
-export const INPUT_SIZE = 72 + FX_SIZE, OUTPUT_SIZE = 84 + FX_SIZE, MAX_CHANGES = 512;
+export const INPUT_SIZE = 72 + FX_SIZE,
+  OUTPUT_SIZE = 84 + FX_SIZE,
+  MAX_CHANGES = 512;
 const KINDS = { data: 0, code: 1, patchable: 2 } as const;
 
 function describe(index: number, d: Descriptor): number[] {
-  const flags = Number(d.seg32Bit) | (d.contents << 1) | (Number(d.readExecOnly) << 3) | (Number(d.limitInPages) << 4) | (Number(d.notPresent) << 5) | (Number(d.useable) << 6);
+  const flags =
+    Number(d.seg32Bit) |
+    (d.contents << 1) |
+    (Number(d.readExecOnly) << 3) |
+    (Number(d.limitInPages) << 4) |
+    (Number(d.notPresent) << 5) |
+    (Number(d.useable) << 6);
   return [index, d.base, d.limit, flags];
 }
 
@@ -57,7 +65,9 @@ export function encodeCases(cases: readonly Case[]): Uint8Array {
   const view = new DataView(bytes.buffer);
   let at = 0;
   for (const { state, target, sequence } of cases) {
-    [state.pattern, target, sequence.code.length, ...state.regs, state.eflags, ...state.selectors].forEach((word, i) => view.setUint32(at + 4 * i, word, true));
+    [state.pattern, target, sequence.code.length, ...state.regs, state.eflags, ...state.selectors].forEach((word, i) =>
+      view.setUint32(at + 4 * i, word, true),
+    );
     bytes.set(state.fx, at + 72);
     bytes.set(sequence.code, at + INPUT_SIZE);
     at += INPUT_SIZE + sequence.code.length;
@@ -65,7 +75,8 @@ export function encodeCases(cases: readonly Case[]): Uint8Array {
   return bytes;
 }
 
-const SIGALRM = 14, SIGSYS = 31;
+const SIGALRM = 14,
+  SIGSYS = 31;
 
 function endingOf(signal: number, vector: number, error: number, address: number): Ending {
   if (signal === SIGSYS) return { kind: 'syscall' };
@@ -88,7 +99,15 @@ export function decodeResults(bytes: Uint8Array): Result[] {
     const changes = new Uint32Array(changeWords);
     for (let i = 0; i < changeWords; i++) changes[i] = view.getUint32(at + OUTPUT_SIZE + 4 * i, true);
     const eip = ending.kind === 'syscall' ? word(4) - 2 : word(4);
-    results.push({ ending, eip, eflags: word(5), regs, selectors: [14, 15, 16, 17, 18, 19].map(word), fx: bytes.slice(at + 80, at + 80 + FX_SIZE), changes });
+    results.push({
+      ending,
+      eip,
+      eflags: word(5),
+      regs,
+      selectors: [14, 15, 16, 17, 18, 19].map(word),
+      fx: bytes.slice(at + 80, at + 80 + FX_SIZE),
+      changes,
+    });
     at += OUTPUT_SIZE + 4 * changeWords;
   }
   return results;

@@ -4,7 +4,21 @@ import { absoluteOperand, anyRegister, memoryOperand, type Operand, registerOper
 import { interestingWord, type Random } from './random.ts';
 
 /** CPU features that not every model has; base covers what a Pentium III with SSE2 offers. */
-export type Feature = 'base' | 'sse3' | 'ssse3' | 'sse41' | 'sse42' | 'popcnt' | 'lzcnt' | 'tzcnt' | 'movbe' | 'aes' | 'pclmul' | 'sha' | 'bmi1' | 'adx';
+export type Feature =
+  | 'base'
+  | 'sse3'
+  | 'ssse3'
+  | 'sse41'
+  | 'sse42'
+  | 'popcnt'
+  | 'lzcnt'
+  | 'tzcnt'
+  | 'movbe'
+  | 'aes'
+  | 'pclmul'
+  | 'sha'
+  | 'bmi1'
+  | 'adx';
 
 export interface Row {
   readonly name: string;

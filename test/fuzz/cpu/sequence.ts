@@ -22,7 +22,18 @@ export interface Case {
 const ROWS: readonly Row[] = [...INTEGER_ROWS, ...SYSTEM_ROWS, ...X87_ROWS, ...SSE_ROWS];
 export const FAMILIES: readonly string[] = [...new Set(ROWS.map((row) => row.family))];
 /** Families that need more cases than others, because they hold more kinds of instructions. */
-const WEIGHTS: Readonly<Record<string, number>> = { alu: 2, shift: 2, x87: 4, sse: 2, sse2: 3, 'sse3-4': 2, string: 2, alignment: 0.3, patch: 0.3, privileged: 0.5 };
+const WEIGHTS: Readonly<Record<string, number>> = {
+  alu: 2,
+  shift: 2,
+  x87: 4,
+  sse: 2,
+  sse2: 3,
+  'sse3-4': 2,
+  string: 2,
+  alignment: 0.3,
+  patch: 0.3,
+  privileged: 0.5,
+};
 /** Families that come alone or not at all. */
 const ALONE: ReadonlySet<string> = new Set(['alignment', 'patch']);
 
@@ -51,13 +62,18 @@ export class Generator {
   constructor(seed: number, features: ReadonlySet<Feature>, only: readonly string[] = [], single = false) {
     this.seed = seed;
     this.single = single;
-    const offered = ROWS.filter((row) => (row.feature === 'base' || features.has(row.feature)) && (only.length === 0 || only.includes(row.family)));
+    const offered = ROWS.filter(
+      (row) => (row.feature === 'base' || features.has(row.feature)) && (only.length === 0 || only.includes(row.family)),
+    );
     const names = [...new Set(offered.map((row) => row.family))];
     if (names.length === 0) throw new Error(`no such family: ${only.join(', ')}; there are ${FAMILIES.join(', ')}`);
     this.families = weigh(names, (name) => WEIGHTS[name] ?? 1);
     for (const name of names) {
       const rows = offered.filter((row) => row.family === name);
-      this.rows.set(name, weigh(rows, (row) => row.weight));
+      this.rows.set(
+        name,
+        weigh(rows, (row) => row.weight),
+      );
     }
   }
 

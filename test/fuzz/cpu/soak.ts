@@ -11,9 +11,17 @@ import { FAMILIES, Generator } from './sequence.ts';
 
 const { values } = parseArgs({
   options: {
-    seed: { type: 'string', default: '386' }, count: { type: 'string', default: '1000000' }, only: { type: 'string', default: '' }, first: { type: 'string', default: '0' },
-    case: { type: 'string' }, against: { type: 'string', default: 'engine' }, keep: { type: 'string', default: '12' }, batch: { type: 'string', default: '5000' },
-    single: { type: 'boolean', default: false }, raw: { type: 'boolean', default: false }, wasm: { type: 'string' },
+    seed: { type: 'string', default: '386' },
+    count: { type: 'string', default: '1000000' },
+    only: { type: 'string', default: '' },
+    first: { type: 'string', default: '0' },
+    case: { type: 'string' },
+    against: { type: 'string', default: 'engine' },
+    keep: { type: 'string', default: '12' },
+    batch: { type: 'string', default: '5000' },
+    single: { type: 'boolean', default: false },
+    raw: { type: 'boolean', default: false },
+    wasm: { type: 'string' },
   },
 });
 
@@ -26,9 +34,15 @@ function need(executor: Executor | { readonly missing: string }): Executor {
 async function openOther(): Promise<{ executor: Executor; features: ReadonlySet<Feature> }> {
   switch (values.against) {
     case 'native':
-      return { executor: need(openNative()), features: new Set<Feature>(['sse3', 'ssse3', 'sse41', 'sse42', 'popcnt', 'lzcnt', 'tzcnt', 'movbe', 'aes', 'pclmul', 'adx']) };
+      return {
+        executor: need(openNative()),
+        features: new Set<Feature>(['sse3', 'ssse3', 'sse41', 'sse42', 'popcnt', 'lzcnt', 'tzcnt', 'movbe', 'aes', 'pclmul', 'adx']),
+      };
     case 'qemu':
-      return { executor: need(openNative(['qemu-i386', '-cpu', 'max'])), features: new Set<Feature>(['sse3', 'ssse3', 'sse41', 'sse42', 'popcnt', 'lzcnt', 'tzcnt', 'movbe', 'aes', 'pclmul', 'adx']) };
+      return {
+        executor: need(openNative(['qemu-i386', '-cpu', 'max'])),
+        features: new Set<Feature>(['sse3', 'ssse3', 'sse41', 'sse42', 'popcnt', 'lzcnt', 'tzcnt', 'movbe', 'aes', 'pclmul', 'adx']),
+      };
     default: {
       const { openEngine } = await import('./engine-executor.ts');
       return openEngine(values.wasm);
@@ -37,15 +51,23 @@ async function openOther(): Promise<{ executor: Executor; features: ReadonlySet<
 }
 
 function summary(tally: Tally): string {
-  const list = (map: Map<string, number>) => [...map].sort((a, b) => b[1] - a[1]).map(([name, number]) => `${name} ${number}`).join(', ');
+  const list = (map: Map<string, number>) =>
+    [...map]
+      .sort((a, b) => b[1] - a[1])
+      .map(([name, number]) => `${name} ${number}`)
+      .join(', ');
   return `${tally.cases} cases: ${tally.equal} equal, ${tally.failures.length} unexplained, ${tally.unproven} without proof; explained: ${list(tally.explained) || 'none'}\nendings: ${list(tally.endings)}`;
 }
 
 const native = need(openNative());
 const { executor: other, features } = await openOther();
-const seed = Number(values.seed), first = Number(values.case ?? values.first), count = values.case === undefined ? Number(values.count) : 1;
+const seed = Number(values.seed),
+  first = Number(values.case ?? values.first),
+  count = values.case === undefined ? Number(values.count) : 1;
 const generator = new Generator(seed, features, values.only ? values.only.split(',') : [], values.single);
-console.log(`${native.name} against ${other.name}, seed ${seed}, cases ${first} to ${first + count - 1}, families ${values.only || FAMILIES.join(' ')}`);
+console.log(
+  `${native.name} against ${other.name}, seed ${seed}, cases ${first} to ${first + count - 1}, families ${values.only || FAMILIES.join(' ')}`,
+);
 const tally = newTally();
 const started = Date.now();
 for (let done = 0; done < count; ) {
@@ -53,7 +75,10 @@ for (let done = 0; done < count; ) {
   runBatch(generator, first + done, size, native, other, tally);
   done += size;
   const seconds = (Date.now() - started) / 1000;
-  if (process.stderr.isTTY || done % 50000 === 0 || done === count) process.stderr.write(`${process.stderr.isTTY ? '\r' : ''}${done} of ${count} cases, ${Math.round((done / seconds) * 60)} a minute, ${tally.failures.length} unexplained${process.stderr.isTTY ? '' : '\n'}`);
+  if (process.stderr.isTTY || done % 50000 === 0 || done === count)
+    process.stderr.write(
+      `${process.stderr.isTTY ? '\r' : ''}${done} of ${count} cases, ${Math.round((done / seconds) * 60)} a minute, ${tally.failures.length} unexplained${process.stderr.isTTY ? '' : '\n'}`,
+    );
   if (tally.failures.length > 20000) break;
 }
 if (process.stderr.isTTY) process.stderr.write('\n');
@@ -62,8 +87,14 @@ const groups = new Map<string, typeof tally.failures>();
 for (const failure of tally.failures) groups.set(failure.signature, [...(groups.get(failure.signature) ?? []), failure]);
 let shown = 0;
 for (const [signature, failures] of [...groups].sort((a, b) => b[1].length - a[1].length)) {
-  console.log(`${failures.length} x ${signature} (--case ${failures.slice(0, 3).map(({ one }) => one.index).join(', ')})`);
-  if (shown++ < Number(values.keep)) console.log(report(values.raw ? failures[0] : shrinkFailure(failures[0], native, other), native, other));
+  console.log(
+    `${failures.length} x ${signature} (--case ${failures
+      .slice(0, 3)
+      .map(({ one }) => one.index)
+      .join(', ')})`,
+  );
+  if (shown++ < Number(values.keep))
+    console.log(report(values.raw ? failures[0] : shrinkFailure(failures[0], native, other), native, other));
 }
 if (values.case !== undefined && tally.failures.length === 0) {
   const one = generator.case(first);

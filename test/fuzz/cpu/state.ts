@@ -4,9 +4,27 @@ import { interestingDouble, interestingExtended, interestingFloat, interestingWo
 
 export const FX_SIZE = 288;
 /** Offsets in an FXSAVE image. */
-export const FX_CONTROL = 0, FX_STATUS = 2, FX_TAG = 4, FX_OPCODE = 6, FX_IP = 8, FX_DP = 16, FX_MXCSR = 24, FX_ST = 32, FX_XMM = 160;
+export const FX_CONTROL = 0,
+  FX_STATUS = 2,
+  FX_TAG = 4,
+  FX_OPCODE = 6,
+  FX_IP = 8,
+  FX_DP = 16,
+  FX_MXCSR = 24,
+  FX_ST = 32,
+  FX_XMM = 160;
 
-export const CF = 1, PF = 4, AF = 0x10, ZF = 0x40, SF = 0x80, TF = 0x100, DF = 0x400, OF = 0x800, NT = 0x4000, AC = 0x40000, ID = 0x200000;
+export const CF = 1,
+  PF = 4,
+  AF = 0x10,
+  ZF = 0x40,
+  SF = 0x80,
+  TF = 0x100,
+  DF = 0x400,
+  OF = 0x800,
+  NT = 0x4000,
+  AC = 0x40000,
+  ID = 0x200000;
 export const ARITHMETIC = CF | PF | AF | ZF | SF | OF;
 
 /** The flags that condition code `condition` (the low four bits of jcc, setcc, cmovcc) looks at. */
@@ -46,9 +64,11 @@ export function generateState(random: Random, pattern: number): State {
   for (let i = 0; i < 8; i++) state.regs[i] = interestingWord(random);
   for (const pointerRegister of [3, 5, 6, 7]) if (random.chance(0.9)) state.regs[pointerRegister] = pointer(random);
   state.regs[4] = generateStackPointer(random);
-  state.eflags = 0x202 | (random.word() & ARITHMETIC) | (random.chance(0.2) ? DF : 0) | (random.chance(0.02) ? NT : 0) | (random.chance(0.05) ? ID : 0);
+  state.eflags =
+    0x202 | (random.word() & ARITHMETIC) | (random.chance(0.2) ? DF : 0) | (random.chance(0.02) ? NT : 0) | (random.chance(0.05) ? ID : 0);
   // Mostly a thread area without a limit, as programs use it.
-  for (const segment of [4, 5]) state.selectors[segment] = random.chance(0.93) ? 0x63 : random.chance(0.3) ? 0 : random.pick(DATA_SELECTORS);
+  for (const segment of [4, 5])
+    state.selectors[segment] = random.chance(0.93) ? 0x63 : random.chance(0.3) ? 0 : random.pick(DATA_SELECTORS);
   for (const segment of [0, 3]) if (random.chance(0.01)) state.selectors[segment] = random.pick(DATA_SELECTORS);
   generateFpu(random, state.fx);
   generateSse(random, state.fx);
@@ -91,12 +111,22 @@ function generateFpu(random: Random, fx: Uint8Array): void {
 function generateSse(random: Random, fx: Uint8Array): void {
   const view = new DataView(fx.buffer, fx.byteOffset);
   let mxcsr = 0x1f80;
-  if (random.chance(0.4)) mxcsr = (random.chance(0.6) ? 0x1f80 : random.below(64) << 7) | (random.below(4) << 13) | (random.chance(0.3) ? 0x8000 : 0) | (random.chance(0.3) ? 0x40 : 0);
+  if (random.chance(0.4))
+    mxcsr =
+      (random.chance(0.6) ? 0x1f80 : random.below(64) << 7) |
+      (random.below(4) << 13) |
+      (random.chance(0.3) ? 0x8000 : 0) |
+      (random.chance(0.3) ? 0x40 : 0);
   if (random.chance(0.2)) mxcsr |= random.below(64);
   view.setUint32(FX_MXCSR, mxcsr, true);
   for (let at = FX_XMM; at < FX_SIZE; at += 8) {
     const kind = random.below(4);
-    const [low, high] = kind === 0 ? interestingDouble(random) : kind === 1 ? [interestingWord(random), interestingWord(random)] : [interestingFloat(random), interestingFloat(random)];
+    const [low, high] =
+      kind === 0
+        ? interestingDouble(random)
+        : kind === 1
+          ? [interestingWord(random), interestingWord(random)]
+          : [interestingFloat(random), interestingFloat(random)];
     view.setUint32(at, low, true);
     view.setUint32(at + 4, high, true);
   }
