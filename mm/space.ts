@@ -211,8 +211,8 @@ export class AddressSpace {
     if (grows === (mman.PROT_GROWSDOWN | mman.PROT_GROWSUP) || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
     if (size === 0) return;
     const top = addr + pageUp(size);
-    if (top >= 2 ** 32) throw errno(ENOMEM);
     if ((asked & ~(mman.PROT_ALL | mman.PROT_SEM)) !== 0) throw errno(EINVAL);
+    if (top >= 2 ** 32) throw errno(ENOMEM);
     const base = this.#protectBase(addr, top, grows);
     let done = base;
     try {

@@ -1,5 +1,6 @@
 /** Which futex an address means, and what robust futexes of a dying task become. */
 import { EFAULT, EINVAL, errno } from '../abi/errno.ts';
+import { PROT_WRITE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE } from '../abi/page.ts';
 import type { FutexKey } from './futex.ts';
 import type { Task } from './task.ts';
@@ -19,6 +20,8 @@ export function futexKey(task: Task, addr: Addr, isPrivate: boolean): FutexKey {
   if (area.sharing === 'shared' && area.object !== undefined) {
     return { owner: area.object, place: area.offset * PAGE_SIZE + (addr - area.base) };
   }
+  // Anonymous memory that cannot be written never changes: Linux refuses to wait there.
+  if (area.object === undefined && (area.prot & PROT_WRITE) === 0) throw errno(EFAULT);
   return { owner: task.space, place: addr };
 }
 

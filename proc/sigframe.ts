@@ -164,7 +164,7 @@ function writeContext(task: Task, sc: DataView, fpstate: number, mask: SignalSet
 
 function writeStack(view: DataView, at: number, stack: AlternateStack): void {
   view.setUint32(at, stack.sp, true);
-  view.setUint32(at + 4, stack === NO_STACK ? 0 : stack.flags, true);
+  view.setUint32(at + 4, stack.flags, true);
   view.setUint32(at + 8, stack.size, true);
 }
 

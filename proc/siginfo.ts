@@ -1,5 +1,5 @@
 /** What a signal says about itself: siginfo_t as plain data, made for each kind of sender. */
-import { SI_KERNEL, SI_QUEUE, SI_USER, SIGINFO_SIZE } from '../abi/signal.ts';
+import { SI_KERNEL, SI_QUEUE, SIGINFO_SIZE } from '../abi/signal.ts';
 
 export interface SignalInfo {
   readonly signo: number;
@@ -50,9 +50,4 @@ export function decodeSiginfo(signo: number, bytes: Uint8Array): SignalInfo {
   const view = new DataView(bytes.buffer, bytes.byteOffset, SIGINFO_SIZE);
   const fields = Array.from({ length: SIGINFO_SIZE / 4 - 3 }, (_, i) => view.getUint32(12 + i * 4, true));
   return { signo, errno: view.getInt32(4, true), code: view.getInt32(8, true), fields };
-}
-
-/** Sent by a program (kill and its like), not by the kernel. */
-export function fromUser(info: SignalInfo): boolean {
-  return info.code <= SI_USER;
 }

@@ -1,7 +1,7 @@
 /** Signals as data: sets, queues of pending ones, actions, and what a task or process keeps about them. Delivery is in deliver.ts. */
 import {
   NSIG, SIG_DFL, SIG_IGN, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGKILL, SIGRTMIN, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN,
-  SIGTTOU, SIGURG, SIGWINCH, SIGQUIT, SIGABRT, SIGXCPU, SIGXFSZ, type SignalSet, SS_DISABLE,
+  SIGTTOU, SIGURG, SIGWINCH, SIGQUIT, SIGABRT, SIGXCPU, SIGXFSZ, type SignalSet,
 } from '../abi/signal.ts';
 import type { SignalInfo } from './siginfo.ts';
 
@@ -149,7 +149,7 @@ export interface AlternateStack {
   readonly flags: number;
 }
 
-export const NO_STACK: AlternateStack = { sp: 0, size: 0, flags: SS_DISABLE };
+export const NO_STACK: AlternateStack = { sp: 0, size: 0, flags: 0 };
 
 /** What one task keeps about signals. */
 export class TaskSignals {

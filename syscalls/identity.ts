@@ -32,7 +32,7 @@ function processOf(task: Task, number: number): Process {
 const setpgid = define({
   name: 'setpgid', args: [['pid', pid], ['pgid', pid]], result: none, support: 'full',
   handler: (task, number, group) => {
-    if (group < 0) throw errno(EINVAL);
+    if (group < 0 || (group === 0 && number < 0)) throw errno(EINVAL);
     const process = processOf(task, number);
     if (process !== task.process && process.parent !== task.process) throw errno(ESRCH);
     if (process.pid === process.sid || process.sid !== task.process.sid) throw errno(EPERM);

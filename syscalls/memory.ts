@@ -129,8 +129,8 @@ const madvise = define({
     const act = adviceAction(advice);
     if (act === undefined || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
     const size = pageUp(length);
-    if (addr + size > 0x1_0000_0000) throw errno(EINVAL);
     if (size === 0) return;
+    // The kernel counts in 64 bits: what lies past the top is a hole.
     const range = { base: addr, top: addr + size };
     const holes = forAreas(task, range, (area, part) => act(task, area, part));
     task.space.table.merge(range);
@@ -211,9 +211,8 @@ const msync = define({
   result: none, support: 'full',
   handler: (task, addr, length, how) => {
     const ALL = mman.MS_ASYNC | mman.MS_INVALIDATE | mman.MS_SYNC;
-    if ((how & ~ALL) !== 0 || addr % PAGE_SIZE !== 0 || (how & ALL) === (mman.MS_ASYNC | mman.MS_SYNC)) throw errno(EINVAL);
+    if ((how & ~ALL) !== 0 || addr % PAGE_SIZE !== 0 || ((how & mman.MS_ASYNC) !== 0 && (how & mman.MS_SYNC) !== 0)) throw errno(EINVAL);
     const top = addr + pageUp(length);
-    if (top > 0x1_0000_0000) throw errno(ENOMEM);
     const holes = forAreas(task, { base: addr, top }, (area, part) => {
       if ((how & mman.MS_INVALIDATE) !== 0 && (area.flags & AREA_LOCKED) !== 0) throw errno(EBUSY);
       if ((how & mman.MS_SYNC) !== 0 && area.sharing === 'shared') writeBack(area, part);
@@ -234,18 +233,22 @@ const mincore = define({
   handler: (task, addr, length, vec) => {
     if (addr % PAGE_SIZE !== 0) throw errno(EINVAL);
     const top = addr + pageUp(length);
-    if (top > USER_TOP) throw errno(ENOMEM);
-    const resident = new Uint8Array((top - addr) / PAGE_SIZE);
+    let written = 0;
     const holes = forAreas(task, { base: addr, top }, (area, part) => {
-      for (let at = part.base; at < part.top; at += PAGE_SIZE) resident[(at - addr) / PAGE_SIZE] = isResident(task, area, at) ? 1 : 0;
+      // Linux writes area by area, and finds a hole when it comes to it.
+      if ((part.base - addr) / PAGE_SIZE !== written) throw errno(ENOMEM);
+      const resident = new Uint8Array((part.top - part.base) / PAGE_SIZE);
+      for (let i = 0; i < resident.length; i++) resident[i] = isResident(task, area, part.base + i * PAGE_SIZE) ? 1 : 0;
+      task.user.write(vec + written, resident);
+      written += resident.length;
     });
     if (holes) throw errno(ENOMEM);
-    task.user.write(vec, resident);
   },
 });
 
 /** A negative frame number says that there is none. */
 function isResident(task: Task, area: Area, at: number): boolean {
+  if (task.space.mmu.translate(at, mman.PROT_READ) >= 0) return true;
   if (area.sharing === 'private' && task.space.copies.get(at / PAGE_SIZE) >= 0) return true;
   return area.object !== undefined && area.object.pages.get(area.offset + (at - area.base) / PAGE_SIZE) >= 0;
 }
@@ -254,7 +257,6 @@ function isResident(task: Task, area: Area, at: number): boolean {
 
 function lock(task: Task, addr: number, length: number, present: boolean): void {
   const range = { base: pageDown(addr), top: pageUp(addr + length) };
-  if (range.top > 0x1_0000_0000) throw errno(EINVAL);
   if (range.top === range.base) return;
   const limit = task.process.limits[RLIMIT_MEMLOCK].current;
   if (!privileged(task.credentials) && limit !== RLIM_INFINITY) {
@@ -263,7 +265,7 @@ function lock(task: Task, addr: number, length: number, present: boolean): void 
   }
   setLocked(task, range, true);
   if (!present) return;
-  const outcome = populate(task.space, range.base, range.top);
+  const outcome = populate(task.space, range.base, Math.min(range.top, USER_TOP));
   if (outcome.kind === 'wait') throw block(outcome.on);
   if (outcome.kind === 'signal') throw errno(outcome.signo === SIGKILL ? EAGAIN : ENOMEM);
 }
@@ -298,7 +300,6 @@ const munlock = define({
   name: 'munlock', args: [['addr', address], ['len', count]], result: none, support: 'full',
   handler: (task, addr, length) => {
     const range = { base: pageDown(addr), top: pageUp(addr + length) };
-    if (range.top > 0x1_0000_0000) throw errno(EINVAL);
     if (range.top > range.base) setLocked(task, range, false);
   },
 });

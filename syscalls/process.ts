@@ -94,23 +94,28 @@ function noChild(options: number, known: number): never {
   throw errno(ECHILD);
 }
 
+/** -INT_MIN is no number: Linux says ESRCH. */
+function noChildOf(who: number, options: number): never {
+  if ((options & ~WAIT4_OPTIONS) === 0 && who === -0x8000_0000) throw errno(ESRCH);
+  return noChild(options, WAIT4_OPTIONS);
+}
+
 const wait4 = define({
   name: 'wait4', args: [['pid', pid], ['status', pointerOut], ['options', waitOptions], ['rusage', pointerOut]], result: pidResult,
   support: ONLY_NO_CHILDREN,
-  handler: (_task, who, _status, options) => {
-    if ((options & ~WAIT4_OPTIONS) === 0 && who === -0x8000_0000) throw errno(ESRCH);
-    return noChild(options, WAIT4_OPTIONS);
-  },
+  handler: (_task, who, _status, options) => noChildOf(who, options),
 });
 const waitpid = define({
   name: 'waitpid', args: [['pid', pid], ['status', pointerOut], ['options', waitOptions]], result: pidResult, support: ONLY_NO_CHILDREN,
-  handler: (_task, _who, _status, options) => noChild(options, WAIT4_OPTIONS),
+  handler: (_task, who, _status, options) => noChildOf(who, options),
 });
 const waitid = define({
   name: 'waitid',
   args: [['idtype', choice({ P_ALL: 0, P_PID: 1, P_PGID: 2, P_PIDFD: 3 })], ['id', pid], ['info', pointerOut], ['options', waitOptions], ['rusage', pointerOut]],
   result: none, support: ONLY_NO_CHILDREN,
-  handler: (_task, type, id, _info, options) => {
+  handler: (task, type, id, info, options) => {
+    // Linux fills in an empty report whatever the answer is.
+    if (info !== 0) task.user.write(info, new Uint8Array(24));
     if ((options & (4 | 2 | 8)) === 0 || type < 0 || type > 3 || (type !== 0 && id < 0) || (type === 1 && id === 0)) throw errno(EINVAL);
     noChild(options, WAITID_OPTIONS);
   },
@@ -122,7 +127,7 @@ const PR = {
   PR_SET_PDEATHSIG: 1, PR_GET_PDEATHSIG: 2, PR_GET_DUMPABLE: 3, PR_SET_DUMPABLE: 4, PR_GET_UNALIGN: 5, PR_SET_UNALIGN: 6, PR_GET_KEEPCAPS: 7,
   PR_SET_KEEPCAPS: 8, PR_GET_TIMING: 13, PR_SET_TIMING: 14, PR_SET_NAME: 15, PR_GET_NAME: 16, PR_GET_SECCOMP: 21, PR_SET_SECCOMP: 22,
   PR_CAPBSET_READ: 23, PR_CAPBSET_DROP: 24, PR_GET_TSC: 25, PR_SET_TSC: 26, PR_GET_SECUREBITS: 27, PR_SET_SECUREBITS: 28,
-  PR_SET_TIMERSLACK: 29, PR_GET_TIMERSLACK: 30, PR_SET_MM: 35, PR_SET_CHILD_SUBREAPER: 36, PR_GET_CHILD_SUBREAPER: 37, PR_SET_NO_NEW_PRIVS: 38,
+  PR_SET_TIMERSLACK: 29, PR_GET_TIMERSLACK: 30, PR_TASK_PERF_EVENTS_DISABLE: 31, PR_TASK_PERF_EVENTS_ENABLE: 32, PR_SET_MM: 35, PR_SET_CHILD_SUBREAPER: 36, PR_GET_CHILD_SUBREAPER: 37, PR_SET_NO_NEW_PRIVS: 38,
   PR_GET_NO_NEW_PRIVS: 39, PR_GET_TID_ADDRESS: 40, PR_SET_THP_DISABLE: 41, PR_GET_THP_DISABLE: 42, PR_CAP_AMBIENT: 47, PR_SET_VMA: 0x53564d41,
 };
 const CAP_LAST = 40;
@@ -202,6 +207,12 @@ function set(task: Task, option: number, arg2: number, rest: readonly number[]):
       return 0;
     case PR.PR_SET_TIMERSLACK:
       task.timerSlack_ns = (arg2 | 0) <= 0 ? 50_000 : arg2;
+      return 0;
+    // Nothing counts performance events here, so there is nothing to switch.
+    case PR.PR_TASK_PERF_EVENTS_DISABLE:
+    case PR.PR_TASK_PERF_EVENTS_ENABLE: return 0;
+    case PR.PR_SET_TIMING:
+      if (arg2 !== 0) throw errno(EINVAL);
       return 0;
     case PR.PR_SET_CHILD_SUBREAPER:
       process.childSubreaper = arg2 !== 0;

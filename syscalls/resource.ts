@@ -180,9 +180,9 @@ const nice = define({
 
 // ---- Scheduling ----------------------------------------------------------------------------------------------------------------
 
-const SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5, SCHED_DEADLINE = 6;
+const SCHED_OTHER = 0, SCHED_FIFO = 1, SCHED_RR = 2, SCHED_BATCH = 3, SCHED_IDLE = 5, SCHED_DEADLINE = 6, SCHED_EXT = 7;
 const SCHED_RESET_ON_FORK = 0x4000_0000;
-const policy = choice({ SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE });
+const policy = choice({ SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_EXT });
 const schedParam = struct<{ priority: number }>({ priority: i32 });
 
 function taskOf(task: Task, tid: number): Task {
@@ -199,7 +199,8 @@ function priorityRange(kind: number): readonly [number, number] {
     case SCHED_OTHER:
     case SCHED_BATCH:
     case SCHED_IDLE:
-    case SCHED_DEADLINE: return [0, 0];
+    case SCHED_DEADLINE:
+    case SCHED_EXT: return [0, 0];
     default: throw errno(EINVAL);
   }
 }
@@ -208,7 +209,7 @@ function setPolicy(task: Task, tid: number, kind: number, priority: number): voi
   const other = taskOf(task, tid);
   const bare = kind & ~SCHED_RESET_ON_FORK;
   const [low, high] = priorityRange(bare);
-  if (priority < low || priority > high || bare === SCHED_DEADLINE) throw errno(EINVAL);
+  if (priority < low || priority > high || bare === SCHED_DEADLINE || bare === SCHED_EXT) throw errno(EINVAL);
   if (high > 0 && !privileged(task.credentials)) throw errno(EPERM);
   other.policy = bare;
   other.realtimePriority = priority;

@@ -10,7 +10,7 @@ import { pendingSignals } from '../proc/deliver.ts';
 import type { Process } from '../proc/process.ts';
 import { forceSignal, sendToProcess, sendToTask } from '../proc/send.ts';
 import { alternateStackFlags, onAlternateStack, popOldFrame, popRtFrame } from '../proc/sigframe.ts';
-import { decodeSiginfo, encodeSiginfo, fromUser, kernelInfo, type SignalInfo, userInfo } from '../proc/siginfo.ts';
+import { decodeSiginfo, encodeSiginfo, kernelInfo, type SignalInfo, userInfo } from '../proc/siginfo.ts';
 import {
   type AlternateStack, difference, type SignalAction, setOf, suspendMask, UNBLOCKABLE, union,
 } from '../proc/signal.ts';
@@ -197,7 +197,13 @@ function mayKill(task: Task, target: Process, number: number): boolean {
   return number === abi.SIGCONT && target.sid === task.process.sid;
 }
 
+/** Linux looks for the target first: a bad number is EINVAL only where there is somebody to send it to. */
+function checkNumber(number: number): void {
+  if (number < 0 || number > abi.NSIG) throw errno(EINVAL);
+}
+
 function sendOne(task: Task, target: Process, info: SignalInfo, number: number): void {
+  checkNumber(number);
   if (!mayKill(task, target, number)) throw errno(EPERM);
   if (number !== 0) sendToProcess(task.kernel, target, info);
 }
@@ -205,7 +211,6 @@ function sendOne(task: Task, target: Process, info: SignalInfo, number: number):
 const kill = define({
   name: 'kill', args: [['pid', pid], ['sig', signo]], result: none, support: 'full',
   handler: (task, target, number) => {
-    if (number < 0 || number > abi.NSIG) throw errno(EINVAL);
     const info = userInfo(number, abi.SI_USER, task.process.pid, task.credentials.uid);
     if (target > 0) {
       const process = task.kernel.processes.get(target);
@@ -224,6 +229,7 @@ const kill = define({
 /** Success where any of them could be sent to. */
 function sendAll(task: Task, targets: readonly Process[], info: SignalInfo, number: number): void {
   if (targets.length === 0) throw errno(ESRCH);
+  checkNumber(number);
   const allowed = targets.filter((process) => mayKill(task, process, number));
   if (allowed.length === 0) throw errno(EPERM);
   for (const process of allowed) sendOne(task, process, info, number);
@@ -237,8 +243,8 @@ function threadOf(task: Task, tgid: number, tid: number): Task {
 }
 
 function sendToThread(task: Task, tgid: number, tid: number, number: number): void {
-  if (number < 0 || number > abi.NSIG) throw errno(EINVAL);
   const other = threadOf(task, tgid, tid);
+  checkNumber(number);
   if (!mayKill(task, other.process, number)) throw errno(EPERM);
   if (number !== 0) sendToTask(other, userInfo(number, abi.SI_TKILL, task.process.pid, task.credentials.uid));
 }
@@ -258,18 +264,20 @@ const tgkill = define({
   },
 });
 
-/** A siginfo_t from a program: only the kernel may claim to be the kernel, except towards oneself. */
-function readInfo(task: Task, number: number, info: In<Uint8Array>, toSelf: boolean): SignalInfo {
-  const decoded = decodeSiginfo(number, task.user.read(info, abi.SIGINFO_SIZE));
-  if ((!fromUser(decoded) || decoded.code === abi.SI_USER || decoded.code === abi.SI_TKILL) && !toSelf) throw errno(EPERM);
-  return decoded;
+function readInfo(task: Task, number: number, info: In<Uint8Array>): SignalInfo {
+  return decodeSiginfo(number, task.user.read(info, abi.SIGINFO_SIZE));
+}
+
+/** Only the kernel may claim to be the kernel (or kill, or tgkill), except towards oneself. */
+function checkSender(info: SignalInfo, toSelf: boolean): void {
+  if ((info.code >= abi.SI_USER || info.code === abi.SI_TKILL) && !toSelf) throw errno(EPERM);
 }
 
 const rtSigqueueinfo = define({
   name: 'rt_sigqueueinfo', args: [['pid', pid], ['sig', signo], ['info', pointerIn]], result: none, support: 'full',
   handler: (task, target, number, info) => {
-    const decoded = readInfo(task, number, info, target === task.process.pid);
-    if (number < 0 || number > abi.NSIG) throw errno(EINVAL);
+    const decoded = readInfo(task, number, info);
+    checkSender(decoded, target === task.process.pid);
     const process = task.kernel.processes.get(target);
     if (process === undefined) throw errno(ESRCH);
     sendOne(task, process, decoded, number);
@@ -278,10 +286,11 @@ const rtSigqueueinfo = define({
 const rtTgsigqueueinfo = define({
   name: 'rt_tgsigqueueinfo', args: [['tgid', pid], ['tid', pid], ['sig', signo], ['info', pointerIn]], result: none, support: 'full',
   handler: (task, tgid, tid, number, info) => {
-    const decoded = readInfo(task, number, info, tid === task.tid);
+    const decoded = readInfo(task, number, info);
     if (tgid <= 0 || tid <= 0) throw errno(EINVAL);
-    if (number < 0 || number > abi.NSIG) throw errno(EINVAL);
+    checkSender(decoded, tid === task.tid);
     const other = threadOf(task, tgid, tid);
+    checkNumber(number);
     if (!mayKill(task, other.process, number)) throw errno(EPERM);
     if (number !== 0) sendToTask(other, decoded);
   },
@@ -323,6 +332,8 @@ function setAlternateStack(task: Task, wanted: AlternateStack): void {
   if (onAlternateStack(signals.alternate, task.registers.get(ESP))) throw errno(EPERM);
   const mode = (wanted.flags & ~abi.SS_AUTODISARM) >>> 0;
   if (mode !== abi.SS_DISABLE && mode !== abi.SS_ONSTACK && mode !== 0) throw errno(EINVAL);
+  const { sp, size, flags } = signals.alternate;
+  if (wanted.sp === sp && wanted.size === size && wanted.flags === flags) return;
   if (mode === abi.SS_DISABLE) {
     signals.alternate = { sp: 0, size: 0, flags: wanted.flags };
     return;

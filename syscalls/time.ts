@@ -92,9 +92,11 @@ function setTime(name: string, layout: Layout<time.Timespec>) {
     name, args: [['clockid', clock], ['tp', structIn(layout, 'struct timespec')]], result: none,
     support: { partial: 'the time is the host\'s: nobody may set it' },
     handler: (task, id, tp) => {
-      clockTime(task, id);
-      if (!time.isValidTime(load(task, tp, layout))) throw errno(EINVAL);
-      throw errno(id === time.CLOCK_REALTIME ? EPERM : EINVAL);
+      if (id !== time.CLOCK_REALTIME && id >= 0) throw errno(EINVAL);
+      const wanted = load(task, tp, layout);
+      if (id < 0) clockTime(task, id);
+      else if (!time.isValidTime(wanted)) throw errno(EINVAL);
+      throw errno(EPERM);
     },
   });
 }
@@ -194,9 +196,11 @@ function clockSleep(name: string, layout: Layout<time.Timespec>) {
     onInterrupt: (task, _id, how, _t, rem) => ((how & time.TIMER_ABSTIME) !== 0 ? undefined : writeRemaining(task, rem, layout)),
     handler: (task, id, how, t) => {
       if (!canSleepOn(id)) throw errno(id === time.CLOCK_THREAD_CPUTIME_ID ? EINVAL : EOPNOTSUPP);
-      const now = clockTime(task, id);
+      const isAlarm = id === time.CLOCK_REALTIME_ALARM || id === time.CLOCK_BOOTTIME_ALARM;
+      const now = isAlarm ? 0n : clockTime(task, id);
       const wanted = load(task, t, layout);
       if (!time.isValidTime(wanted)) throw errno(EINVAL);
+      if (isAlarm) throw errno(EOPNOTSUPP);
       const ns = time.toNanoseconds(wanted);
       // A CPU clock stands still while its only thread sleeps: like Linux, this wakes by a signal only.
       if (isCpuClock(id) && ns > ((how & time.TIMER_ABSTIME) !== 0 ? now : 0n)) throw block(NOBODY);
@@ -214,9 +218,7 @@ function canSleepOn(id: number): boolean {
     case time.CLOCK_MONOTONIC_RAW:
     case time.CLOCK_REALTIME_COARSE:
     case time.CLOCK_MONOTONIC_COARSE:
-    case time.CLOCK_THREAD_CPUTIME_ID:
-    case time.CLOCK_REALTIME_ALARM:
-    case time.CLOCK_BOOTTIME_ALARM: return false;
+    case time.CLOCK_THREAD_CPUTIME_ID: return false;
     default: return true;
   }
 }
