@@ -8,7 +8,37 @@ import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
 import { EEXIST, ENOENT, EPERM, errno, errnoOfName } from '../abi/errno.ts';
 
-export type HostStat = fs.BigIntStats;
+/** What the host says of a file. Declared here, so that the package's types need none of Node's. */
+export interface HostStat {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly mode: bigint;
+  readonly nlink: bigint;
+  readonly uid: bigint;
+  readonly gid: bigint;
+  readonly rdev: bigint;
+  readonly size: bigint;
+  readonly blksize: bigint;
+  readonly blocks: bigint;
+  readonly atimeNs: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly birthtimeNs: bigint;
+  isCharacterDevice(): boolean;
+  isBlockDevice(): boolean;
+  isSocket(): boolean;
+}
+
+/** What the host says of a file system, in units of `bsize`. */
+export interface HostFileSystemStat {
+  readonly type: number;
+  readonly bsize: number;
+  readonly blocks: number;
+  readonly bfree: number;
+  readonly bavail: number;
+  readonly files: number;
+  readonly ffree: number;
+}
 
 /** A path for the host: text where it is ASCII, else its bytes. */
 function hostPath(path: string): string | Buffer {
@@ -219,7 +249,7 @@ export function access(path: string, mode: number): void {
   attempt(() => fs.accessSync(hostPath(path), mode));
 }
 
-export function statfs(path: string): fs.StatsFs {
+export function statfs(path: string): HostFileSystemStat {
   try {
     return fs.statfsSync(hostPath(path));
   } catch (error) {
