@@ -62,7 +62,7 @@ describe.skipIf(emulator.unavailable() !== undefined)('the package', () => {
         // From the test before.
       }
     }
-    return spawnSync(command, args, { cwd: app, encoding: 'utf8', env: { PATH: bin, HOME: folder } });
+    return spawnSync(command, args, { cwd: app, encoding: 'utf8', env: { PATH: bin, HOME: folder, npm_config_update_notifier: 'false' } });
   };
 
   test('is small and holds the engine', () => {
