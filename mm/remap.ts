@@ -26,6 +26,7 @@ export function remap(space: AddressSpace, request: RemapRequest): Addr {
   const newSize = pageUp(request.newSize);
   checkFlags(request);
   if (addr % PAGE_SIZE !== 0 || newSize === 0) throw errno(EINVAL);
+  checkTarget(request, oldSize, newSize);
   const area = space.find(addr);
   if (area === undefined) throw errno(EFAULT);
   if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return remapTo(space, request, oldSize, newSize);
@@ -47,13 +48,18 @@ function checkFlags({ flags, oldSize, newSize }: RemapRequest): void {
   if ((flags & MREMAP_DONTUNMAP) !== 0 && pageUp(oldSize) !== pageUp(newSize)) throw errno(EINVAL);
 }
 
+/** Linux looks at the new place before it looks for the old one. */
+function checkTarget({ addr, flags, newAddr }: RemapRequest, oldSize: number, newSize: number): void {
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0) return;
+  if (newAddr % PAGE_SIZE !== 0 || newSize > USER_TOP || newAddr > USER_TOP - newSize) throw errno(EINVAL);
+  if ((flags & MREMAP_FIXED) !== 0 && addr + oldSize > newAddr && newAddr + newSize > addr) throw errno(EINVAL);
+}
+
 /** MREMAP_FIXED and MREMAP_DONTUNMAP (Linux mremap_to). */
 function remapTo(space: AddressSpace, request: RemapRequest, oldSize: number, newSize: number): Addr {
   const { addr, flags, newAddr } = request;
   const fixed = (flags & MREMAP_FIXED) !== 0;
   const keeps = (flags & MREMAP_DONTUNMAP) !== 0;
-  if (newAddr % PAGE_SIZE !== 0 || newSize > USER_TOP || newAddr > USER_TOP - newSize) throw errno(EINVAL);
-  if (fixed && addr + oldSize > newAddr && newAddr + newSize > addr) throw errno(EINVAL);
   if (fixed) {
     space.checkFixed(newAddr, newSize);
     space.unmap(newAddr, newSize);
