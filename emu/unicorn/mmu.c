@@ -220,7 +220,7 @@ static void store(uint32_t addr, uint64_t value, unsigned size, uintptr_t retadd
     memcpy((void *)(addr + entry->addend), &value, first);
 }
 
-/* Alignment check (EFLAGS.AC): blocks made while it is set ask for aligned accesses. */
+/* Alignment check (EFLAGS.AC): blocks made while it is set ask for aligned accesses. It comes before a page fault. */
 static void check_alignment(uint32_t addr, uint32_t oi, uintptr_t retaddr)
 {
     unsigned bits = get_alignment_bits(get_memop(oi));
@@ -268,6 +268,13 @@ void seg_store_slow(uint32_t addr, uint64_t value, uint32_t oi)
  * The accesses of Unicorn's helpers. With kernel rights (another MMU index) they reach the descriptor tables, which are not in the guest's
  * space but in the engine's own memory: there a linear address is a wasm address, bounded by the table's limit.
  */
+static inline void check_data_alignment(CPUArchState *env, uint32_t addr, unsigned size, uintptr_t ra)
+{
+    if (unlikely(env->eflags & AC_MASK) && (addr & (size - 1))) {
+        raise_exception_err_ra(env, EXCP11_ALGN, 0, ra);
+    }
+}
+
 #define DATA_ACCESS(letter, type, size) \
     type cpu_ld##letter##_mmuidx_ra(CPUArchState *env, abi_ptr addr, int index, uintptr_t ra) \
     { \
@@ -278,7 +285,11 @@ void seg_store_slow(uint32_t addr, uint64_t value, uint32_t oi)
         } \
         return load(addr, size, ACCESS_READ, ra); \
     } \
-    type cpu_ld##letter##_data_ra(CPUArchState *env, abi_ptr addr, uintptr_t ra) { return load(addr, size, ACCESS_READ, ra); } \
+    type cpu_ld##letter##_data_ra(CPUArchState *env, abi_ptr addr, uintptr_t ra) \
+    { \
+        check_data_alignment(env, addr, size, ra); \
+        return load(addr, size, ACCESS_READ, ra); \
+    } \
     type cpu_ld##letter##_data(CPUArchState *env, abi_ptr addr) { return load(addr, size, ACCESS_READ, 0); } \
     type cpu_ld##letter##_code(CPUArchState *env, abi_ptr addr) { return load(addr, size, ACCESS_FETCH, 0); }
 
@@ -291,7 +302,11 @@ void seg_store_slow(uint32_t addr, uint64_t value, uint32_t oi)
         } \
         store(addr, value, size, ra); \
     } \
-    void cpu_st##letter##_data_ra(CPUArchState *env, abi_ptr addr, type value, uintptr_t ra) { store(addr, value, size, ra); } \
+    void cpu_st##letter##_data_ra(CPUArchState *env, abi_ptr addr, type value, uintptr_t ra) \
+    { \
+        check_data_alignment(env, addr, size, ra); \
+        store(addr, value, size, ra); \
+    } \
     void cpu_st##letter##_data(CPUArchState *env, abi_ptr addr, type value) { store(addr, value, size, 0); }
 
 DATA_ACCESS(ub, uint32_t, 1) DATA_ACCESS(uw, uint32_t, 2) DATA_ACCESS(l, uint32_t, 4) DATA_ACCESS(q, uint64_t, 8)

@@ -12,6 +12,9 @@
 #define SEG_PAGE_SIZE 4096u
 #define SEG_PAGE_MASK 0xfffff000u
 
+/* In a memory operation: alignment is never checked. A mark among TCG's alignments that no target uses. */
+#define SEG_MO_ANYWHERE MO_ALIGN_64
+
 /* The only MMU index that blocks use: Unicorn's MMU_USER_IDX. */
 #define SEG_USER_MMU_INDEX 1
 

@@ -324,8 +324,9 @@ static void seg_emit_guest_access(TCGContext *s, const TCGArg *args, bool store,
 {
     TCGMemOpIdx oi = args[wide ? 3 : 2];
     MemOp op = get_memop(oi);
-    if (seg.check_alignment) {
-        op |= MO_ALIGN;
+    bool anywhere = (op & MO_AMASK) == SEG_MO_ANYWHERE;
+    if (anywhere || seg.check_alignment) {
+        op = anywhere ? op & ~MO_AMASK : op | MO_ALIGN;
         oi = make_memop_idx(op, get_mmuidx(oi));
     }
     bool slow = get_alignment_bits(op) != 0 || (op & MO_BSWAP) || get_mmuidx(oi) != SEG_USER_MMU_INDEX;

@@ -32,9 +32,13 @@ export function describeEnding(ending: Ending): string {
   }
 }
 
-/** Whether the case can prove anything: not when it reaches the native runner's own memory, or never ends. */
+/** The 64-bit code segment of a 64-bit kernel, which a program can jump to and the engine does not have. */
+const LONG_MODE_CODE = 0x33;
+
+/** Whether the case proves nothing: it reaches the native runner's own memory, leaves 32-bit mode, or never ends. */
 export function provesNothing(native: Result, other: Result): boolean {
   if (native.ending.kind === 'endless' || other.ending.kind === 'endless') return true;
+  if (native.selectors[1] === LONG_MODE_CODE) return true;
   const strays = (ending: Ending) => ending.kind === 'fault' && ending.addr >= RUNNER_BASE && ending.addr < RUNNER_TOP;
   return strays(native.ending) || strays(other.ending);
 }

@@ -43,7 +43,9 @@ export function assemble(list: readonly Instruction[]): Sequence {
     const after = (before & ~instruction.defines) | instruction.undefines;
     undefinedFlags[i + 1] |= after;
     if (!instruction.jump) continue;
-    const target = Math.min(i + 1 + instruction.jump.skip, list.length);
+    let target = Math.min(i + 1 + instruction.jump.skip, list.length);
+    // Not between a preparation and what it prepares.
+    while (target < list.length && target > i + 1 && list[target - 1].glued) target++;
     undefinedFlags[target] |= after;
     const displacement = offsets[target] - offsets[i + 1];
     const at = offsets[i + 1] - instruction.jump.size;

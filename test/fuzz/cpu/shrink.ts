@@ -10,7 +10,8 @@ export function shrink(one: Case, fails: (candidate: Case) => boolean): Case {
   for (let progress = true; progress; ) {
     progress = false;
     for (let i = best.list.length - 1; i >= 0; i--) {
-      if (i >= best.list.length) continue;
+      // Preparations go with what they prepare: alone they would change which flags are defined.
+      if (i >= best.list.length || best.list[i].glued) continue;
       const candidate = withList(best, without(best.list, i));
       if (candidate && candidate.list.length > 0 && fails(candidate)) {
         best = candidate;

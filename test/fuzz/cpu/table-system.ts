@@ -70,7 +70,18 @@ function alignment(): Row[] {
   family.add({ name: 'mov store', op: [0x89], form: 'm', sized: true, size: 4 });
   family.add({ name: 'add store', op: [0x01], form: 'm', size: 4, flags: [0, ARITHMETIC, 0] });
   family.add({ name: 'mov 8', op: [0x8a], form: 'm', size: 1 });
-  family.add({ name: 'fld m64', op: [0xdd], form: 'm', ext: 0, size: 8 }, 'base', 0.5);
+  for (const [name, op, ext, size] of [['fld m32', 0xd9, 0, 4], ['fstp m32', 0xd9, 3, 4], ['fld m64', 0xdd, 0, 8], ['fstp m64', 0xdd, 3, 8], ['fld m80', 0xdb, 5, 10], ['fstp m80', 0xdb, 7, 10],
+    ['fild m16', 0xdf, 0, 2], ['fist m16', 0xdf, 2, 2], ['fild m64', 0xdf, 5, 8], ['fistp m64', 0xdf, 7, 8], ['fbstp', 0xdf, 6, 10], ['fnstcw', 0xd9, 7, 2]] as const) {
+    family.add({ name, op: [op], form: 'm', ext, size }, 'base', 0.15);
+  }
+  family.add({ name: 'cmpxchg8b', op: [0x0f, 0xc7], form: 'm', ext: 1, size: 8, flags: [0, ZF, 0] }, 'base', 0.3);
+  family.add({ name: 'push m', op: [0xff], form: 'm', ext: 6, size: 4 }, 'base', 0.3);
+  family.add({ name: 'movq mm', op: [0x0f, 0x6f], form: 'm', size: 8 }, 'base', 0.3);
+  family.add({ name: 'movq store', op: [0x0f, 0xd6], mandatory: 0x66, form: 'm', size: 8 }, 'base', 0.3);
+  family.add({ name: 'movsd', op: [0x0f, 0x10], mandatory: 0xf2, form: 'm', size: 8 }, 'base', 0.3);
+  family.add({ name: 'addss', op: [0x0f, 0x58], mandatory: 0xf3, form: 'm', size: 4 }, 'base', 0.3);
+  family.add({ name: 'movdqu store', op: [0x0f, 0x7f], mandatory: 0xf3, form: 'm', size: 16 }, 'base', 0.3);
+  family.add({ name: 'movaps', op: [0x0f, 0x28], form: 'm', size: 16, align: 16 }, 'base', 0.3);
   family.add({ name: 'movups', op: [0x0f, 0x10], form: 'm', size: 16 }, 'base', 0.5);
   return family.rows;
 }
