@@ -2,11 +2,11 @@
 import { EACCES, ENOENT, ENOTDIR, errno } from './abi/errno.ts';
 import { READ_IMPLIES_EXEC } from './abi/mman.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from './abi/resource.ts';
-import { ESP } from './emu/engine.ts';
+import { type Engine, ESP } from './emu/engine.ts';
 import { loadProgram } from './loader/load.ts';
 import { openProgram, type Program } from './loader/program.ts';
 import { type Refusal, refusal } from './loader/refusal.ts';
-import type { Machine } from './machine.ts';
+import type { MemoryObject } from './mm/object.ts';
 import { AddressSpace } from './mm/space.ts';
 import { UserMemory } from './mm/user.ts';
 import { exitProcess } from './proc/exit.ts';
@@ -27,11 +27,19 @@ export interface Execution {
   readonly search?: boolean;
 }
 
+/** What of a machine execve needs. */
+export interface Executor {
+  readonly parts: { readonly engine: Pick<Engine, 'cpu' | 'createMmu'> };
+  /** The vdso's page, which every program maps. */
+  readonly vdso: MemoryObject;
+  readonly observer: { exec?(task: Task, path: string, refused: Refusal | undefined): void };
+}
+
 /**
  * Replaces the task's program. Throws the errno before the point of no return; behind it the process dies, which is not an error of the call.
  * With `search` every refusal is returned.
  */
-export function execute(machine: Machine, task: Task, execution: Execution): Refusal | undefined {
+export function execute(machine: Executor, task: Task, execution: Execution): Refusal | undefined {
   const program = find(task, execution);
   if (program.kind === 'refused') {
     if (execution.search) return program;
@@ -68,7 +76,7 @@ function variable(env: readonly string[], name: string): string | undefined {
 }
 
 /** Behind the point of no return. Linux: begin_new_exec, setup_new_exec and load_elf_binary. */
-function replace(machine: Machine, task: Task, program: Program): Refusal | undefined {
+function replace(machine: Executor, task: Task, program: Program): Refusal | undefined {
   const { process, kernel, credentials } = task;
   renewSpace(machine, task);
   const random = new Uint8Array(16);
@@ -99,7 +107,7 @@ function replace(machine: Machine, task: Task, program: Program): Refusal | unde
 }
 
 /** A space that others still use (vfork, threads of a dying process) stays theirs. */
-function renewSpace(machine: Machine, task: Task): void {
+function renewSpace(machine: Executor, task: Task): void {
   const { space, kernel } = task;
   if (![...kernel.tasks.values()].some((other) => other !== task && other.space === space)) return;
   const { layout, frames, limits, mayMapLow } = space;

@@ -3,7 +3,7 @@ import { ENOENT, errnoName } from './abi/errno.ts';
 import type { Description } from './fs/description.ts';
 import type { DirectoryPlace } from './fs/path.ts';
 import type { Refusal } from './loader/refusal.ts';
-import type { MachineFiles, ProgramOptions } from './machine.ts';
+import type { MachineFiles, ProgramOptions } from './machine-parts.ts';
 import { type Input, inputStream, type Output, outputStream } from './machine-streams.ts';
 
 /** Stands for the host program's own standard stream of that number. */

@@ -7,31 +7,25 @@ import { RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK } fr
 import { type MapsEntry, maps } from './debug/maps.ts';
 import { type SegmentEntry, segments } from './debug/segments.ts';
 import { type UmemEntry, umem } from './debug/umem.ts';
-import type { Engine } from './emu/engine.ts';
 import { FdTable } from './fs/fdtable.ts';
-import type { Description } from './fs/description.ts';
-import type { FileServices } from './fs/guest.ts';
-import { type DirectoryPlace, hold, type Tree } from './fs/path.ts';
+import { hold } from './fs/path.ts';
 import { execute } from './machine-exec.ts';
 import { fault } from './mm/fault.ts';
-import type { FramePool } from './mm/frame.ts';
 import { MemoryObject } from './mm/object.ts';
 import { DONE, type Outcome } from './mm/outcome.ts';
-import type { LayoutName } from './mm/placement.ts';
 import { AddressSpace } from './mm/space.ts';
 import { UserMemory } from './mm/user.ts';
 import { PAGE_SIZE } from './abi/page.ts';
 import type { Refusal } from './loader/refusal.ts';
 import { vdso } from './loader/vdso.ts';
+import type { MachineParts, ProgramOptions } from './machine-parts.ts';
 import { ProgramError, programOptions, type SpawnOptions } from './machine-spawn.ts';
-import type { Clock, RandomSource } from './proc/clock.ts';
 import { type Credentials, credentialsOf, privileged } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
-import type { Limit } from './proc/limits.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SignalActions } from './proc/signal.ts';
-import { type Identity, type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
+import { type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
 import { excepted, faulted, settle } from './proc/trap.ts';
 import { type CallTracer, Dispatcher } from './syscalls/dispatch.ts';
 
@@ -41,54 +35,6 @@ const SLICE = 1_000_000;
 const TRAP_COST = 100;
 /** Calls after which the host must look again at which signals the guest catches: signal, sigaction, rt_sigaction. */
 const SIGACTION_CALLS = [48, 67, 174] as const;
-
-/** What a machine needs of its files; fs/guest.ts is one, over a host's directory. */
-export interface MachineFiles extends FileServices {
-  /** All mounted file systems; its root is the first process's root. */
-  readonly tree: Tree;
-  /** The host program's own standard streams, for guests that inherit them. */
-  readonly streams?: {
-    describe(fd: number): Description | undefined;
-    /** The terminal among them, whose foreground the first process is. */
-    readonly terminal?: { foreground: number; session: number };
-    /** Sleeps until input that a guest waits for is there, or for so long; false at once where none waits for any. */
-    idle(timeout_ms: number | undefined): boolean;
-  };
-  /** Writes everything back. */
-  close(): void;
-}
-
-/** What a machine is made of. Only who makes one knows the implementers. */
-export interface MachineParts {
-  readonly engine: Engine;
-  readonly frames: FramePool;
-  readonly files: MachineFiles;
-  readonly clock: Clock;
-  readonly random: RandomSource;
-  readonly identity: Identity;
-  readonly layout: LayoutName;
-}
-
-/** A program to start. */
-export interface ProgramOptions {
-  /** A path in the guest's tree, or, without a slash, a name to be found in its PATH. */
-  readonly program: string;
-  /** argv from argv[0] on. One character a byte, as in all strings of the guest. */
-  readonly argv: readonly string[];
-  /** `NAME=VALUE` strings. */
-  readonly env: readonly string[];
-  readonly cwd: DirectoryPlace;
-  readonly uid: number;
-  readonly gid: number;
-  readonly groups?: readonly number[];
-  readonly umask?: number;
-  /** Resource limits by RLIMIT_ number; default a Debian login's. */
-  readonly limits?: readonly Limit[];
-  /** Descriptors 0, 1, 2 and so on; undefined is closed. */
-  readonly streams: readonly (Description | undefined)[];
-  /** Default: the next free number. */
-  readonly pid?: number;
-}
 
 /** Why `run` came back. */
 export type Pause =
@@ -102,7 +48,7 @@ export type Pause =
 /** Linux's nr_open: however high the limit, no descriptor number is higher. */
 const DESCRIPTORS_MAX = 1_048_576;
 /** How long `wait` keeps the host from its other work, and the longest time that timers take. */
-const YIELD_EVERY_MS = 10,
+const YIELD_EVERY_NS = 10_000_000n,
   LONGEST_SLEEP_MS = 2 ** 31 - 1;
 const SLICE_OVER: Pause = { kind: 'slice' };
 const ALL_OVER: Pause = { kind: 'over' };
@@ -186,13 +132,14 @@ export class Machine {
 
   /** Runs the machine until the process is over, giving way to the host's other work now and then. */
   async wait(process: Process): Promise<ExitStatus> {
-    let yielded_ms = performance.now();
+    const { clock } = this.parts;
+    let yielded_ns = clock.monotonic();
     while (process.status === undefined) {
       const pause = this.run();
       if (pause.kind === 'waiting') await this.sleep(pause.deadline_ns);
-      else if (performance.now() - yielded_ms < YIELD_EVERY_MS) continue;
+      else if (clock.monotonic() - yielded_ns < YIELD_EVERY_NS) continue;
       else await new Promise((resolve) => setTimeout(resolve));
-      yielded_ms = performance.now();
+      yielded_ns = clock.monotonic();
     }
     return process.status;
   }
