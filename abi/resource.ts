@@ -1,5 +1,5 @@
 /** Resource limits and usage. Source: uapi/asm-generic/resource.h, uapi/linux/resource.h. */
-import { i32, type Struct, struct, u32, u64 } from './struct.ts';
+import { i32, type Layout, type Struct, struct, u32, u64 } from './struct.ts';
 
 export const RLIMIT_CPU = 0, RLIMIT_FSIZE = 1, RLIMIT_DATA = 2, RLIMIT_STACK = 3, RLIMIT_CORE = 4, RLIMIT_RSS = 5, RLIMIT_NPROC = 6;
 export const RLIMIT_NOFILE = 7, RLIMIT_MEMLOCK = 8, RLIMIT_AS = 9, RLIMIT_LOCKS = 10, RLIMIT_SIGPENDING = 11, RLIMIT_MSGQUEUE = 12;
@@ -18,12 +18,20 @@ export interface Rlimit64 {
   rlim_cur: bigint;
   rlim_max: bigint;
 }
-export const rlimit64: Struct<Rlimit64> = struct<Rlimit64>({ rlim_cur: u64, rlim_max: u64 });
+/** Sizes in KiB where they are whole ones, as strace shows limits. */
+function showLimit(value: number | bigint, infinity: number | bigint): string {
+  if (value === infinity) return 'RLIM_INFINITY';
+  return BigInt(value) > 1024n && BigInt(value) % 1024n === 0n ? `${BigInt(value) / 1024n}*1024` : String(value);
+}
+const limit64: Layout<bigint> = { ...u64, show: (value) => showLimit(value, RLIM_INFINITY) };
+const limit32: Layout<number> = { ...u32, show: (value) => showLimit(value, RLIM32_INFINITY) };
+
+export const rlimit64: Struct<Rlimit64> = struct<Rlimit64>({ rlim_cur: limit64, rlim_max: limit64 });
 export interface Rlimit32 {
   rlim_cur: number;
   rlim_max: number;
 }
-export const rlimit32: Struct<Rlimit32> = struct<Rlimit32>({ rlim_cur: u32, rlim_max: u32 });
+export const rlimit32: Struct<Rlimit32> = struct<Rlimit32>({ rlim_cur: limit32, rlim_max: limit32 });
 
 export const RUSAGE_SELF = 0, RUSAGE_CHILDREN = -1, RUSAGE_THREAD = 1;
 

@@ -1,5 +1,5 @@
 /** Signal numbers, action flags, si_codes and the wire layouts around them, for i386 Linux. Source: uapi asm/signal.h, siginfo.h. */
-import { struct, u32, x32, i32 } from './struct.ts';
+import { i32, type Struct, struct, u32, x32 } from './struct.ts';
 
 export const SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9;
 export const SIGUSR1 = 10, SIGSEGV = 11, SIGUSR2 = 12, SIGPIPE = 13, SIGALRM = 14, SIGTERM = 15, SIGSTKFLT = 16, SIGCHLD = 17;
@@ -49,16 +49,72 @@ export interface SignalSet {
   readonly high: number;
 }
 
+function bits(word: number): number {
+  let count = 0;
+  for (let rest = word >>> 0; rest !== 0; rest = (rest & (rest - 1)) >>> 0) count++;
+  return count;
+}
+
+/** `[USR1 CHLD]`, as strace shows a set; `~[...]` where most are in it. */
+function showSet({ low, high }: SignalSet): string {
+  const inverted = bits(low) + bits(high) > NSIG / 2;
+  const names: string[] = [];
+  for (let signo = 1; signo <= NSIG; signo++) {
+    const bit = ((signo <= 32 ? low >>> (signo - 1) : high >>> (signo - 33)) & 1) === 1;
+    if (bit !== inverted) names.push(signalName(signo).replace(/^SIG/, ''));
+  }
+  return `${inverted ? '~' : ''}[${names.join(' ')}]`;
+}
+
+const ACTION_FLAGS: Readonly<Record<string, number>> = {
+  SA_NOCLDSTOP,
+  SA_NOCLDWAIT,
+  SA_SIGINFO,
+  SA_RESTORER,
+  SA_ONSTACK,
+  SA_RESTART,
+  SA_NODEFER,
+  SA_RESETHAND,
+};
+
+function showAction(action: { handler: number; flags: number; restorer: number }, mask: SignalSet): string {
+  const { handler, flags, restorer } = action;
+  const names = Object.keys(ACTION_FLAGS).filter((name) => (flags & ACTION_FLAGS[name]) !== 0);
+  const rest = Object.values(ACTION_FLAGS).reduce((left, bit) => left & ~bit, flags) >>> 0;
+  if (rest !== 0 || names.length === 0) names.push(x32.show(rest));
+  const shown = handler === SIG_DFL ? 'SIG_DFL' : handler === SIG_IGN ? 'SIG_IGN' : x32.show(handler);
+  const tail = (flags & SA_RESTORER) !== 0 ? `, sa_restorer=${x32.show(restorer)}` : '';
+  return `{sa_handler=${shown}, sa_mask=${showSet(mask)}, sa_flags=${names.join('|')}${tail}}`;
+}
+
 /** sigset_t as rt_ calls pass it. */
-export const sigset = struct<SignalSet>({ low: x32, high: x32 });
+export const sigset: Struct<SignalSet> = { ...struct<SignalSet>({ low: x32, high: x32 }), show: showSet };
+
 /** struct sigaction of rt_sigaction. */
-export const sigaction = struct<{ handler: number; flags: number; restorer: number; maskLow: number; maskHigh: number }>({
-  handler: x32, flags: x32, restorer: x32, maskLow: x32, maskHigh: x32,
-});
+export interface RtAction {
+  handler: number;
+  flags: number;
+  restorer: number;
+  maskLow: number;
+  maskHigh: number;
+}
+export const sigaction: Struct<RtAction> = {
+  ...struct<RtAction>({ handler: x32, flags: x32, restorer: x32, maskLow: x32, maskHigh: x32 }),
+  show: (action) => showAction(action, { low: action.maskLow, high: action.maskHigh }),
+};
+
 /** struct old_sigaction of sigaction. */
-export const oldSigaction = struct<{ handler: number; mask: number; flags: number; restorer: number }>({
-  handler: x32, mask: x32, flags: x32, restorer: x32,
-});
+export interface OldAction {
+  handler: number;
+  mask: number;
+  flags: number;
+  restorer: number;
+}
+export const oldSigaction: Struct<OldAction> = {
+  ...struct<OldAction>({ handler: x32, mask: x32, flags: x32, restorer: x32 }),
+  show: (action) => showAction(action, { low: action.mask, high: 0 }),
+};
+
 /** stack_t. */
 export const stack = struct<{ sp: number; flags: number; size: number }>({ sp: x32, flags: i32, size: u32 });
 

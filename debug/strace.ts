@@ -1,9 +1,5 @@
 /** Calls, signals and ends as strace prints them: every line is a function of the call's definition. */
-import {
-  BUS_ADRALN, BUS_ADRERR, CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_TRAPPED, FPE_FLTDIV, FPE_FLTINV, FPE_FLTOVF,
-  FPE_FLTRES, FPE_FLTUND, FPE_INTDIV, FPE_INTOVF, ILL_ILLOPN, ILL_PRVOPC, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SI_QUEUE, SI_TIMER, SI_TKILL,
-  SI_USER, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, signalName, TRAP_BRKPT, TRAP_TRACE,
-} from '../abi/signal.ts';
+import * as abi from '../abi/signal.ts';
 import type { ExitStatus } from '../proc/process.ts';
 import type { SignalInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
@@ -59,7 +55,13 @@ function prefix(task: Task): string {
 }
 
 /** Arguments by their kinds. Without a result only those that the call reads; what `before` holds stays. */
-function texts(task: Task, call: Definition, words: Words, result: number | undefined, before: readonly (string | undefined)[]): (string | undefined)[] {
+function texts(
+  task: Task,
+  call: Definition,
+  words: Words,
+  result: number | undefined,
+  before: readonly (string | undefined)[],
+): (string | undefined)[] {
   const view: CallView = {
     task,
     result,
@@ -79,41 +81,54 @@ function rawArguments(words: Words): string[] {
 // ---- Signals and ends ----------------------------------------------------------------------------------------------------------
 
 const GENERAL_CODES: Readonly<Record<number, string>> = {
-  [SI_USER]: 'SI_USER', [SI_KERNEL]: 'SI_KERNEL', [SI_QUEUE]: 'SI_QUEUE', [SI_TIMER]: 'SI_TIMER', [SI_TKILL]: 'SI_TKILL',
+  [abi.SI_USER]: 'SI_USER',
+  [abi.SI_KERNEL]: 'SI_KERNEL',
+  [abi.SI_QUEUE]: 'SI_QUEUE',
+  [abi.SI_TIMER]: 'SI_TIMER',
+  [abi.SI_TKILL]: 'SI_TKILL',
 };
 const CODES: Readonly<Record<number, Readonly<Record<number, string>>>> = {
-  [SIGSEGV]: { [SEGV_MAPERR]: 'SEGV_MAPERR', [SEGV_ACCERR]: 'SEGV_ACCERR' },
-  [SIGBUS]: { [BUS_ADRALN]: 'BUS_ADRALN', [BUS_ADRERR]: 'BUS_ADRERR' },
-  [SIGILL]: { [ILL_ILLOPN]: 'ILL_ILLOPN', [ILL_PRVOPC]: 'ILL_PRVOPC' },
-  [SIGTRAP]: { [TRAP_BRKPT]: 'TRAP_BRKPT', [TRAP_TRACE]: 'TRAP_TRACE' },
-  [SIGFPE]: {
-    [FPE_INTDIV]: 'FPE_INTDIV', [FPE_INTOVF]: 'FPE_INTOVF', [FPE_FLTDIV]: 'FPE_FLTDIV', [FPE_FLTOVF]: 'FPE_FLTOVF', [FPE_FLTUND]: 'FPE_FLTUND',
-    [FPE_FLTRES]: 'FPE_FLTRES', [FPE_FLTINV]: 'FPE_FLTINV',
+  [abi.SIGSEGV]: { [abi.SEGV_MAPERR]: 'SEGV_MAPERR', [abi.SEGV_ACCERR]: 'SEGV_ACCERR' },
+  [abi.SIGBUS]: { [abi.BUS_ADRALN]: 'BUS_ADRALN', [abi.BUS_ADRERR]: 'BUS_ADRERR' },
+  [abi.SIGILL]: { [abi.ILL_ILLOPN]: 'ILL_ILLOPN', [abi.ILL_PRVOPC]: 'ILL_PRVOPC' },
+  [abi.SIGTRAP]: { [abi.TRAP_BRKPT]: 'TRAP_BRKPT', [abi.TRAP_TRACE]: 'TRAP_TRACE' },
+  [abi.SIGFPE]: {
+    [abi.FPE_INTDIV]: 'FPE_INTDIV',
+    [abi.FPE_INTOVF]: 'FPE_INTOVF',
+    [abi.FPE_FLTDIV]: 'FPE_FLTDIV',
+    [abi.FPE_FLTOVF]: 'FPE_FLTOVF',
+    [abi.FPE_FLTUND]: 'FPE_FLTUND',
+    [abi.FPE_FLTRES]: 'FPE_FLTRES',
+    [abi.FPE_FLTINV]: 'FPE_FLTINV',
   },
-  [SIGCHLD]: {
-    [CLD_EXITED]: 'CLD_EXITED', [CLD_KILLED]: 'CLD_KILLED', [CLD_DUMPED]: 'CLD_DUMPED', [CLD_TRAPPED]: 'CLD_TRAPPED',
-    [CLD_STOPPED]: 'CLD_STOPPED', [CLD_CONTINUED]: 'CLD_CONTINUED',
+  [abi.SIGCHLD]: {
+    [abi.CLD_EXITED]: 'CLD_EXITED',
+    [abi.CLD_KILLED]: 'CLD_KILLED',
+    [abi.CLD_DUMPED]: 'CLD_DUMPED',
+    [abi.CLD_TRAPPED]: 'CLD_TRAPPED',
+    [abi.CLD_STOPPED]: 'CLD_STOPPED',
+    [abi.CLD_CONTINUED]: 'CLD_CONTINUED',
   },
 };
 
-/** `--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=NULL} ---` */
+/** `--- abi.SIGSEGV {si_signo=abi.SIGSEGV, si_code=abi.SEGV_MAPERR, si_addr=NULL} ---` */
 export function signalLine(info: SignalInfo): string {
-  const name = signalName(info.signo);
+  const name = abi.signalName(info.signo);
   const code = GENERAL_CODES[info.code] ?? CODES[info.signo]?.[info.code] ?? String(info.code);
   return `--- ${name} {${[`si_signo=${name}`, `si_code=${code}`, ...detail(info)].join(', ')}} ---`;
 }
 
 function detail({ signo, code, fields }: SignalInfo): string[] {
   const [first, second, third] = fields;
-  if (code === SI_USER || code === SI_TKILL) return [`si_pid=${first}`, `si_uid=${second}`];
-  if (code === SI_QUEUE) return [`si_pid=${first}`, `si_uid=${second}`, `si_int=${third | 0}`];
-  if (code <= 0 || code === SI_KERNEL) return [];
-  if (signo === SIGCHLD) return [`si_pid=${first}`, `si_uid=${second}`, `si_status=${third | 0}`];
+  if (code === abi.SI_USER || code === abi.SI_TKILL) return [`si_pid=${first}`, `si_uid=${second}`];
+  if (code === abi.SI_QUEUE) return [`si_pid=${first}`, `si_uid=${second}`, `si_int=${third | 0}`];
+  if (code <= 0 || code === abi.SI_KERNEL) return [];
+  if (signo === abi.SIGCHLD) return [`si_pid=${first}`, `si_uid=${second}`, `si_status=${third | 0}`];
   return [`si_addr=${first === 0 ? 'NULL' : hexText(first)}`];
 }
 
-/** `+++ exited with 0 +++`, `+++ killed by SIGSEGV (core dumped) +++` */
+/** `+++ exited with 0 +++`, `+++ killed by abi.SIGSEGV (core dumped) +++` */
 export function exitLine(status: ExitStatus): string {
   if (status.kind === 'exited') return `+++ exited with ${status.code} +++`;
-  return `+++ killed by ${signalName(status.signo)}${status.core ? ' (core dumped)' : ''} +++`;
+  return `+++ killed by ${abi.signalName(status.signo)}${status.core ? ' (core dumped)' : ''} +++`;
 }

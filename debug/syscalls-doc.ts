@@ -14,7 +14,9 @@ ENOSYS; such calls are counted (\`--stats\`) and shown with their argument words
 export function syscallsDocument(): string {
   const defined = SYSCALLS.flatMap((call, number) => (call === undefined ? [] : [{ call, number }]));
   const count = (kind: string) => defined.filter(({ call }) => supportKind(call) === kind).length;
-  const missing = SYSCALL_NAMES.flatMap((name, number) => (name === undefined || SYSCALLS[number] !== undefined ? [] : [`${name} (${number})`]));
+  const missing = SYSCALL_NAMES.flatMap((name, number) =>
+    name === undefined || SYSCALLS[number] !== undefined ? [] : [`${name} (${number})`],
+  );
   return [
     HEAD,
     `${defined.length} of ${SYSCALL_NAMES.filter((name) => name !== undefined).length} numbers are defined: ${count('full')} full, ${count('partial')} partial, ${count('stub')} stubs.\n`,

@@ -68,7 +68,11 @@ function runDefault(task: Task, info: SignalInfo): void {
     case 'terminate':
       kernel.tracer.signal?.(task, info, 'terminated', 0);
       kernel.tracer.fatal?.(task, info);
-      exitProcess(kernel, process, { kind: 'killed', signo: info.signo, core: action === 'core' && process.limits[RLIMIT_CORE].current > 0n });
+      exitProcess(kernel, process, {
+        kind: 'killed',
+        signo: info.signo,
+        core: action === 'core' && process.limits[RLIMIT_CORE].current > 0n,
+      });
       return;
   }
 }

@@ -1,14 +1,44 @@
 /** CPU exceptions as the signals that Linux makes of them for an i386 program (arch/x86/kernel/traps.c). */
 import {
-  BUS_ADRALN, FPE_FLTDIV, FPE_FLTINV, FPE_FLTOVF, FPE_FLTRES, FPE_FLTUND, FPE_INTDIV, ILL_ILLOPN, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP,
-  TRAP_BRKPT, TRAP_TRACE,
+  BUS_ADRALN,
+  FPE_FLTDIV,
+  FPE_FLTINV,
+  FPE_FLTOVF,
+  FPE_FLTRES,
+  FPE_FLTUND,
+  FPE_INTDIV,
+  ILL_ILLOPN,
+  SIGBUS,
+  SIGFPE,
+  SIGILL,
+  SIGSEGV,
+  SIGTRAP,
+  TRAP_BRKPT,
+  TRAP_TRACE,
 } from '../abi/signal.ts';
 import type { Access, Addr } from '../abi/page.ts';
 import { faultInfo, kernelInfo, type SignalInfo } from './siginfo.ts';
 
 /** Exception vectors, as the CPU numbers them. */
 export const VECTOR = {
-  DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, OVERRUN: 9, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, XM: 19,
+  DE: 0,
+  DB: 1,
+  NMI: 2,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  OVERRUN: 9,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  XM: 19,
 } as const;
 
 /** What the floating-point exceptions need to know. */
@@ -24,13 +54,19 @@ export interface FpuStatus {
  */
 export function signalOfException(vector: number, eip: Addr, stepping: boolean, fpu: () => FpuStatus): SignalInfo | undefined {
   switch (vector) {
-    case VECTOR.DE: return faultInfo(SIGFPE, FPE_INTDIV, eip);
-    case VECTOR.DB: return faultInfo(SIGTRAP, stepping ? TRAP_TRACE : TRAP_BRKPT, eip);
-    case VECTOR.BP: return kernelInfo(SIGTRAP);
-    case VECTOR.UD: return faultInfo(SIGILL, ILL_ILLOPN, eip);
-    case VECTOR.OVERRUN: return kernelInfo(SIGFPE);
+    case VECTOR.DE:
+      return faultInfo(SIGFPE, FPE_INTDIV, eip);
+    case VECTOR.DB:
+      return faultInfo(SIGTRAP, stepping ? TRAP_TRACE : TRAP_BRKPT, eip);
+    case VECTOR.BP:
+      return kernelInfo(SIGTRAP);
+    case VECTOR.UD:
+      return faultInfo(SIGILL, ILL_ILLOPN, eip);
+    case VECTOR.OVERRUN:
+      return kernelInfo(SIGFPE);
     case VECTOR.NP:
-    case VECTOR.SS: return kernelInfo(SIGBUS);
+    case VECTOR.SS:
+      return kernelInfo(SIGBUS);
     case VECTOR.MF: {
       const { control, status } = fpu();
       return fpuSignal(status & ~control, eip);
@@ -39,8 +75,10 @@ export function signalOfException(vector: number, eip: Addr, stepping: boolean, 
       const { mxcsr } = fpu();
       return fpuSignal(~(mxcsr >> 7) & mxcsr, eip);
     }
-    case VECTOR.AC: return faultInfo(SIGBUS, BUS_ADRALN, 0);
-    default: return kernelInfo(SIGSEGV);
+    case VECTOR.AC:
+      return faultInfo(SIGBUS, BUS_ADRALN, 0);
+    default:
+      return kernelInfo(SIGSEGV);
   }
 }
 

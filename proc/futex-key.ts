@@ -5,7 +5,9 @@ import { type Addr, PAGE_SIZE } from '../abi/page.ts';
 import type { FutexKey } from './futex.ts';
 import type { Task } from './task.ts';
 
-const FUTEX_WAITERS = 0x80000000, FUTEX_OWNER_DIED = 0x40000000, FUTEX_TID_MASK = 0x3fffffff;
+const FUTEX_WAITERS = 0x80000000,
+  FUTEX_OWNER_DIED = 0x40000000,
+  FUTEX_TID_MASK = 0x3fffffff;
 /** Linux's ROBUST_LIST_LIMIT: a list may be a ring. */
 const ROBUST_LIST_LIMIT = 2048;
 /** The low bit of a list pointer marks a priority-inheritance futex. */

@@ -1,7 +1,16 @@
 /** Resource limits of a process. 64-bit as prlimit64 passes them; the old calls clip to 32 bits. */
 import {
-  RLIM_INFINITY, RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_RTPRIO, RLIMIT_SIGPENDING,
-  RLIMIT_STACK, RLIMITS,
+  RLIM_INFINITY,
+  RLIMIT_CORE,
+  RLIMIT_MEMLOCK,
+  RLIMIT_MSGQUEUE,
+  RLIMIT_NICE,
+  RLIMIT_NOFILE,
+  RLIMIT_NPROC,
+  RLIMIT_RTPRIO,
+  RLIMIT_SIGPENDING,
+  RLIMIT_STACK,
+  RLIMITS,
 } from '../abi/resource.ts';
 
 export interface Limit {

@@ -7,7 +7,9 @@ import { PendingSignals } from './signal.ts';
 import { IntervalTimers } from './timers.ts';
 
 /** How a process ended. */
-export type ExitStatus = { readonly kind: 'exited'; readonly code: number } | { readonly kind: 'killed'; readonly signo: number; readonly core: boolean };
+export type ExitStatus =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'killed'; readonly signo: number; readonly core: boolean };
 
 /** The status word that wait4 gives. */
 export function waitStatus(status: ExitStatus): number {

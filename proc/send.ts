@@ -20,7 +20,11 @@ export function sendToProcess(kernel: Kernel, process: Process, info: SignalInfo
   if (tasks.length === 0 || tasks.every((task) => dropped(task, info.signo))) return;
   process.pending.add(info);
   if (info.signo === SIGKILL) tasks.forEach(interrupt);
-  else tasks.filter((task) => wants(task, info.signo)).slice(0, 1).forEach(interrupt);
+  else
+    tasks
+      .filter((task) => wants(task, info.signo))
+      .slice(0, 1)
+      .forEach(interrupt);
 }
 
 /**

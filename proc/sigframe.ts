@@ -4,20 +4,39 @@
  */
 import { assert } from '../abi/assert.ts';
 import { EFAULT, errno } from '../abi/errno.ts';
-import {
-  SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SIGINFO_SIZE, type SignalSet, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK,
-} from '../abi/signal.ts';
+import { SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SIGINFO_SIZE, type SignalSet, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK } from '../abi/signal.ts';
 import { CS, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, FS, GS, type Registers, SS } from '../emu/engine.ts';
 import { encodeSiginfo, type SignalInfo } from './siginfo.ts';
 import { type AlternateStack, difference, NO_STACK, type SignalAction, UNBLOCKABLE } from './signal.ts';
 import type { Task } from './task.ts';
 
-export const USER_CS = 0x23, USER_DS = 0x2b;
+export const USER_CS = 0x23,
+  USER_DS = 0x2b;
 
 /** struct sigcontext_32: member offsets. */
 const SC = {
-  gs: 0, fs: 4, es: 8, ds: 12, di: 16, si: 20, bp: 24, sp: 28, bx: 32, dx: 36, cx: 40, ax: 44, trapno: 48, err: 52, ip: 56, cs: 60, flags: 64,
-  spAtSignal: 68, ss: 72, fpstate: 76, oldmask: 80, cr2: 84,
+  gs: 0,
+  fs: 4,
+  es: 8,
+  ds: 12,
+  di: 16,
+  si: 20,
+  bp: 24,
+  sp: 28,
+  bx: 32,
+  dx: 36,
+  cx: 40,
+  ax: 44,
+  trapno: 48,
+  err: 52,
+  ip: 56,
+  cs: 60,
+  flags: 64,
+  spAtSignal: 68,
+  ss: 72,
+  fpstate: 76,
+  oldmask: 80,
+  cr2: 84,
 };
 const SC_SIZE = 88;
 /** struct sigframe_ia32: pretcode, sig, sc, an unused fpstate, extramask, retcode. */
@@ -26,7 +45,12 @@ const OLD = { sig: 4, sc: 8, extramask: 720, retcode: 724, size: 732 };
 const RT = { sig: 4, pinfo: 8, puc: 12, info: 16, uc: 144, stack: 152, sc: 164, sigmask: 252, retcode: 260, size: 268 };
 
 /** The fsave image with status and magic words, then the fxsave image, the xsave header, and the second magic word. */
-const FSAVE_SIZE = 112, FX_SIZE = 512, XSTATE_SIZE = 576, MAGIC1 = 0x46505853, MAGIC2 = 0x46505845, MAGIC2_SIZE = 4;
+const FSAVE_SIZE = 112,
+  FX_SIZE = 512,
+  XSTATE_SIZE = 576,
+  MAGIC1 = 0x46505853,
+  MAGIC2 = 0x46505845,
+  MAGIC2_SIZE = 4;
 /** x87 and SSE. */
 const XFEATURES = 3;
 /** Offset of the software-reserved words in the fxsave image. */
@@ -34,12 +58,15 @@ const SW_RESERVED = 464;
 const UC_FP_XSTATE = 1;
 const FRAME_ALIGNMENT = 16;
 
-const FLAG_TF = 0x100, FLAG_DF = 0x400, FLAG_RF = 0x10000;
+const FLAG_TF = 0x100,
+  FLAG_DF = 0x400,
+  FLAG_RF = 0x10000;
 /** The flags that sigreturn takes from the frame: AC, OF, DF, TF, SF, ZF, AF, PF, CF and RF. */
 const RESTORED_FLAGS = 0x50dd5;
 
 /** `popl %eax; movl $119, %eax; int $0x80` and `movl $173, %eax; int $0x80`. */
-const OLD_RETCODE = [0x58, 0xb8, 119, 0, 0, 0, 0xcd, 0x80], RT_RETCODE = [0xb8, 173, 0, 0, 0, 0xcd, 0x80, 0];
+const OLD_RETCODE = [0x58, 0xb8, 119, 0, 0, 0, 0xcd, 0x80],
+  RT_RETCODE = [0xb8, 173, 0, 0, 0, 0xcd, 0x80, 0];
 
 // ---- The alternate stack -------------------------------------------------------------------------------------------------------
 
@@ -224,7 +251,10 @@ function fsaveFromFx(view: DataView, registers: Registers): void {
   view.setUint16(110, 0, true);
 }
 
-const TAG_VALID = 0, TAG_ZERO = 1, TAG_SPECIAL = 2, TAG_EMPTY = 3;
+const TAG_VALID = 0,
+  TAG_ZERO = 1,
+  TAG_SPECIAL = 2,
+  TAG_EMPTY = 3;
 
 /** The full tag word that belongs to an fxsave image's abridged one. Linux: twd_fxsr_to_i387. */
 function fullTags(view: DataView, fx: number): number {
@@ -271,7 +301,8 @@ export function popOldFrame(task: Task): void {
   const at = (task.registers.get(ESP) - 8) >>> 0;
   const frame = task.user.readStruct(at, OLD.retcode);
   task.signals.mask = difference(
-    { low: frame.getUint32(OLD.sc + SC.oldmask, true), high: frame.getUint32(OLD.extramask, true) }, UNBLOCKABLE,
+    { low: frame.getUint32(OLD.sc + SC.oldmask, true), high: frame.getUint32(OLD.extramask, true) },
+    UNBLOCKABLE,
   );
   restoreContext(task, new DataView(frame.buffer, OLD.sc, SC_SIZE));
 }
@@ -280,12 +311,12 @@ export function popOldFrame(task: Task): void {
 export function popRtFrame(task: Task): AlternateStack {
   const at = (task.registers.get(ESP) - 4) >>> 0;
   const frame = task.user.readStruct(at, RT.retcode);
-  task.signals.mask = difference(
-    { low: frame.getUint32(RT.sigmask, true), high: frame.getUint32(RT.sigmask + 4, true) }, UNBLOCKABLE,
-  );
+  task.signals.mask = difference({ low: frame.getUint32(RT.sigmask, true), high: frame.getUint32(RT.sigmask + 4, true) }, UNBLOCKABLE);
   restoreContext(task, new DataView(frame.buffer, RT.sc, SC_SIZE));
   return {
-    sp: frame.getUint32(RT.stack, true), flags: frame.getUint32(RT.stack + 4, true), size: frame.getUint32(RT.stack + 8, true),
+    sp: frame.getUint32(RT.stack, true),
+    flags: frame.getUint32(RT.stack + 4, true),
+    size: frame.getUint32(RT.stack + 8, true),
   };
 }
 
@@ -303,7 +334,12 @@ function restoreContext(task: Task, sc: DataView): void {
   r.set(EAX, get(SC.ax));
   r.eip = get(SC.ip);
   r.eflags = (r.eflags & ~RESTORED_FLAGS) | (get(SC.flags) & RESTORED_FLAGS);
-  for (const [segment, at] of [[GS, SC.gs], [FS, SC.fs], [DS, SC.ds], [ES, SC.es]] as const) {
+  for (const [segment, at] of [
+    [GS, SC.gs],
+    [FS, SC.fs],
+    [DS, SC.ds],
+    [ES, SC.es],
+  ] as const) {
     const selector = sc.getUint16(at, true);
     // Null selectors stay as they are; the kernel puts 0 where the value cannot be loaded.
     if (!r.loadSelector(segment, selector > 3 ? selector | 3 : selector)) r.loadSelector(segment, 0);

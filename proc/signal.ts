@@ -1,7 +1,29 @@
 /** Signals as data: sets, queues of pending ones, actions, and what a task or process keeps about them. Delivery is in deliver.ts. */
 import {
-  NSIG, SIG_DFL, SIG_IGN, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGKILL, SIGRTMIN, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN,
-  SIGTTOU, SIGURG, SIGWINCH, SIGQUIT, SIGABRT, SIGXCPU, SIGXFSZ, type SignalSet,
+  NSIG,
+  SIG_DFL,
+  SIG_IGN,
+  SIGBUS,
+  SIGCHLD,
+  SIGCONT,
+  SIGFPE,
+  SIGILL,
+  SIGKILL,
+  SIGRTMIN,
+  SIGSEGV,
+  SIGSTOP,
+  SIGSYS,
+  SIGTRAP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+  SIGURG,
+  SIGWINCH,
+  SIGQUIT,
+  SIGABRT,
+  SIGXCPU,
+  SIGXFSZ,
+  type SignalSet,
 } from '../abi/signal.ts';
 import type { SignalInfo } from './siginfo.ts';
 
@@ -15,7 +37,9 @@ export function hasSignal(set: SignalSet, signo: number): boolean {
   return ((signo <= 32 ? set.low >>> (signo - 1) : set.high >>> (signo - 33)) & 1) === 1;
 }
 export function withSignal(set: SignalSet, signo: number): SignalSet {
-  return signo <= 32 ? { low: (set.low | (1 << (signo - 1))) >>> 0, high: set.high } : { low: set.low, high: (set.high | (1 << (signo - 33))) >>> 0 };
+  return signo <= 32
+    ? { low: (set.low | (1 << (signo - 1))) >>> 0, high: set.high }
+    : { low: set.low, high: (set.high | (1 << (signo - 33))) >>> 0 };
 }
 export function union(a: SignalSet, b: SignalSet): SignalSet {
   return { low: (a.low | b.low) >>> 0, high: (a.high | b.high) >>> 0 };

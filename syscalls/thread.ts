@@ -23,7 +23,7 @@ interface UserDesc {
   limit: number;
   flags: number;
 }
-const userDesc = struct<UserDesc>({ entry_number: u32, base_addr: x32, limit: x32, flags: x32 });
+const userDesc = struct<UserDesc>({ entry_number: { ...u32, show: (entry) => String(entry | 0) }, base_addr: x32, limit: x32, flags: x32 });
 
 /** GDT entries that set_thread_area hands out, as a 64-bit kernel numbers them. */
 const TLS_FIRST = 12, TLS_LAST = 14;
