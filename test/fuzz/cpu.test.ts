@@ -22,7 +22,10 @@ const engine = () => (opened ??= openEngine());
 function failuresOf(tally: Tally): string {
   if ('missing' in native) return '';
   const { executor } = engine();
-  return tally.failures.slice(0, 3).map((failure) => report(shrinkFailure(failure, native, executor), native, executor)).join('\n\n');
+  return tally.failures
+    .slice(0, 3)
+    .map((failure) => report(shrinkFailure(failure, native, executor), native, executor))
+    .join('\n\n');
 }
 
 describe.skipIf(missing !== '')(`the engine and the bare CPU${missing && ` (skipped: ${missing})`}`, () => {

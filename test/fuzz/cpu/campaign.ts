@@ -88,8 +88,20 @@ export function report(failure: Failure, native: Executor, other: Executor): str
     `case --seed ${one.seed} --case ${one.index} (pattern ${one.state.pattern}): ${native.name} and ${other.name} differ`,
     `  regs ${[...regs].map((value) => hex(value)).join(' ')} eflags ${hex(eflags)} es..gs ${selectors.map((value) => hex(value, 4)).join(' ')}`,
     `  fx ${Buffer.from(fx.subarray(0, 32)).toString('hex')}`,
-    `  st ${[0, 1, 2, 3, 4, 5, 6, 7].map((i) => Buffer.from(fx.subarray(32 + 16 * i, 42 + 16 * i)).reverse().toString('hex')).join(' ')}`,
-    `  xmm ${[0, 1, 2, 3, 4, 5, 6, 7].map((i) => Buffer.from(fx.subarray(160 + 16 * i, 176 + 16 * i)).reverse().toString('hex')).join(' ')}`,
+    `  st ${[0, 1, 2, 3, 4, 5, 6, 7]
+      .map((i) =>
+        Buffer.from(fx.subarray(32 + 16 * i, 42 + 16 * i))
+          .reverse()
+          .toString('hex'),
+      )
+      .join(' ')}`,
+    `  xmm ${[0, 1, 2, 3, 4, 5, 6, 7]
+      .map((i) =>
+        Buffer.from(fx.subarray(160 + 16 * i, 176 + 16 * i))
+          .reverse()
+          .toString('hex'),
+      )
+      .join(' ')}`,
     disassemble(one),
     `  ${native.name} ended: ${describeEnding(ending.ending)} at ${hex(ending.eip)}`,
     ...failure.differences.map(({ field, native: a, other: b }) => `  ${field.padEnd(16)} ${native.name} ${a}  ${other.name} ${b}`),

@@ -67,9 +67,11 @@ type Note = (field: string, native: string, other: string) => void;
 
 function compareFx(native: Uint8Array, other: Uint8Array, approximate: 'x87' | 'reciprocal' | undefined, note: Note): void {
   if (Buffer.compare(native, other) === 0) return;
-  const a = new DataView(native.buffer, native.byteOffset), b = new DataView(other.buffer, other.byteOffset);
+  const a = new DataView(native.buffer, native.byteOffset),
+    b = new DataView(other.buffer, other.byteOffset);
   const word = (field: string, at: number) => note(field, hex(a.getUint32(at, true)), hex(b.getUint32(at, true)));
-  const half = (field: string, at: number, mask = 0xffff) => note(field, hex(a.getUint16(at, true) & mask, 4), hex(b.getUint16(at, true) & mask, 4));
+  const half = (field: string, at: number, mask = 0xffff) =>
+    note(field, hex(a.getUint16(at, true) & mask, 4), hex(b.getUint16(at, true) & mask, 4));
   half('fcw', FX_CONTROL);
   // Of an approximation only the value counts: it may be rounded up or down, hence C1; and it may be exact by luck, hence PE.
   half('fsw', FX_STATUS, approximate === 'x87' ? 0xfddf : 0xffff);
@@ -103,7 +105,8 @@ function quad(view: DataView, at: number): string {
 
 /** Within one unit in the last place of the 64-bit significand. */
 function closeExtended(a: DataView, b: DataView, at: number): boolean {
-  const value = (view: DataView) => (BigInt(view.getUint16(at + 8, true) & 0x7fff) << 63n) + (view.getBigUint64(at, true) & 0x7fffffffffffffffn);
+  const value = (view: DataView) =>
+    (BigInt(view.getUint16(at + 8, true) & 0x7fff) << 63n) + (view.getBigUint64(at, true) & 0x7fffffffffffffffn);
   const distance = value(a) - value(b);
   return (a.getUint16(at + 8, true) ^ b.getUint16(at + 8, true)) < 0x8000 && distance <= 1n && distance >= -1n;
 }
@@ -112,7 +115,8 @@ function closeExtended(a: DataView, b: DataView, at: number): boolean {
 function closeReciprocals(a: DataView, b: DataView, at: number): boolean {
   for (let lane = 0; lane < 16; lane += 4) {
     if (a.getUint32(at + lane, true) === b.getUint32(at + lane, true)) continue;
-    const x = a.getFloat32(at + lane, true), y = b.getFloat32(at + lane, true);
+    const x = a.getFloat32(at + lane, true),
+      y = b.getFloat32(at + lane, true);
     if (!(Math.abs(x - y) <= Math.abs(x) * 3 * 2 ** -12)) return false;
   }
   return true;

@@ -23,14 +23,19 @@ export const ALLOWED: readonly AllowedDifference[] = [
     name: 'flags of an unfinished repe cmps or scas',
     reason:
       'A repeated comparison that faults in the middle leaves the flags of its last iteration; the CPU takes back those from before the instruction. Going on with the instruction gives the same result either way; a signal handler could see the difference.',
-    explains: (difference, one, native) => difference.field === 'eflags' && native.ending.kind !== 'syscall' && /^rep (cmps|scas)/.test(lastInstruction(one, native)),
+    explains: (difference, one, native) =>
+      difference.field === 'eflags' && native.ending.kind !== 'syscall' && /^rep (cmps|scas)/.test(lastInstruction(one, native)),
   },
   {
     name: 'wrap around in a segment with a base',
     reason:
       'An access whose bytes wrap from offset 0xffffffff to 0 in a 4 GB segment that has a base: the CPU raises #GP (with base 0 it does not). The engine does not check flat segments at all, for speed; it faults or goes on.',
     explains: (_difference, _one, native, other) =>
-      native.ending.kind === 'exception' && (native.ending.vector === 13 || native.ending.vector === 12) && other.ending.kind === 'fault' && other.ending.addr >= DATA_BASE - 16 && other.ending.addr < DATA_BASE,
+      native.ending.kind === 'exception' &&
+      (native.ending.vector === 13 || native.ending.vector === 12) &&
+      other.ending.kind === 'fault' &&
+      other.ending.addr >= DATA_BASE - 16 &&
+      other.ending.addr < DATA_BASE,
   },
 ];
 

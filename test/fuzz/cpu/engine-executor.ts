@@ -66,9 +66,24 @@ class Stage {
       this.putCode(REGIONS[4].base, new Uint8Array(code.length).fill(FILL));
       return [0, 1, 2, 3].map((register) => this.registers.get(register));
     };
-    const [, ecx1] = leaf(1), [, , , ebx7] = leaf(7), [, ecx81] = leaf(0x80000001);
-    const bits: readonly (readonly [Feature, number, number])[] = [['sse3', ecx1, 0], ['pclmul', ecx1, 1], ['ssse3', ecx1, 9], ['sse41', ecx1, 19], ['sse42', ecx1, 20], ['movbe', ecx1, 22],
-      ['popcnt', ecx1, 23], ['aes', ecx1, 25], ['tzcnt', ebx7, 3], ['bmi1', ebx7, 3], ['adx', ebx7, 19], ['lzcnt', ecx81, 5]];
+    const [, ecx1] = leaf(1),
+      [, , , ebx7] = leaf(7),
+      [, ecx81] = leaf(0x80000001);
+    const bits: readonly (readonly [Feature, number, number])[] = [
+      ['sse3', ecx1, 0],
+      ['pclmul', ecx1, 1],
+      ['ssse3', ecx1, 9],
+      ['sse41', ecx1, 19],
+      ['sse42', ecx1, 20],
+      ['movbe', ecx1, 22],
+      ['popcnt', ecx1, 23],
+      ['aes', ecx1, 25],
+      ['tzcnt', ebx7, 3],
+      ['bmi1', ebx7, 3],
+      ['bmi2', ebx7, 8],
+      ['adx', ebx7, 19],
+      ['lzcnt', ecx81, 5],
+    ];
     return new Set(bits.filter(([, word, bit]) => (word >>> bit) & 1).map(([feature]) => feature));
   }
 
@@ -118,7 +133,8 @@ class Stage {
     this.putCode(target, sequence.code);
     const { registers } = this;
     for (const segment of [CS, SS, DS, ES, FS, GS]) {
-      if (!registers.loadSelector(segment, state.selectors[segment])) throw new Error(`the engine does not load segment ${segment} with ${state.selectors[segment]}`);
+      if (!registers.loadSelector(segment, state.selectors[segment]))
+        throw new Error(`the engine does not load segment ${segment} with ${state.selectors[segment]}`);
     }
     for (let i = 0; i < 8; i++) registers.set(i, state.regs[i]);
     registers.eflags = state.eflags;
@@ -143,8 +159,13 @@ class Stage {
     this.engine.arena.bytes.fill(FILL, region.at + target - region.base, region.at + target - region.base + sequence.code.length);
     this.codeChanged(region, target - region.base, sequence.code.length);
     return {
-      ending, eip: registers.eip, eflags: registers.eflags, regs, selectors: [0, 1, 2, 3, 4, 5].map((segment) => registers.selector(segment)),
-      fx: this.image.slice(0, FX_SIZE), changes: Uint32Array.from(changes.slice(0, 2 * MAX_CHANGES)),
+      ending,
+      eip: registers.eip,
+      eflags: registers.eflags,
+      regs,
+      selectors: [0, 1, 2, 3, 4, 5].map((segment) => registers.selector(segment)),
+      fx: this.image.slice(0, FX_SIZE),
+      changes: Uint32Array.from(changes.slice(0, 2 * MAX_CHANGES)),
     };
   }
 
@@ -152,7 +173,8 @@ class Stage {
   private collectRegion(region: Placed, expected: Uint8Array, changes: number[]): void {
     const bytes = this.engine.arena.bytes.subarray(region.at, region.at + region.size);
     if (Buffer.compare(bytes, expected) === 0) return;
-    const now = new DataView(bytes.buffer, bytes.byteOffset), was = new DataView(expected.buffer, expected.byteOffset);
+    const now = new DataView(bytes.buffer, bytes.byteOffset),
+      was = new DataView(expected.buffer, expected.byteOffset);
     for (let at = 0; at < region.size; at += 4) {
       const value = now.getUint32(at, true);
       if (value !== was.getUint32(at, true)) changes.push(region.base + at, value);

@@ -18,6 +18,7 @@ export type Feature =
   | 'pclmul'
   | 'sha'
   | 'bmi1'
+  | 'bmi2'
   | 'adx';
 
 export interface Row {

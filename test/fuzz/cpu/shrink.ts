@@ -42,10 +42,12 @@ function simplifyState(one: Case, fails: (candidate: Case) => boolean): Case {
   attempt((state) => state.regs.set(plain.regs));
   attempt((state) => (state.eflags = plain.eflags));
   for (let i = 0; i < 8; i++) if (best.state.regs[i] !== plain.regs[i]) attempt((state) => (state.regs[i] = plain.regs[i]));
-  for (let i = 0; i < 6; i++) if (best.state.selectors[i] !== plain.selectors[i]) attempt((state) => (state.selectors[i] = plain.selectors[i]));
+  for (let i = 0; i < 6; i++)
+    if (best.state.selectors[i] !== plain.selectors[i]) attempt((state) => (state.selectors[i] = plain.selectors[i]));
   for (let at = 0; at < FX_SIZE; at += at < 32 ? 2 : 16) {
     const size = at < 32 ? 2 : 16;
-    if (Buffer.compare(best.state.fx.subarray(at, at + size), plain.fx.subarray(at, at + size)) !== 0) attempt((state) => state.fx.set(plain.fx.subarray(at, at + size), at));
+    if (Buffer.compare(best.state.fx.subarray(at, at + size), plain.fx.subarray(at, at + size)) !== 0)
+      attempt((state) => state.fx.set(plain.fx.subarray(at, at + size), at));
   }
   return best;
 }

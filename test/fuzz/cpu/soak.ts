@@ -3,6 +3,8 @@
  * [--single] [--raw] [--wasm FILE]`: --single makes one instruction a case, --raw does not shrink, --keep says how many kinds of failures are described.
  * Ends with status 1 when something differs without explanation.
  */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { newTally, report, runBatch, shrinkFailure, type Tally } from './campaign.ts';
 import { type Executor, openNative } from './native.ts';
@@ -36,14 +38,44 @@ async function openOther(): Promise<{ executor: Executor; features: ReadonlySet<
     case 'native':
       return {
         executor: need(openNative()),
-        features: new Set<Feature>(['sse3', 'ssse3', 'sse41', 'sse42', 'popcnt', 'lzcnt', 'tzcnt', 'movbe', 'aes', 'pclmul', 'adx']),
+        features: new Set<Feature>([
+          'sse3',
+          'ssse3',
+          'sse41',
+          'sse42',
+          'popcnt',
+          'lzcnt',
+          'tzcnt',
+          'movbe',
+          'aes',
+          'pclmul',
+          'adx',
+          'bmi1',
+          'bmi2',
+        ]),
       };
     case 'qemu':
       return {
         executor: need(openNative(['qemu-i386', '-cpu', 'max'])),
-        features: new Set<Feature>(['sse3', 'ssse3', 'sse41', 'sse42', 'popcnt', 'lzcnt', 'tzcnt', 'movbe', 'aes', 'pclmul', 'adx']),
+        features: new Set<Feature>([
+          'sse3',
+          'ssse3',
+          'sse41',
+          'sse42',
+          'popcnt',
+          'lzcnt',
+          'tzcnt',
+          'movbe',
+          'aes',
+          'pclmul',
+          'adx',
+          'bmi1',
+          'bmi2',
+        ]),
       };
     default: {
+      const setUp = fileURLToPath(new URL('../../../tools/setup/main.mjs', import.meta.url));
+      if (!values.wasm && spawnSync(process.execPath, [setUp, 'start'], { stdio: 'inherit' }).status !== 0) process.exit(2);
       const { openEngine } = await import('./engine-executor.ts');
       return openEngine(values.wasm);
     }

@@ -1,7 +1,7 @@
 /** The instruction table: integer arithmetic, logic, shifts, multiplication, decimal, bits, moves and atomics. */
-import { Family, type FlagUse, instruction, type Row, encode, type Spec } from './row.ts';
+import { Family, type Feature, type FlagUse, instruction, type Row, encode, type Spec } from './row.ts';
 import { interestingWord, type Random } from './random.ts';
-import { anyRegister } from './operand.ts';
+import { anyRegister, memoryOperand, registerOperand } from './operand.ts';
 import { AF, ARITHMETIC, CF, conditionReads, OF, PF, SF, ZF } from './state.ts';
 
 const ALL: FlagUse = [0, ARITHMETIC, 0];
@@ -162,6 +162,42 @@ function bits(): Row[] {
   return family.rows;
 }
 
+/** VEX-encoded integer instructions of BMI1 and BMI2. In 32-bit mode the prefix is c4 with its two upper bits set, else it is les. */
+function bitManipulation(): Row[] {
+  const family = new Family('bmi');
+  const none: FlagUse = [0, 0, 0];
+  const signs: FlagUse = [0, SF | ZF | OF | CF, AF | PF];
+  const add = (name: string, feature: Feature, map: number, mandatory: number, op: number, flags: FlagUse, ext?: number) =>
+    family.make(
+      name,
+      (random) => {
+        const reg = ext ?? anyRegister(random);
+        const operand = random.chance(0.4) ? memoryOperand(random, reg, 4, 1) : registerOperand(reg, anyRegister(random));
+        const immediate = map === 3 ? [random.below(256)] : [];
+        const prefix = [0xc4, 0xe0 | map, ((~anyRegister(random) & 15) << 3) | mandatory, op];
+        // rorx has no second source, and demands that the field for it is empty.
+        if (map === 3) prefix[2] = 0x78 | mandatory;
+        const before = operand.before.map((one) => ({ ...instruction(one.name, one.bytes), glued: true }));
+        return [...before, instruction(name, [...operand.prefixes, ...prefix, ...operand.bytes, ...immediate], flags)];
+      },
+      feature,
+    );
+  add('andn', 'bmi1', 2, 0, 0xf2, signs);
+  add('bextr', 'bmi1', 2, 0, 0xf7, [0, ZF | OF | CF, AF | SF | PF]);
+  add('blsr', 'bmi1', 2, 0, 0xf3, signs, 1);
+  add('blsmsk', 'bmi1', 2, 0, 0xf3, signs, 2);
+  add('blsi', 'bmi1', 2, 0, 0xf3, signs, 3);
+  add('bzhi', 'bmi2', 2, 0, 0xf5, signs);
+  add('pdep', 'bmi2', 2, 3, 0xf5, none);
+  add('pext', 'bmi2', 2, 2, 0xf5, none);
+  add('mulx', 'bmi2', 2, 3, 0xf6, none);
+  add('sarx', 'bmi2', 2, 2, 0xf7, none);
+  add('shlx', 'bmi2', 2, 1, 0xf7, none);
+  add('shrx', 'bmi2', 2, 3, 0xf7, none);
+  add('rorx', 'bmi2', 3, 3, 0xf0, none);
+  return family.rows;
+}
+
 function moves(): Row[] {
   const family = new Family('move');
   pair(family, { name: 'mov', op: [0x88], form: 'rm' });
@@ -218,4 +254,5 @@ function atomics(): Row[] {
   return family.rows;
 }
 
-export const INTEGER_ROWS: readonly Row[] = [...arithmetic(), ...shifts(), ...multiplication(), ...decimal(), ...bits(), ...moves(), ...atomics()];
+export const INTEGER_ROWS: readonly Row[] = [...arithmetic(), ...shifts(), ...multiplication(), ...decimal(), ...bits(),
+  ...bitManipulation(), ...moves(), ...atomics()];
