@@ -88,10 +88,10 @@ function hasCargo() {
 
 /** Installs those of cargo and emscripten that are wanted and missing: all at once, so that who may not is told everything at once. */
 async function needTools(wanted) {
-  const missing = wanted.filter((tool) => !(tool === 'cargo' ? hasCargo() : onPath('emcc')));
+  const missing = wanted.filter((tool) => !(tool === 'cargo' ? hasCargo() : onPath('emcc') && onPath('patch')));
   if (missing.length === 0) return;
   const what = missing.map((tool) => (tool === 'cargo' ? `cargo ${CARGO_MINIMUM.join('.')} or newer` : tool)).join(' and ');
-  const packages = missing.flatMap((tool) => (tool === 'cargo' ? ['cargo-web', 'ca-certificates'] : ['emscripten']));
+  const packages = missing.flatMap((tool) => (tool === 'cargo' ? ['cargo-web', 'ca-certificates'] : ['emscripten', 'patch']));
   await install(what, packages).catch(async (error) => {
     // Releases after Debian 12 have no cargo-web, and their own cargo is new enough.
     if (!(error instanceof SetupError) || !/Unable to locate package cargo-web|'cargo-web' has no installation/i.test(error.message))
