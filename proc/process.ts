@@ -40,7 +40,7 @@ export class Process {
   readonly children: Set<Process> = new Set();
   /** Its live threads. */
   readonly tids: Set<number> = new Set();
-  /** Process group and session leaders' pids. */
+  /** Process group and session leaders' pids. The first process leads its group, as a shell's job does; its session lies outside of the machine: 0. */
   pgid: number;
   sid: number;
   /** Signals sent to the process as a whole. */
@@ -86,7 +86,7 @@ export class Process {
     this.pid = pid;
     this.parent = parent;
     this.pgid = parent?.pgid ?? pid;
-    this.sid = parent?.sid ?? pid;
+    this.sid = parent?.sid ?? 0;
     this.started_ns = started_ns;
     parent?.children.add(this);
   }

@@ -1,14 +1,14 @@
 /** Memory calls: brk, mmap in both forms, munmap, mprotect, mremap, madvise, msync, mincore, mlock. The space does the work; here are files, flags and errors. */
-import { EACCES, EAGAIN, EBADF, EBUSY, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
+import { EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
 import { canRead, canWrite } from '../abi/fcntl.ts';
 import * as mman from '../abi/mman.ts';
-import { PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
+import { type Access, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
 import { RLIM_INFINITY, RLIMIT_MEMLOCK } from '../abi/resource.ts';
-import { SIGKILL } from '../abi/signal.ts';
+import { SIGKILL, SIGSEGV } from '../abi/signal.ts';
 import { array, u32 } from '../abi/struct.ts';
 import { pathOf } from '../fs/path.ts';
 import { AREA_DONT_DUMP, AREA_DONT_FORK, AREA_LOCKED, AREA_WIPE_ON_FORK, type Area } from '../mm/area.ts';
-import { populate } from '../mm/fault.ts';
+import { fault, populate } from '../mm/fault.ts';
 import { USER_TOP } from '../mm/placement.ts';
 import { remap } from '../mm/remap.ts';
 import type { MapRequest } from '../mm/request.ts';
@@ -120,11 +120,12 @@ const ADVICE = {
   MADV_HUGEPAGE: mman.MADV_HUGEPAGE, MADV_NOHUGEPAGE: mman.MADV_NOHUGEPAGE, MADV_DONTDUMP: mman.MADV_DONTDUMP, MADV_DODUMP: mman.MADV_DODUMP,
   MADV_WIPEONFORK: mman.MADV_WIPEONFORK, MADV_KEEPONFORK: mman.MADV_KEEPONFORK, MADV_COLD: mman.MADV_COLD, MADV_PAGEOUT: mman.MADV_PAGEOUT,
   MADV_POPULATE_READ: mman.MADV_POPULATE_READ, MADV_POPULATE_WRITE: mman.MADV_POPULATE_WRITE,
+  MADV_DONTNEED_LOCKED: mman.MADV_DONTNEED_LOCKED,
 };
 
 const madvise = define({
   name: 'madvise', args: [['addr', address], ['length', count], ['advice', choice(ADVICE)]], result: none,
-  support: { partial: 'MADV_REMOVE, POPULATE_, COLLAPSE, GUARD_ and the poisoning advices answer EINVAL' },
+  support: { partial: 'MADV_REMOVE answers EOPNOTSUPP; COLLAPSE, GUARD_ and the poisoning advices answer EINVAL' },
   handler: (task, addr, length, advice) => {
     const act = adviceAction(advice);
     if (act === undefined || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
@@ -154,6 +155,13 @@ function adviceAction(advice: number): Advice | undefined {
     case mman.MADV_NOHUGEPAGE: return NOTHING;
     case mman.MADV_COLD:
     case mman.MADV_PAGEOUT: return (_task, area) => refuseLocked(area);
+    case mman.MADV_DONTNEED_LOCKED: return (task, _area, part) => task.space.discard(part);
+    case mman.MADV_REMOVE: return (_task, area) => {
+      if (area.sharing === 'private') throw errno(EINVAL);
+      throw errno(EOPNOTSUPP);
+    };
+    case mman.MADV_POPULATE_READ: return (task, _area, part) => makePresent(task, part, 'read');
+    case mman.MADV_POPULATE_WRITE: return (task, _area, part) => makePresent(task, part, 'write');
     case mman.MADV_DONTNEED: return (task, area, part) => {
       refuseLocked(area);
       task.space.discard(part);
@@ -173,6 +181,15 @@ function adviceAction(advice: number): Advice | undefined {
     };
     case mman.MADV_KEEPONFORK: return changeFlags(AREA_WIPE_ON_FORK, false);
     default: return undefined;
+  }
+}
+
+function makePresent(task: Task, part: Range, access: Access): void {
+  for (let at = part.base; at < part.top; at += PAGE_SIZE) {
+    if (task.space.mmu.translate(at, access === 'write' ? mman.PROT_WRITE : mman.PROT_READ) >= 0) continue;
+    const outcome = fault(task.space, at, access);
+    if (outcome.kind === 'wait') throw block(outcome.on);
+    if (outcome.kind === 'signal') throw errno(outcome.signo === SIGSEGV ? EINVAL : outcome.signo === SIGKILL ? ENOMEM : EFAULT);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The life of a process: exit, execve, children, and what prctl and personality say about it. */
-import { E2BIG, ECHILD, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { E2BIG, EBADF, ECHILD, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { READ_IMPLIES_EXEC } from '../abi/mman.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from '../abi/resource.ts';
 import { exitProcess, exitTask } from '../proc/exit.ts';
@@ -109,14 +109,18 @@ const waitpid = define({
   name: 'waitpid', args: [['pid', pid], ['status', pointerOut], ['options', waitOptions]], result: pidResult, support: ONLY_NO_CHILDREN,
   handler: (_task, who, _status, options) => noChildOf(who, options),
 });
+const P_PIDFD = 3;
+
 const waitid = define({
   name: 'waitid',
-  args: [['idtype', choice({ P_ALL: 0, P_PID: 1, P_PGID: 2, P_PIDFD: 3 })], ['id', pid], ['info', pointerOut], ['options', waitOptions], ['rusage', pointerOut]],
+  args: [['idtype', choice({ P_ALL: 0, P_PID: 1, P_PGID: 2, P_PIDFD })], ['id', pid], ['info', pointerOut], ['options', waitOptions], ['rusage', pointerOut]],
   result: none, support: ONLY_NO_CHILDREN,
   handler: (task, type, id, info, options) => {
     // Linux fills in an empty report whatever the answer is.
     if (info !== 0) task.user.write(info, new Uint8Array(24));
     if ((options & (4 | 2 | 8)) === 0 || type < 0 || type > 3 || (type !== 0 && id < 0) || (type === 1 && id === 0)) throw errno(EINVAL);
+    // No descriptor is a process yet.
+    if (type === P_PIDFD && (options & ~WAITID_OPTIONS) === 0) throw errno(EBADF);
     noChild(options, WAITID_OPTIONS);
   },
 });

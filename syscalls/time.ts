@@ -195,7 +195,7 @@ function clockSleep(name: string, layout: Layout<time.Timespec>) {
     result: none, support: 'full', interrupted: 'fail',
     onInterrupt: (task, _id, how, _t, rem) => ((how & time.TIMER_ABSTIME) !== 0 ? undefined : writeRemaining(task, rem, layout)),
     handler: (task, id, how, t) => {
-      if (!canSleepOn(id)) throw errno(id === time.CLOCK_THREAD_CPUTIME_ID ? EINVAL : EOPNOTSUPP);
+      if (!canSleepOn(id)) throw errno(EOPNOTSUPP);
       const isAlarm = id === time.CLOCK_REALTIME_ALARM || id === time.CLOCK_BOOTTIME_ALARM;
       const now = isAlarm ? 0n : clockTime(task, id);
       const wanted = load(task, t, layout);
