@@ -54,7 +54,8 @@ static void set_features(CPUX86State *env)
     env->cpuid_version = 0x000006f2; /* family 6, model 15 */
     env->features[FEAT_1_EDX] = CPUID_FP87 | CPUID_TSC | CPUID_CX8 | CPUID_CMOV | CPUID_CLFLUSH | CPUID_MMX | CPUID_FXSR | CPUID_SSE | CPUID_SSE2;
     env->features[FEAT_1_ECX] = CPUID_EXT_SSE3 | CPUID_EXT_PCLMULQDQ | CPUID_EXT_SSSE3 | CPUID_EXT_SSE41 | CPUID_EXT_SSE42 | CPUID_EXT_MOVBE | CPUID_EXT_POPCNT | CPUID_EXT_AES;
-    env->features[FEAT_7_0_EBX] = CPUID_7_0_EBX_BMI1 | CPUID_7_0_EBX_BMI2 | CPUID_7_0_EBX_ADX;
+    /* bit 6: the x87 data pointer is kept for unmasked exceptions only; bit 13: it has no selectors (x87-control.c) */
+    env->features[FEAT_7_0_EBX] = CPUID_7_0_EBX_BMI1 | CPUID_7_0_EBX_BMI2 | CPUID_7_0_EBX_ADX | 1 << 6 | 1 << 13;
     env->features[FEAT_7_0_ECX] = 0;
     env->features[FEAT_7_0_EDX] = 0;
     env->features[FEAT_8000_0001_EDX] = CPUID_EXT2_NX;
@@ -352,7 +353,7 @@ EXPORT(seg_restore_fx) int seg_restore_fx(RegisterSet *set, const uint8_t *from)
     env->fpus = words[1] & ~0x3800;
     env->fpstt = words[1] >> 11 & 7;
     env->fpop = words[3] & 0x7ff;
-    env->fpip = pointers[0], env->fpcs = pointers[1], env->fpdp = pointers[2], env->fpds = pointers[3];
+    env->fpip = pointers[0], env->fpdp = pointers[2], env->fpcs = env->fpds = 0;
     for (int i = 0; i < 8; i++) {
         env->fptags[i] = !(words[2] >> i & 1);
         memcpy(&env->fpregs[(env->fpstt + i) & 7].d.low, from + 32 + 16 * i, 8);
