@@ -5,6 +5,7 @@ import { newTally, report, runBatch, shrinkFailure, type Tally } from './cpu/cam
 import { openEngine } from './cpu/engine-executor.ts';
 import { assemble, undefinedAt, without } from './cpu/instruction.ts';
 import { openNative } from './cpu/native.ts';
+import { runNoise } from './cpu/noise.ts';
 import { REGRESSIONS, regressionCase } from './cpu/regressions.ts';
 import { instruction } from './cpu/row.ts';
 import { Generator } from './cpu/sequence.ts';
@@ -63,6 +64,12 @@ describe.skipIf(missing !== '')(`the engine and the bare CPU${missing && ` (skip
     expect(executor.run(some)).toEqual(executor.run(some));
   });
 });
+
+test('random bytes do not end the engine', () => {
+  const lost: string[] = [];
+  runNoise(engine().executor, SEED, 5000, ({ index }, message) => lost.push(`${index}: ${message}`));
+  expect(lost).toEqual([]);
+}, 120_000);
 
 test('a seed and an index name the same case every time', () => {
   const features = new Set(['sse3'] as const);

@@ -1,6 +1,7 @@
 /**
  * Long comparison of the engine with the bare CPU: `npm run soak:cpu -- [--seed N] [--count N] [--only FAMILY,...] [--first N | --case N] [--against engine|qemu|native] [--keep N]
  * [--single] [--raw] [--wasm FILE]`: --single makes one instruction a case, --raw does not shrink, --keep says how many kinds of failures are described.
+ * With --noise instead: random bytes in the engine alone, which they must not end.
  * Ends with status 1 when something differs without explanation.
  */
 import { spawnSync } from 'node:child_process';
@@ -8,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { newTally, report, runBatch, shrinkFailure, type Tally } from './campaign.ts';
 import { type Executor, openNative } from './native.ts';
+import { runNoise } from './noise.ts';
 import type { Feature } from './row.ts';
 import { FAMILIES, Generator } from './sequence.ts';
 
@@ -24,6 +26,7 @@ const { values } = parseArgs({
     single: { type: 'boolean', default: false },
     raw: { type: 'boolean', default: false },
     wasm: { type: 'string' },
+    noise: { type: 'boolean', default: false },
   },
 });
 
@@ -91,6 +94,14 @@ function summary(tally: Tally): string {
   return `${tally.cases} cases: ${tally.equal} equal, ${tally.failures.length} unexplained, ${tally.unproven} without proof; explained: ${list(tally.explained) || 'none'}\nendings: ${list(tally.endings)}`;
 }
 
+if (values.noise) {
+  const { executor } = await openOther();
+  const lost = runNoise(executor, Number(values.seed), Number(values.count), ({ index, sequence }, message) =>
+    console.log(`case ${index}: ${Buffer.from(sequence.code).toString('hex')}: ${message}`),
+  );
+  console.log(`${values.count} cases of random bytes: ${lost} ended the engine`);
+  process.exit(lost > 0 ? 1 : 0);
+}
 const native = need(openNative());
 const { executor: other, features } = await openOther();
 const seed = Number(values.seed),
