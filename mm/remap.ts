@@ -52,7 +52,7 @@ function checkFlags({ flags, oldSize, newSize }: RemapRequest): void {
 function checkTarget({ addr, flags, newAddr }: RemapRequest, oldSize: number, newSize: number): void {
   if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0) return;
   if (newAddr % PAGE_SIZE !== 0 || newSize > USER_TOP || newAddr > USER_TOP - newSize) throw errno(EINVAL);
-  if ((flags & MREMAP_FIXED) !== 0 && addr + oldSize > newAddr && newAddr + newSize > addr) throw errno(EINVAL);
+  if (addr + oldSize > newAddr && newAddr + newSize > addr) throw errno(EINVAL);
 }
 
 /** MREMAP_FIXED and MREMAP_DONTUNMAP (Linux mremap_to). */

@@ -240,7 +240,8 @@ const scheduling = [
     support: { partial: 'the priority is kept, and does not change who runs' },
     handler: (task, tid, param) => {
       if (tid < 0 || param === 0) throw errno(EINVAL);
-      setPolicy(task, tid, taskOf(task, tid).policy, load(task, param, schedParam).priority);
+      const { priority } = load(task, param, schedParam);
+      setPolicy(task, tid, taskOf(task, tid).policy, priority);
     },
   }),
   define({

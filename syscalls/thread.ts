@@ -355,6 +355,7 @@ function wakeOp(task: Task, call: FutexCall, key: FutexKey, key2: FutexKey): num
   const isShift = ((code >>> 28) & 8) !== 0;
   const operand = signExtend((code >>> 12) & 0xfff);
   const argument = isShift ? 1 << (operand & 31) : operand;
+  if (((code >>> 28) & 7) > 4) throw errno(ENOSYS);
   const old = task.user.readU32(call.addr2) | 0;
   task.user.writeU32(call.addr2, changed((code >>> 28) & 7, old, argument));
   const second = compares((code >>> 24) & 0xf, old, signExtend(code & 0xfff));

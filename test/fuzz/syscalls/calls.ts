@@ -137,6 +137,8 @@ function isHarmless(name: string, words: Uint32Array): boolean {
   const [first, second, third] = words;
   const inUse = (addr: number) => addr >>> 20 === MEMORY >>> 20;
   // Process and thread numbers that may exist: everything positive that is not far beyond what Linux hands out.
+  // Chance must not hit what lies elsewhere in the two runs: the program, its heap, libraries and stack.
+  if (words.some((word) => (word >= 0x0800_0000 && word < 0x1000_0000) || (word >= 0xf000_0000 && word < 0xffff_f000))) return false;
   const mayExist = first > 0 && first < 0x100_0000;
   switch (name) {
     case 'kill':
