@@ -28,8 +28,8 @@ import { EEXIST, EFAULT, EINVAL, ENOMEM, EPERM, Errno, errno } from '../abi/errn
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE, MAP_STACK, PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageDown, pageUp } from '../abi/page.ts';
 import type { MemoryObject } from '../mm/object.ts';
-import { USER_TOP } from '../mm/placement.ts';
-import type { AddressSpace } from '../mm/space.ts';
+import { type LayoutName, USER_TOP } from '../mm/placement.ts';
+import { type AddressSpace, DEFAULT_PROGRAM_BASE } from '../mm/space.ts';
 import { UserMemory } from '../mm/user.ts';
 import { type LoadHeader, PHDR_SIZE } from './elf.ts';
 import type { ImageFile, Program } from './program.ts';
@@ -37,7 +37,10 @@ import { fatal, type Refusal } from './refusal.ts';
 import { buildStack } from './stack.ts';
 import { vdso } from './vdso.ts';
 
-/** Where programs that can lie anywhere go: what Linux does without randomisation (ELF_ET_DYN_BASE). */
+/**
+ * Where programs that can lie anywhere go in Linux's layout: what Linux does without randomisation (ELF_ET_DYN_BASE). In linuxemu's they go where
+ * programs have always been linked to, so that PRIVATE, above DATA, is as large as it can be.
+ */
 const DYN_BASE: Addr = 0x5655_5000;
 /** Clock ticks a second that times() and /proc count in. */
 const CLOCK_TICKS = 100;
@@ -130,7 +133,7 @@ class Load {
     const { space } = this;
     const { loads } = image.elf;
     const anywhere = image.elf.type === 'dyn';
-    space.clear(loads.length === 0 ? undefined : word(lowestPage(loads) + (anywhere ? fixedBias(loads) : 0)));
+    space.clear(loads.length === 0 ? undefined : word(lowestPage(loads) + (anywhere ? fixedBias(space.layout, loads) : 0)));
     space.readImpliesExec = this.context.readImpliesExec || image.elf.stack === 'default';
     space.mapStack(PROT_READ | PROT_WRITE | (image.elf.stack === 'executable' ? PROT_EXEC : 0));
 
@@ -224,7 +227,7 @@ class Load {
     const size = spanOf(loads);
     if (size <= 0) throw errno(EINVAL);
     if (this.program.interpreter !== undefined || this.space.layout === 'linuxemu') {
-      const bias = fixedBias(loads);
+      const bias = fixedBias(this.space.layout, loads);
       return word(this.mapSegment(object, first, word(first.vaddr + bias), MAP_FIXED_NOREPLACE, size) - pageDown(first.vaddr));
     }
     const alignment = largestAlignment(loads);
@@ -309,9 +312,11 @@ function lowestPage(loads: readonly LoadHeader[]): Addr {
   return Math.min(...loads.map(({ vaddr }) => pageDown(vaddr)));
 }
 
-/** The bias of a program that can lie anywhere and goes to DYN_BASE: its first segment decides. */
-function fixedBias(loads: readonly LoadHeader[]): number {
-  const base = DYN_BASE - (DYN_BASE % largestAlignment(loads));
+/** The bias of a program that can lie anywhere and goes to its layout's base, aligned downwards: its first segment decides. */
+function fixedBias(layout: LayoutName, loads: readonly LoadHeader[]): number {
+  const alignment = largestAlignment(loads);
+  const start = layout === 'linux' || alignment > DEFAULT_PROGRAM_BASE ? DYN_BASE : DEFAULT_PROGRAM_BASE;
+  const base = start - (start % alignment);
   return word(pageDown(word(base - loads[0].vaddr)));
 }
 

@@ -120,10 +120,10 @@ const PIE: ImageOptions = {
 
 test('a static PIE lies at the base of DATA in one layout, below the stack in the other', () => {
   const own = loaded(PIE);
-  expect(own.world.maps().slice(0, 2)).toEqual(['56555000-56556000 r-x /program', '56558000-56559000 rw- /program']);
-  expect(own.result.entry).toBe(0x56555100);
-  expect(own.world.space.brkStart).toBe(0x5655a000);
-  expect(own.world.space.segments.ofKind('DATA')?.base).toBe(0x56555000);
+  expect(own.world.maps().slice(0, 2)).toEqual(['8048000-8049000 r-x /program', '804b000-804c000 rw- /program']);
+  expect(own.result.entry).toBe(0x8048100);
+  expect(own.world.space.brkStart).toBe(0x804d000);
+  expect(own.world.space.segments.ofKind('DATA')?.base).toBe(0x8048000);
   const linux = loaded(PIE, { layout: 'linux' });
   expect(linux.result.entry).toBeGreaterThan(0xf0000000);
   expect(linux.world.space.brkStart).toBe(0x56555000);
@@ -164,8 +164,8 @@ test('an interpreter is mapped beside the program and started first', () => {
   );
   expect([...entries.keys()]).toEqual([32, 33, 16, 6, 17, 3, 4, 5, 7, 8, 9, 11, 12, 13, 14, 23, 25, 26, 31, 15, 0]);
   expect(entries.get(7)).toBe(base);
-  expect(entries.get(9)).toBe(0x56555100);
-  expect(entries.get(3)).toBe(0x56555034);
+  expect(entries.get(9)).toBe(0x8048100);
+  expect(entries.get(3)).toBe(0x8048034);
   expect([entries.get(5), entries.get(16), entries.get(11), entries.get(14)]).toEqual([4, 0x1234, 1, 4]);
   expect(entries.get(32)).toBe(result.vdso + 0x300);
 });
