@@ -42,7 +42,7 @@ const IDENTITY = { sysname: 'Linux', release: '6.1.0-seg386', version: '#1 SMP s
 
 /** Throws Errno where the root is no directory, WebAssembly.CompileError or RangeError where the engine cannot be made. */
 export function createMachine(options: MachineOptions = {}): Machine {
-  const engine = createEngine(options.wasm ?? engineBytes());
+  const engine = createEngine(options.wasm ?? readWhole(engineFile()));
   const frames = new FramePool({ arena: engine.arena, limit: Math.floor((options.memory ?? DEFAULT_MEMORY) / PAGE_SIZE) });
   const clock =
     options.clock ??
@@ -75,9 +75,10 @@ function hostRandom(into: Uint8Array): void {
 /** The engine beside the built library, beside the folder of the bundled program, and, from the sources, the built one. */
 const ENGINE_FILES = ['./emu/seg386.wasm', '../emu/seg386.wasm', './dist/emu/seg386.wasm'];
 
-function engineBytes(): Uint8Array<ArrayBuffer> {
+/** Where the engine that belongs to this package is. */
+export function engineFile(): string {
   const paths = ENGINE_FILES.map((file) => decodeURIComponent(new URL(file, import.meta.url).pathname));
-  return readWhole(paths.find((path) => host.lstat(path) !== undefined) ?? paths[0]);
+  return paths.find((path) => host.lstat(path) !== undefined) ?? paths[0];
 }
 
 function readWhole(path: string): Uint8Array<ArrayBuffer> {

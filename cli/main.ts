@@ -31,12 +31,10 @@ function complain({ program }: CliOptions, { path, reason, errno, signal }: Refu
   process.exit(errno === ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUNNABLE);
 }
 
-try {
-  await main();
-} catch (error) {
+main().catch((error: unknown) => {
   const isOwn = error instanceof OwnFailure;
   process.stderr.write(
     isOwn ? `seg386: ${error.message}\n` : `seg386: internal error: ${error instanceof Error ? error.stack : String(error)}\n`,
   );
   process.exit(STATUS_OWN_FAILURE);
-}
+});

@@ -3,10 +3,11 @@ import type { Refusal } from '../loader/refusal.ts';
 import type { DirectoryPlace } from '../fs/path.ts';
 import * as host from '../fs/hostfs.ts';
 import type { Machine, Pause } from '../machine.ts';
-import { createMachine } from '../machine-host.ts';
+import { createMachine, engineFile } from '../machine-host.ts';
 import { credentialsOf } from '../proc/credentials.ts';
 import { type ExitStatus, Process } from '../proc/process.ts';
 import { Errno } from '../abi/errno.ts';
+import { compiledEngine } from './engine-code.ts';
 import { hostEnvironment, hostLimits, hostName, toText } from './host.ts';
 import type { CliOptions } from './options.ts';
 import { Reports } from './reports.ts';
@@ -47,6 +48,7 @@ function makeMachine(options: CliOptions): Machine {
   const { root, layout, memory, deterministic, seed } = options;
   try {
     return createMachine({
+      wasm: compiledEngine(engineFile()),
       root,
       layout,
       memory,

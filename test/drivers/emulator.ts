@@ -5,7 +5,7 @@ import type { Driver, Program } from './driver.ts';
 import { runToEnd } from './spawned.ts';
 
 export const SEG386 = fileURLToPath(new URL('../../bin/seg386', import.meta.url));
-const BUILT = ['../../dist/cli/main.js', '../../dist/emu/seg386.wasm'].map((name) => fileURLToPath(new URL(name, import.meta.url)));
+const BUILT = ['../../dist/cli/program.cjs', '../../dist/emu/seg386.wasm'].map((name) => fileURLToPath(new URL(name, import.meta.url)));
 
 export const emulator: Driver = {
   name: 'emulator',

@@ -153,7 +153,7 @@ export const program = {
       ...['tsconfig.json', 'tsconfig.build.json', 'package.json', 'tools/setup/bundle.mjs'].map((name) => inProject(name)),
     ]),
   isDone() {
-    return existsSync(inProject('dist/cli/main.js')) && isStamped(this.name, this.key());
+    return existsSync(inProject('dist/cli/program.cjs')) && isStamped(this.name, this.key());
   },
   async do() {
     const key = this.key();
@@ -164,8 +164,8 @@ export const program = {
         await run(process.execPath, [inProject('node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh], {
           cwd: inProject(),
         });
-        await bundle(join(fresh, 'cli', 'main.js'));
-        mirror(fresh, inProject('dist'), (name) => /\.(js|d\.ts)$/.test(name));
+        await bundle(join(fresh, 'cli', 'main.js'), join(fresh, 'cli', 'program.cjs'));
+        mirror(fresh, inProject('dist'), (name) => /\.(js|cjs|d\.ts)$/.test(name));
       } finally {
         rmSync(fresh, { recursive: true, force: true });
       }
