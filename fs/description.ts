@@ -1,5 +1,5 @@
 /** An open file description: what descriptors made by dup and fork share, that is the position and the status flags. */
-import { EBADF, EFBIG, EINVAL, EISDIR, ENOTDIR, ENXIO, EOVERFLOW, ESPIPE, errno } from '../abi/errno.ts';
+import { EBADF, EFBIG, EINVAL, EISDIR, ENOTDIR, ENXIO, ESPIPE, errno } from '../abi/errno.ts';
 import {
   canRead,
   canWrite,
@@ -116,6 +116,7 @@ export class Description {
     const file = this.readable();
     if (position < 0) throw errno(EINVAL);
     if (!file.seekable) throw errno(ESPIPE);
+    if (position > MAX_POSITION - into.length) return 0;
     return file.read(into, position, this.nonblocking);
   }
 
@@ -135,7 +136,7 @@ export class Description {
     if (file.stays) return 0;
     const to = this.seekTarget(file, offset, whence);
     if (to < 0) throw errno(EINVAL);
-    if (to > MAX_POSITION) throw errno(EOVERFLOW);
+    if (to > MAX_POSITION) throw errno(EINVAL);
     this.position = to;
     return to;
   }

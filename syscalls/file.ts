@@ -28,7 +28,7 @@ import {
   structIn,
   uint,
 } from './kinds.ts';
-import { AT_FDCWD, directoryOf, openFlags, orWait, walkAt } from './paths.ts';
+import { AT_FDCWD, directoryOf, openFlags, orWait, refuseRunning, walkAt } from './paths.ts';
 import { getLock, setLock } from './lock.ts';
 
 /** Everything that open knows; open and openat ignore other bits, openat2 refuses them. */
@@ -106,6 +106,7 @@ function openPlace(task: Task, place: Place, how: number): Description {
   if (how & f.O_DIRECTORY && vnode.kind !== 'directory') throw errno(ENOTDIR);
   if (vnode.kind === 'directory' && (f.canWrite(how) || how & (f.O_CREAT | f.O_TRUNC))) throw errno(EISDIR);
   if (vnode.kind === 'socket') throw errno(ENXIO);
+  if (f.canWrite(how) || how & f.O_TRUNC) refuseRunning(task, vnode);
   const small = vnode.kind === 'file' && !(how & f.O_LARGEFILE);
   if (small && vnode.stat().size > MAX_NON_LFS) throw errno(EOVERFLOW);
   return new Description(orWait<OpenFile>(task, vnode.open(how)), place, how);

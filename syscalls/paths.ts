@@ -1,5 +1,5 @@
 /** From the paths and descriptors of a call's arguments to places, and the kinds of argument that file calls share. */
-import { EBADF, EINVAL, ENOENT, ENOTDIR, errno } from '../abi/errno.ts';
+import { EBADF, EINVAL, ENOENT, ENOTDIR, ETXTBSY, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import type { Description } from '../fs/description.ts';
 import { DirectoryPlace, type Walked, type WalkOptions } from '../fs/path.ts';
@@ -118,6 +118,14 @@ export function openAt(task: Task, fd: Fd): Description {
   const description = task.files.get(fd);
   if (description.isPathOnly) throw errno(EBADF);
   return description;
+}
+
+/** Nobody may write to a program while it runs (ETXTBSY). */
+export function refuseRunning(task: Task, { kind, key }: Vnode): void {
+  if (kind !== 'file') return;
+  for (const { image, status } of task.kernel.processes.values()) {
+    if (status === undefined && image?.place.vnode.key === key) throw errno(ETXTBSY);
+  }
 }
 
 /** What the directory of a walk can do. */

@@ -9,7 +9,7 @@ import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, type Fd, fd, flags, int, none, off64, path, uint } from './kinds.ts';
-import { AT_FDCWD, openAt, placeAt } from './paths.ts';
+import { AT_FDCWD, openAt, placeAt, refuseRunning } from './paths.ts';
 import { MAX_OFF } from './transfer.ts';
 
 function truncatePath(task: Task, name: string, length: number): void {
@@ -18,6 +18,7 @@ function truncatePath(task: Task, name: string, length: number): void {
   if (vnode.kind === 'directory') throw errno(EISDIR);
   if (vnode.kind !== 'file') throw errno(EINVAL);
   vnode.access(f.W_OK);
+  refuseRunning(task, vnode);
   checkSize(task, length);
   vnode.truncate(length);
 }
