@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Ending, Program } from './driver.ts';
 
-const DEFAULT_LIMIT_MS = 30_000;
+const DEFAULT_LIMIT_MS = 55_000;
 /** A guest that prints for ever is killed at this size: it must not take the machine with it. */
 const OUTPUT_LIMIT_BYTES = 64 << 20;
 const WATCH_INTERVAL_MS = 100;
