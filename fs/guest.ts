@@ -37,6 +37,9 @@ export interface FileServices {
   sync(): void;
 }
 
+/** Beyond this part of the machine's frames memory files are full, so that something is left to run in. */
+const MEMORY_FILE_SHARE = 0.75;
+
 export class GuestFiles implements FileServices {
   readonly tree: Tree;
   readonly host: HostFileSystem;
@@ -61,11 +64,13 @@ export class GuestFiles implements FileServices {
     this.streams = new HostStreams({ terminal: options.terminal, files: this.host });
     this.tree = new Tree(this.host.root, () => this.host.forgetSeen());
     this.addDevices(devices);
+    const { frames } = options.cache;
     this.memory = new MemFileSystem({
       device: 1,
       now_ns: options.now_ns,
       ...options.owner,
-      pages: (name) => new MemoryObject({ frames: options.cache.frames, pager: new ZeroPager(name), size: 0 }),
+      mayGrow: () => frames.inUse < frames.limit * MEMORY_FILE_SHARE,
+      pages: (name) => new MemoryObject({ frames, pager: new ZeroPager(name), size: 0 }),
     });
   }
 

@@ -9,6 +9,7 @@ import {
   ENODEV,
   ENOENT,
   ENOMEM,
+  ENOSPC,
   ENOTDIR,
   ENOTEMPTY,
   ENXIO,
@@ -55,6 +56,8 @@ export interface MemFileSystemOptions {
   readonly magic?: number;
   /** Makes the pages of one file; without it files are plain bytes and cannot be mapped. */
   readonly pages?: (name: string) => MemoryObject;
+  /** Whether files may take more pages; ENOSPC where not. */
+  readonly mayGrow?: () => boolean;
   /** Opens device nodes and fifos. */
   readonly openSpecial?: (vnode: Vnode, rdev: number, flags: number) => OpenFile | Wait | undefined;
 }
@@ -105,6 +108,8 @@ export class MemVnode implements Vnode, Directory {
   private plain: Uint8Array = new Uint8Array(0);
   private plainSize = 0;
   private object: MemoryObject | undefined;
+  /** Open files of it. */
+  opens = 0;
 
   constructor(system: MemFileSystem, mode: number, rdev = 0) {
     this.system = system;
@@ -201,6 +206,7 @@ export class MemVnode implements Vnode, Directory {
   }
 
   write(from: Uint8Array, position: number): number {
+    if (this.system.options.mayGrow?.() === false) throw errno(ENOSPC);
     const object = this.pages();
     this.touch();
     if (object !== undefined) {
@@ -216,6 +222,13 @@ export class MemVnode implements Vnode, Directory {
   /** The page object that holds the content, where the file system has one for each file. */
   pages(): MemoryObject | undefined {
     return (this.object ??= this.system.options.pages?.(this.key));
+  }
+
+  /** Gives up the content of a file that has neither a name nor an opening left; mappings keep their pages. */
+  retire(): void {
+    if (this.opens > 0 || this.nlink > 0) return;
+    this.object?.drop();
+    this.object = undefined;
   }
 
   chmod(mode: number): void {
@@ -309,6 +322,7 @@ export class MemVnode implements Vnode, Directory {
     if (vnode.kind === 'directory') throw errno(EISDIR);
     this.entries.delete(name);
     vnode.nlink--;
+    vnode.retire();
     this.touch();
   }
 
@@ -357,6 +371,7 @@ class MemFile implements OpenFile {
 
   constructor(vnode: MemVnode) {
     this.vnode = vnode;
+    vnode.opens++;
   }
 
   read(into: Uint8Array, position: number): number {
@@ -401,7 +416,10 @@ class MemFile implements OpenFile {
     return object;
   }
 
-  close(): void {}
+  close(): void {
+    this.vnode.opens--;
+    this.vnode.retire();
+  }
 }
 
 class MemDirectoryFile implements OpenFile {

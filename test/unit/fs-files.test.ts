@@ -277,6 +277,18 @@ test('memory files have names, links, directories and pages', () => {
   expect(errorOf(() => file.write(bytes('x'), 2 ** 40, false))).toBe('EFBIG');
 });
 
+test('the pages of a nameless memory file go with its last opening', () => {
+  const before = root.frames.inUse;
+  const d = root.files.memoryFile('name');
+  d.acquire();
+  d.write(new Uint8Array(20000).fill(1));
+  expect(root.frames.inUse).toBe(before + 5);
+  const object = d.file.memoryObject?.('name');
+  expect(object?.size).toBe(20000);
+  d.release();
+  expect(root.frames.inUse).toBe(before);
+});
+
 test('byte-range locks bind other owners, split, and are given back whole', () => {
   const locks = new LockTable();
   const [mine, theirs] = [{}, {}];
