@@ -142,7 +142,7 @@ static void load_descriptors(RegisterSet *set)
     memcpy(gdt + FIRST_THREAD_AREA, set->thread_areas, sizeof(set->thread_areas));
     seg_env->ldt.base = (uint32_t)(uintptr_t)set->ldt;
     seg_env->ldt.limit = set->ldt ? LDT_ENTRIES * 8 - 1 : 0;
-    seg_env->ldt.selector = set->ldt ? 8 : 0;
+    seg_env->ldt.selector = set->ldt ? 0x50 : 0; /* what sldt shows on Linux */
     seg_env->ldt.flags = DESC_P_MASK | 2 << DESC_TYPE_SHIFT;
 }
 
