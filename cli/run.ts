@@ -1,5 +1,6 @@
 /** Runs one program to its end: makes the machine, gives it our streams, passes signals on, sleeps when it sleeps. */
 import type { Refusal } from '../loader/refusal.ts';
+import type { Description } from '../fs/description.ts';
 import type { DirectoryPlace } from '../fs/path.ts';
 import * as host from '../fs/hostfs.ts';
 import type { Machine, Pause } from '../machine.ts';
@@ -7,6 +8,7 @@ import { createMachine, engineFile } from '../machine-host.ts';
 import { credentialsOf } from '../proc/credentials.ts';
 import { type ExitStatus, Process } from '../proc/process.ts';
 import { Errno } from '../abi/errno.ts';
+import { inheritedDescriptors } from './descriptors.ts';
 import { compiledEngine } from './engine-code.ts';
 import { hostEnvironment, hostLimits, hostName, toText } from './host.ts';
 import type { CliOptions } from './options.ts';
@@ -29,11 +31,12 @@ export type Result = { readonly kind: 'ended'; readonly status: ExitStatus } | {
 
 /** Throws OwnFailure for what is the emulator's own failure. */
 export async function runProgram(options: CliOptions): Promise<Result> {
+  const inherited = inheritedDescriptors();
   const sink = new Sink(options.traceFile);
   const machine = makeMachine(options);
   const reports = new Reports(machine, options, sink);
   try {
-    const started = machine.start(program(machine, options));
+    const started = machine.start(program(machine, options, inherited));
     if (!(started instanceof Process)) return { kind: 'refused', refusal: started };
     await drive(machine, started);
     reports.finish();
@@ -67,10 +70,9 @@ function makeMachine(options: CliOptions): Machine {
   }
 }
 
-function program(machine: Machine, options: CliOptions): Parameters<Machine['start']>[0] {
+function program(machine: Machine, options: CliOptions, inherited: readonly number[]): Parameters<Machine['start']>[0] {
   const { uid, gid } = host.owner();
   const { groups } = credentialsOf(uid, gid, process.getgroups?.() ?? []);
-  const { files } = machine.parts;
   return {
     program: options.program,
     argv: [options.argv0 ?? options.program, ...options.args],
@@ -81,9 +83,16 @@ function program(machine: Machine, options: CliOptions): Parameters<Machine['sta
     groups,
     umask: process.umask(),
     limits: options.deterministic ? undefined : hostLimits(),
-    streams: [0, 1, 2].map((fd) => files.streams?.describe(fd)),
+    streams: streams(machine, inherited),
     pid: options.deterministic ? DETERMINISTIC_PID : process.pid,
   };
+}
+
+/** Our descriptors under their own numbers. */
+function streams(machine: Machine, inherited: readonly number[]): (Description | undefined)[] {
+  const all: (Description | undefined)[] = [];
+  for (const fd of [0, 1, 2, ...inherited]) all[fd] = machine.parts.files.streams?.describe(fd);
+  return all;
 }
 
 /** The host's environment with the changes of -E and -U. A variable that is set again keeps its place. */

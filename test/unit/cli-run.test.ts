@@ -183,6 +183,15 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
     await once(child, 'exit');
   });
 
+  test('descriptors beyond the standard ones are inherited under their numbers', () => {
+    tinyFile(at('three'), [...call(READ, 3, BUFFER_AT, 100), ...writeResult(11, BUFFER_AT), ...exit(0)]);
+    const script =
+      'echo inherited >in3; "$1" "$2" ./three 3<in3 11>out11; cat out11; echo piped | { "$1" "$2" ./three 3<&0 11>&1 </dev/null; }';
+    expect(spawnSync('bash', ['-c', script, 'bash', process.execPath, SEG386], { cwd: folder, encoding: 'latin1' }).stdout).toBe(
+      'inherited\npiped\n',
+    );
+  });
+
   test('argv[0], environment and arguments reach the guest as they are, to the byte', () => {
     // The initial stack's strings: from the first argument on.
     tinyFile(at('args'), [0x8b, 0x4c, 0x24, 0x04, 0xba, ...word(40), 0xbb, ...word(1), 0xb8, ...word(WRITE), 0xcd, 0x80, ...exit(0)]);
