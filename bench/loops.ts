@@ -15,18 +15,18 @@ interface Loop {
   readonly name: string;
   /** Instructions in a turn where speed is told in instructions a second; else it is told in nanoseconds a turn. */
   readonly instructions?: number;
-  /** Turns for a fraction of a second on each engine. */
+  /** Turns for about a second on each engine, so that start-up and warming up weigh little. */
   readonly turns: Readonly<Record<EngineName, number>>;
 }
 
-const cpu = (name: string, instructions: number): Loop => ({ name, instructions, turns: { native: 4e8, qemu: 2e8, emulator: 1e7 } });
+const cpu = (name: string, instructions: number): Loop => ({ name, instructions, turns: { native: 1e9, qemu: 4e8, emulator: 1e8 } });
 const LOOPS: readonly Loop[] = [
   cpu('store', 4),
   cpu('registers', 4),
   cpu('load-store', 7),
   cpu('call-return', 4),
-  { name: 'getpid', turns: { native: 1e6, qemu: 3e5, emulator: 3e5 } },
-  { name: 'page-fault', turns: { native: 2e5, qemu: 1e5, emulator: 5e4 } },
+  { name: 'getpid', turns: { native: 3e6, qemu: 3e6, emulator: 1e7 } },
+  { name: 'page-fault', turns: { native: 5e5, qemu: 5e5, emulator: 5e5 } },
 ];
 
 /** One figure for each engine that is there: million instructions a second, or nanoseconds. */
