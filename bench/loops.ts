@@ -25,7 +25,7 @@ const LOOPS: readonly Loop[] = [
   cpu('registers', 4),
   cpu('load-store', 7),
   cpu('call-return', 4),
-  { name: 'getpid', turns: { native: 3e6, qemu: 3e6, emulator: 1e7 } },
+  { name: 'getpid', turns: { native: 3e6, qemu: 3e6, emulator: 4e7 } },
   { name: 'page-fault', turns: { native: 5e5, qemu: 5e5, emulator: 5e5 } },
 ];
 
