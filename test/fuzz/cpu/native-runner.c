@@ -399,7 +399,7 @@ static void unmap_everything_else(void)
 		if (tops[i] <= (u32)__executable_start || bases[i] >= (u32)_end) call3(SYS_munmap, bases[i], tops[i] - bases[i], 0);
 }
 
-/* Lets only the runner's own text make system calls; an int 0x80 elsewhere becomes SIGSYS. Fails where there is no seccomp (qemu-i386). */
+/* Lets only the runner's own text make system calls; an int 0x80 elsewhere becomes SIGSYS. Fails where there is no seccomp. */
 static void forbid_system_calls(void)
 {
 	struct { u16 code; u8 jt, jf; u32 k; } filter[] = {
@@ -418,7 +418,7 @@ static u8 own_stack[8192] __attribute__((aligned(64), used));
 
 __attribute__((used)) void start(u32 arguments)
 {
-	/* Any argument: do not isolate (for qemu-i386, which needs its own mappings). */
+	/* Any argument: do not isolate (where another emulator needs its own mappings). */
 	if (arguments < 2) unmap_everything_else();
 	catch_signals();
 	map_regions();

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { decodeResults, encodeCases, encodeHeader, type Result } from './protocol.ts';
+import type { Feature } from './row.ts';
 import type { Case } from './sequence.ts';
 
 /** Whatever executes cases: the bare CPU, qemu-i386, the engine. */
@@ -43,6 +44,29 @@ export function buildRunner(): { readonly path: string } | { readonly missing: s
   } catch (error) {
     return { missing: `gcc -m32 cannot build the native runner: ${String(error).split('\n')[0]}` };
   }
+}
+
+/** Names of the kernel's /proc/cpuinfo for what the instruction table asks of a CPU. */
+const CPUINFO: readonly (readonly [Feature, string])[] = [
+  ['sse3', 'pni'],
+  ['ssse3', 'ssse3'],
+  ['sse41', 'sse4_1'],
+  ['sse42', 'sse4_2'],
+  ['popcnt', 'popcnt'],
+  ['lzcnt', 'abm'],
+  ['tzcnt', 'bmi1'],
+  ['bmi1', 'bmi1'],
+  ['bmi2', 'bmi2'],
+  ['movbe', 'movbe'],
+  ['aes', 'aes'],
+  ['pclmul', 'pclmulqdq'],
+  ['adx', 'adx'],
+];
+
+/** What the bare CPU offers: nothing else can be compared with it. */
+export function hostFeatures(): ReadonlySet<Feature> {
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '')?.[1].split(' '));
+  return new Set(CPUINFO.filter(([, name]) => flags.has(name)).map(([feature]) => feature));
 }
 
 const header = encodeHeader();

@@ -1,5 +1,5 @@
 /**
- * Long comparison of the engine with the bare CPU: `npm run soak:cpu -- [--seed N] [--count N] [--only FAMILY,...] [--first N | --case N] [--against engine|qemu|native] [--keep N]
+ * Long comparison of the engine with the bare CPU: `npm run soak:cpu -- [--seed N] [--count N] [--only FAMILY,...] [--first N | --case N] [--against engine|native] [--keep N]
  * [--single] [--raw] [--wasm FILE]`: --single makes one instruction a case, --raw does not shrink, --keep says how many kinds of failures are described.
  * With --noise instead: random bytes in the engine alone, which they must not end.
  * Ends with status 1 when something differs without explanation.
@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { newTally, report, runBatch, shrinkFailure, type Tally } from './campaign.ts';
-import { type Executor, openNative } from './native.ts';
+import { type Executor, hostFeatures, openNative } from './native.ts';
 import { runNoise } from './noise.ts';
 import type { Feature } from './row.ts';
 import { FAMILIES, Generator } from './sequence.ts';
@@ -39,43 +39,7 @@ function need(executor: Executor | { readonly missing: string }): Executor {
 async function openOther(): Promise<{ executor: Executor; features: ReadonlySet<Feature> }> {
   switch (values.against) {
     case 'native':
-      return {
-        executor: need(openNative()),
-        features: new Set<Feature>([
-          'sse3',
-          'ssse3',
-          'sse41',
-          'sse42',
-          'popcnt',
-          'lzcnt',
-          'tzcnt',
-          'movbe',
-          'aes',
-          'pclmul',
-          'adx',
-          'bmi1',
-          'bmi2',
-        ]),
-      };
-    case 'qemu':
-      return {
-        executor: need(openNative(['qemu-i386', '-cpu', 'max'])),
-        features: new Set<Feature>([
-          'sse3',
-          'ssse3',
-          'sse41',
-          'sse42',
-          'popcnt',
-          'lzcnt',
-          'tzcnt',
-          'movbe',
-          'aes',
-          'pclmul',
-          'adx',
-          'bmi1',
-          'bmi2',
-        ]),
-      };
+      return { executor: need(openNative()), features: hostFeatures() };
     default: {
       const setUp = fileURLToPath(new URL('../../../tools/setup/main.mjs', import.meta.url));
       if (!values.wasm && spawnSync(process.execPath, [setUp, 'start'], { stdio: 'inherit' }).status !== 0) process.exit(2);
@@ -107,7 +71,9 @@ const { executor: other, features } = await openOther();
 const seed = Number(values.seed),
   first = Number(values.case ?? values.first),
   count = values.case === undefined ? Number(values.count) : 1;
-const generator = new Generator(seed, features, values.only ? values.only.split(',') : [], values.single);
+const host = hostFeatures();
+const common = new Set([...features].filter((feature) => host.has(feature)));
+const generator = new Generator(seed, common, values.only ? values.only.split(',') : [], values.single);
 console.log(
   `${native.name} against ${other.name}, seed ${seed}, cases ${first} to ${first + count - 1}, families ${values.only || FAMILIES.join(' ')}`,
 );
