@@ -2,7 +2,7 @@
  * Standard input, output and error: host descriptors that we were given. Regular files keep the position that they share with our parent;
  * terminals, pipes and the like are read without blocking, and the machine sleeps in `HostStreams.idle` when all its tasks wait for them.
  */
-import { EAGAIN, EBADF, EINVAL, Errno, errno, ESPIPE } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, EPERM, Errno, errno, ESPIPE } from '../abi/errno.ts';
 import { canRead, canWrite, O_ACCMODE, O_APPEND, O_CLOEXEC, O_LARGEFILE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
 import { FIONREAD } from '../abi/ioctl.ts';
 import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
@@ -10,7 +10,7 @@ import { Description } from './description.ts';
 import type { HostFileSystem } from './host-tree.ts';
 import * as host from './hostfs.ts';
 import { Terminal, type TerminalPort } from './tty.ts';
-import type { FileKind, FileSystemStat, Io, IoctlArgument, NewTimes, OpenFile, Place, Stat, Vnode } from './vnode.ts';
+import type { FileKind, FileSystemStat, Io, IoctlArgument, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
 /** Bytes taken ahead of the guest from a terminal: at most a line. From a pipe one byte is enough to know. */
@@ -291,17 +291,17 @@ class StreamVnode implements Vnode {
     throw errno(EINVAL);
   }
 
-  chmod(mode: number): void {
-    host.fchmod(this.fd, mode);
+  /** The nodes behind our standard streams (a terminal, /dev/null) belong to the host, whatever rights we have there. */
+  chmod(): void {
+    throw errno(EPERM);
   }
 
-  chown(uid: number | undefined, gid: number | undefined): void {
-    host.fchown(this.fd, uid ?? -1, gid ?? -1);
+  chown(): void {
+    throw errno(EPERM);
   }
 
-  utimes(times: NewTimes): void {
-    const now = this.stat();
-    host.futimes(this.fd, Number(times.atime_ns ?? now.atime_ns) / 1e9, Number(times.mtime_ns ?? now.mtime_ns) / 1e9);
+  utimes(): void {
+    throw errno(EPERM);
   }
 
   access(): void {}

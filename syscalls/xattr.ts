@@ -25,16 +25,18 @@ function attributeName(task: Task, name: In<string>): string {
 }
 
 /** user. attributes belong to files and directories only (xattr_permission). */
-function readAttribute(task: Task, vnode: Vnode, at: In<string>): number {
+function readAttribute(task: Task, find: () => Vnode, at: In<string>): number {
   const name = attributeName(task, at);
+  const vnode = find();
   if (name.startsWith('trusted.') && task.credentials.euid !== 0) throw errno(ENODATA);
   if (name.startsWith('user.') && vnode.kind !== 'file' && vnode.kind !== 'directory') throw errno(ENODATA);
   if (name.startsWith('system.') && !/^system\.posix_acl_(access|default)$/.test(name)) throw errno(EOPNOTSUPP);
   throw errno(ENODATA);
 }
 
-function writeAttribute(task: Task, vnode: Vnode, at: In<string>): void {
+function writeAttribute(task: Task, find: () => Vnode, at: In<string>): void {
   const name = attributeName(task, at);
+  const vnode = find();
   if (name.startsWith('user.') && vnode.kind !== 'file' && vnode.kind !== 'directory') throw errno(EPERM);
   throw errno(EOPNOTSUPP);
 }
@@ -51,7 +53,7 @@ function xattrCalls() {
       ],
       result: size,
       support: XATTR,
-      handler: (task, file, name) => readAttribute(task, find(task, file), name),
+      handler: (task, file, name) => readAttribute(task, () => find(task, file), name),
     }),
     define({
       name: `${prefix}setxattr`,
@@ -64,7 +66,7 @@ function xattrCalls() {
       ],
       result: none,
       support: XATTR,
-      handler: (task, file, name) => writeAttribute(task, find(task, file), name),
+      handler: (task, file, name) => writeAttribute(task, () => find(task, file), name),
     }),
     define({
       name: `${prefix}listxattr`,
@@ -75,7 +77,7 @@ function xattrCalls() {
       ],
       result: size,
       support: XATTR,
-      handler: (task, file) => none0(find(task, file)),
+      handler: (task, file) => emptyList(find(task, file)),
     }),
     define({
       name: `${prefix}removexattr`,
@@ -85,7 +87,7 @@ function xattrCalls() {
       ],
       result: none,
       support: XATTR,
-      handler: (task, file, name) => void readAttribute(task, find(task, file), name),
+      handler: (task, file, name) => void readAttribute(task, () => find(task, file), name),
     }),
   ]);
   return [...byPath, ...xattrByFd()];
@@ -104,7 +106,7 @@ function xattrByFd() {
       ],
       result: size,
       support: XATTR,
-      handler: (task, file, name) => readAttribute(task, find(task, file), name),
+      handler: (task, file, name) => readAttribute(task, () => find(task, file), name),
     }),
     define({
       name: 'fsetxattr',
@@ -117,7 +119,7 @@ function xattrByFd() {
       ],
       result: none,
       support: XATTR,
-      handler: (task, file, name) => writeAttribute(task, find(task, file), name),
+      handler: (task, file, name) => writeAttribute(task, () => find(task, file), name),
     }),
     define({
       name: 'flistxattr',
@@ -128,7 +130,7 @@ function xattrByFd() {
       ],
       result: size,
       support: XATTR,
-      handler: (task, file) => none0(find(task, file)),
+      handler: (task, file) => emptyList(find(task, file)),
     }),
     define({
       name: 'fremovexattr',
@@ -138,13 +140,13 @@ function xattrByFd() {
       ],
       result: none,
       support: XATTR,
-      handler: (task, file, name) => void readAttribute(task, find(task, file), name),
+      handler: (task, file, name) => void readAttribute(task, () => find(task, file), name),
     }),
   ];
 }
 
-/** An empty list. */
-function none0(_vnode: Vnode): number {
+/** For a file that exists. */
+function emptyList(_vnode: Vnode): number {
   return 0;
 }
 
