@@ -90,7 +90,7 @@ console.log(`start to end of a static hello: ${(start_s * 1e3).toFixed(0)} ms\n`
 const reason = corpusUnavailable();
 if (reason) console.error(`bench: no real programs: ${reason}`);
 const workloads = reason ? [] : measureWorkloads(qemu, runs, values.only);
-printWorkloads(workloads);
+if (workloads.length > 0) printWorkloads(workloads);
 mkdirSync(join(OUTPUT, '..'), { recursive: true });
 writeFileSync(
   OUTPUT,
