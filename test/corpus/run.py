@@ -105,8 +105,6 @@ def guest(spec):
         except (OSError, ValueError):
             pass
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
     os.umask(0o022)
     env = dict(GUEST_ENV)
     if spec["engine"] == "emu":
@@ -124,6 +122,9 @@ def pid_one(spec, report):
     out = {"ok": False}
     try:
         set_up(spec)
+        # Here and not in the guest: node raises its own soft limits, and the emulator then asks its parent for them.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
         start = time.monotonic()
         pid = os.fork()
         if pid == 0:
