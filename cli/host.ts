@@ -63,6 +63,16 @@ function limitsOf(pid: string): Limit[] | undefined {
   }
 }
 
+/** Our supplementary groups. node's own answer adds the effective group where the kernel's does not name it. */
+export function hostGroups(): number[] {
+  try {
+    const [, groups] = /^Groups:[ \t]*([\d ]*)/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+    return groups.split(' ').filter((group) => group !== '').map(Number);
+  } catch {
+    return process.getgroups?.() ?? [];
+  }
+}
+
 export function hostName(): string {
   return hostname();
 }

@@ -5,12 +5,11 @@ import type { DirectoryPlace } from '../fs/path.ts';
 import * as host from '../fs/hostfs.ts';
 import type { Machine, Pause } from '../machine.ts';
 import { createMachine, engineFile } from '../machine-host.ts';
-import { credentialsOf } from '../proc/credentials.ts';
 import { type ExitStatus, Process } from '../proc/process.ts';
 import { Errno } from '../abi/errno.ts';
 import { inheritedDescriptors } from './descriptors.ts';
 import { compiledEngine } from './engine-code.ts';
-import { hostEnvironment, hostLimits, hostName, toText } from './host.ts';
+import { hostEnvironment, hostGroups, hostLimits, hostName, toText } from './host.ts';
 import type { CliOptions } from './options.ts';
 import { Reports } from './reports.ts';
 import { SignalPasser } from './signals.ts';
@@ -72,7 +71,6 @@ function makeMachine(options: CliOptions): Machine {
 
 function program(machine: Machine, options: CliOptions, inherited: readonly number[]): Parameters<Machine['start']>[0] {
   const { uid, gid } = host.owner();
-  const { groups } = credentialsOf(uid, gid, process.getgroups?.() ?? []);
   return {
     program: options.program,
     argv: [options.argv0 ?? options.program, ...options.args],
@@ -80,7 +78,7 @@ function program(machine: Machine, options: CliOptions, inherited: readonly numb
     cwd: workingDirectory(machine, options),
     uid,
     gid,
-    groups,
+    groups: hostGroups(),
     umask: process.umask(),
     limits: options.deterministic ? undefined : hostLimits(),
     streams: streams(machine, inherited),
