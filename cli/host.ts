@@ -67,7 +67,10 @@ function limitsOf(pid: string): Limit[] | undefined {
 export function hostGroups(): number[] {
   try {
     const [, groups] = /^Groups:[ \t]*([\d ]*)/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
-    return groups.split(' ').filter((group) => group !== '').map(Number);
+    return groups
+      .split(' ')
+      .filter((group) => group !== '')
+      .map(Number);
   } catch {
     return process.getgroups?.() ?? [];
   }
