@@ -1,5 +1,5 @@
 /**
- * What memory operations cost at 1,000 and at 100,000 areas, without a CPU: `npm run bench -- mm`.
+ * What memory operations cost at 1,000 and at 100,000 areas, without a CPU: `npm run bench:mm`.
  * The MMU is a flat table, so that the figures are those of areas, pages and frames.
  */
 import * as mman from '../abi/mman.ts';
