@@ -30,18 +30,18 @@ export interface EngineOptions {
 class UnicornRegisters implements Registers {
   /** Word index of the state: the CPU's own while this set is on it. Kept by the engine. */
   state = 0;
-  readonly set_: number;
+  readonly handle: number;
   private readonly engine: UnicornEngine;
 
   constructor(engine: UnicornEngine) {
     this.engine = engine;
-    this.set_ = engine.exports.seg_set_create() >>> 0;
-    assert(this.set_ !== 0, 'no memory left for a register set');
+    this.handle = engine.exports.seg_set_create() >>> 0;
+    assert(this.handle !== 0, 'no memory left for a register set');
     this.locate();
   }
 
   locate(): void {
-    this.state = this.engine.exports.seg_set_state(this.set_) >>> 2;
+    this.state = this.engine.exports.seg_set_state(this.handle) >>> 2;
   }
 
   get(register: number): number {
@@ -61,24 +61,24 @@ class UnicornRegisters implements Registers {
   }
 
   get eflags(): number {
-    return this.engine.exports.seg_get_eflags(this.set_) >>> 0;
+    return this.engine.exports.seg_get_eflags(this.handle) >>> 0;
   }
 
   set eflags(value: number) {
-    this.engine.exports.seg_set_eflags(this.set_, value);
+    this.engine.exports.seg_set_eflags(this.handle, value);
   }
 
   selector(segment: number): number {
-    return this.engine.exports.seg_get_selector(this.set_, segment) & 0xffff;
+    return this.engine.exports.seg_get_selector(this.handle, segment) & 0xffff;
   }
 
   loadSelector(segment: number, selector: number): boolean {
     this.engine.activate(this);
-    return this.engine.exports.seg_load_selector(this.set_, segment, selector & 0xffff) !== 0;
+    return this.engine.exports.seg_load_selector(this.handle, segment, selector & 0xffff) !== 0;
   }
 
   segmentBase(segment: number): Addr {
-    return this.engine.exports.seg_get_base(this.set_, segment) >>> 0;
+    return this.engine.exports.seg_get_base(this.handle, segment) >>> 0;
   }
 
   setThreadArea(index: number, descriptor: Descriptor | undefined): void {
@@ -102,46 +102,46 @@ class UnicornRegisters implements Registers {
   private setDescriptor(local: number, index: number, descriptor: Descriptor | undefined): void {
     const { low, high } = descriptor ? encodeDescriptor(descriptor) : { low: 0, high: 0 };
     this.engine.activate(this);
-    assert(this.engine.exports.seg_set_descriptor(this.set_, local, index, low, high) !== 0, 'no memory left for local descriptors');
+    assert(this.engine.exports.seg_set_descriptor(this.handle, local, index, low, high) !== 0, 'no memory left for local descriptors');
   }
 
   private descriptor(local: number, index: number): Descriptor | undefined {
-    const value = BigInt.asUintN(64, this.engine.exports.seg_get_descriptor(this.set_, local, index));
+    const value = BigInt.asUintN(64, this.engine.exports.seg_get_descriptor(this.handle, local, index));
     return decodeDescriptor(Number(value & 0xffff_ffffn), Number(value >> 32n));
   }
 
   saveFx(into: Uint8Array): void {
-    this.engine.exports.seg_save_fx(this.set_, this.engine.scratch);
+    this.engine.exports.seg_save_fx(this.handle, this.engine.scratch);
     into.set(this.engine.scratchBytes(FX_SIZE));
   }
 
   restoreFx(from: Uint8Array): boolean {
     this.engine.scratchBytes(FX_SIZE).set(from.subarray(0, FX_SIZE));
-    return this.engine.exports.seg_restore_fx(this.set_, this.engine.scratch) !== 0;
+    return this.engine.exports.seg_restore_fx(this.handle, this.engine.scratch) !== 0;
   }
 
   saveFpu(into: Uint8Array): void {
-    this.engine.exports.seg_save_fpu(this.set_, this.engine.scratch);
+    this.engine.exports.seg_save_fpu(this.handle, this.engine.scratch);
     into.set(this.engine.scratchBytes(FPU_SIZE));
   }
 
   restoreFpu(from: Uint8Array): void {
     this.engine.scratchBytes(FPU_SIZE).set(from.subarray(0, FPU_SIZE));
-    this.engine.exports.seg_restore_fpu(this.set_, this.engine.scratch);
+    this.engine.exports.seg_restore_fpu(this.handle, this.engine.scratch);
   }
 
   copyFrom(other: Registers): void {
     assert(other instanceof UnicornRegisters && other.engine === this.engine, 'registers of another engine');
-    assert(this.engine.exports.seg_set_copy(this.set_, other.set_) !== 0, 'no memory left for local descriptors');
+    assert(this.engine.exports.seg_set_copy(this.handle, other.handle) !== 0, 'no memory left for local descriptors');
   }
 
   reset(): void {
-    this.engine.exports.seg_set_reset(this.set_);
+    this.engine.exports.seg_set_reset(this.handle);
   }
 
   release(): void {
     this.engine.registersReleased(this);
-    this.engine.exports.seg_set_release(this.set_);
+    this.engine.exports.seg_set_release(this.handle);
   }
 }
 
@@ -246,7 +246,7 @@ class UnicornEngine implements Engine, MmuOwner {
   activate(registers: UnicornRegisters): void {
     const before = this.active;
     if (before === registers) return;
-    this.exports.seg_activate(registers.set_);
+    this.exports.seg_activate(registers.handle);
     this.active = registers;
     before?.locate();
     registers.locate();

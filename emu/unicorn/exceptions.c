@@ -9,17 +9,12 @@
 #include "uc_priv.h"
 #include "seg386.h"
 
-static void QEMU_NORETURN leave(CPUX86State *env, int vector, int is_int, int error_code, int next_eip_addend, uintptr_t retaddr)
+/* At the instruction that `ra` lies in (0: at eip as it is). */
+static void QEMU_NORETURN leave(CPUX86State *env, int vector, int error_code, uintptr_t ra)
 {
-    CPUState *cs = env_cpu(env);
-    cs->exception_index = vector;
+    env_cpu(env)->exception_index = vector;
     env->error_code = error_code;
-    env->exception_is_int = is_int;
-    if (retaddr) {
-        cpu_restore_state(cs, retaddr, true);
-    }
-    env->exception_next_eip = env->eip + next_eip_addend;
-    cpu_loop_exit(cs);
+    cpu_loop_exit_restore(env_cpu(env), ra);
 }
 
 /*
@@ -29,26 +24,26 @@ static void QEMU_NORETURN leave(CPUX86State *env, int vector, int is_int, int er
 void helper_raise_interrupt(CPUX86State *env, int vector, int next_eip_addend)
 {
     if (vector != EXCP03_INT3 && vector != EXCP04_INTO) {
-        leave(env, EXCP0D_GPF, 0, vector * 8 + 2, 0, GETPC());
+        leave(env, EXCP0D_GPF, vector * 8 + 2, GETPC());
     }
     env->eip += next_eip_addend;
-    leave(env, vector, 1, 0, 0, 0);
+    leave(env, vector, 0, 0);
 }
 
 /* What the translator raises for an instruction that cannot be executed: the instruction does not count as run. */
-void helper_raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, GETPC()); }
+void helper_raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, GETPC()); }
 
 /* into, from its helper */
 void QEMU_NORETURN raise_interrupt(CPUX86State *env, int vector, int is_int, int error_code, int next_eip_addend)
 {
     env->eip += next_eip_addend;
-    leave(env, vector, is_int, error_code, 0, 0);
+    leave(env, vector, error_code, 0);
 }
 
-void QEMU_NORETURN raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0, 0, 0); }
-void QEMU_NORETURN raise_exception_ra(CPUX86State *env, int vector, uintptr_t ra) { leave(env, vector, 0, 0, 0, ra); }
-void QEMU_NORETURN raise_exception_err(CPUX86State *env, int vector, int error_code) { leave(env, vector, 0, error_code, 0, 0); }
-void QEMU_NORETURN raise_exception_err_ra(CPUX86State *env, int vector, int error_code, uintptr_t ra) { leave(env, vector, 0, error_code, 0, ra); }
+void QEMU_NORETURN raise_exception(CPUX86State *env, int vector) { leave(env, vector, 0, 0); }
+void QEMU_NORETURN raise_exception_ra(CPUX86State *env, int vector, uintptr_t ra) { leave(env, vector, 0, ra); }
+void QEMU_NORETURN raise_exception_err(CPUX86State *env, int vector, int error_code) { leave(env, vector, error_code, 0); }
+void QEMU_NORETURN raise_exception_err_ra(CPUX86State *env, int vector, int error_code, uintptr_t ra) { leave(env, vector, error_code, ra); }
 
 void cpu_loop_exit(CPUState *cpu)
 {

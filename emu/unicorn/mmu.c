@@ -107,7 +107,6 @@ static void QEMU_NORETURN page_fault(uint32_t addr, int access, uintptr_t retadd
     }
     /* As the CPU pushes it: user mode; the present bit is the host's to know. */
     env->error_code = PG_ERROR_U_MASK | (access == ACCESS_WRITE ? PG_ERROR_W_MASK : 0) | (access == ACCESS_FETCH ? PG_ERROR_I_D_MASK : 0);
-    env->exception_is_int = 0;
     cs->exception_index = EXCP0E_PAGE;
     cpu_loop_exit_restore(cs, retaddr);
 }

@@ -146,7 +146,7 @@ static void load_descriptors(RegisterSet *set)
     seg_env->ldt.flags = DESC_P_MASK | 2 << DESC_TYPE_SHIFT;
 }
 
-/* Puts a set on the CPU; the one that was there keeps its values. Returns nothing worth having. */
+/* Puts a set on the CPU; the one that was there keeps its values. */
 EXPORT(seg_activate) void seg_activate(RegisterSet *set)
 {
     if (set == active) {
