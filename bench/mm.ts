@@ -30,6 +30,11 @@ class FlatMmu implements Mmu {
     const entry = this.entries[addr >>> 12];
     return (entry & prot) === 0 ? -1 : (entry >>> 12) * PAGE_SIZE + (addr & 0xfff);
   }
+  present({ base, top }: Range, visit: (at: number, frame: number) => void): void {
+    for (let page = base / PAGE_SIZE; page < top / PAGE_SIZE; page++) {
+      if (this.entries[page] !== 0) visit(page * PAGE_SIZE, this.entries[page] >>> 12);
+    }
+  }
   release(): void {}
 }
 
@@ -41,6 +46,7 @@ class IdleMmu implements Mmu {
   translate(): number {
     return -1;
   }
+  present(): void {}
   release(): void {}
 }
 

@@ -128,6 +128,21 @@ export class UnicornMmu implements Mmu {
     return (entry & prot) === 0 ? -1 : (entry & 0xffff_f000) + (entry & 0x8000_0000 ? ADDRESS_TOP : 0) + (addr & 0xfff);
   }
 
+  present(range: Range, visit: (at: Addr, frame: FrameNumber) => void): void {
+    const words = this.memory.words;
+    for (let base = range.base; base < range.top; ) {
+      const next = Math.min(range.top, base - (base % TABLE_SPAN) + TABLE_SPAN);
+      const table = words[this.directory + Math.floor(base / TABLE_SPAN)] >>> 2;
+      if (table !== 0) {
+        const entry = table + ((base >>> PAGE_SHIFT) & 1023);
+        for (let i = 0; i < (next - base) / PAGE_SIZE; i++) {
+          if (words[entry + i] !== 0) visit(base + i * PAGE_SIZE, words[entry + i] >>> PAGE_SHIFT);
+        }
+      }
+      base = next;
+    }
+  }
+
   release(): void {
     this.owner.mmuReleased(this);
     for (let slot = this.directory; slot < this.directory + ENTRIES; slot++) {

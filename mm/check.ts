@@ -2,6 +2,7 @@
 import { assert } from '../abi/assert.ts';
 import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE } from '../abi/page.ts';
+import { accountArea, accountMachine, accountSpace, residentPages } from './account.ts';
 import { type Area, areaPages, canMerge, isData, mmuProt, objectPage } from './area.ts';
 import type { FrameNumber, FramePool } from './frame.ts';
 import type { MemoryObject } from './object.ts';
@@ -107,4 +108,45 @@ export function checkFrames(frames: FramePool, spaces: readonly AddressSpace[], 
   for (const [frame, count] of holds)
     assert(frames.count(frame) === count, `4: frame ${frame} is held ${count} times and counted ${frames.count(frame)}`);
   assert(frames.inUse === holds.size, `4: ${frames.inUse} frames are in use, ${holds.size} are held`);
+}
+
+/** The accounts add up: areas to their space, spaces' proportional shares to the frames that are mapped, and these with the page cache to the frames in use. */
+export function checkAccounts(frames: FramePool, spaces: readonly AddressSpace[], objects: readonly MemoryObject[] = []): void {
+  const machine = accountMachine(frames, spaces);
+  let pss_bytes = 0;
+  let mappings = 0;
+  for (const space of spaces) {
+    const total = accountSpace(space);
+    const sums = { size: 0, resident: 0, anonymous: 0 };
+    for (const area of space.areas()) {
+      const part = accountArea(space, area);
+      sums.size += part.size;
+      sums.resident += part.resident;
+      sums.anonymous += part.anonymous;
+      const kinds = part.sharedClean + part.sharedDirty + part.privateClean + part.privateDirty;
+      assert(part.resident === kinds && part.resident <= part.size, '7: the kinds of resident pages add up');
+      assert(
+        part.resident === part.anonymous + part.file + part.shmem && part.referenced <= part.resident,
+        '7: resident pages have an origin',
+      );
+    }
+    const { anonymous, file, shmem } = residentPages(space);
+    assert(sums.size === space.table.pages && total.size === sums.size, '7: sizes add up');
+    assert(sums.resident === total.resident && anonymous + file + shmem === total.resident, '7: resident pages add up');
+    assert(sums.anonymous === space.copies.size && total.anonymous === anonymous, '7: own pages are the anonymous ones');
+    assert(total.file === file && total.shmem === shmem, '7: both ways to count agree');
+    pss_bytes += total.pss_bytes;
+    mappings += total.resident;
+  }
+  const { anonymous, file, shmem, cached } = machine;
+  const mapped_bytes = (anonymous + file + shmem) * PAGE_SIZE;
+  assert(
+    pss_bytes <= mapped_bytes && mapped_bytes - pss_bytes <= spaces.length + mappings / PAGE_SIZE,
+    '7: shares add up to the frames mapped',
+  );
+  const seen = new Set(objects);
+  for (const space of spaces) for (const area of space.areas()) if (area.object !== undefined) seen.add(area.object);
+  let objectPages = 0;
+  for (const object of seen) objectPages += object.pages.size;
+  assert(cached === objectPages - file - shmem, '7: what is in use and not mapped is the page cache');
 }

@@ -15,6 +15,8 @@ export interface Mmu {
    * The fast path of UserMemory: no fault is raised and nothing is filled.
    */
   translate(addr: Addr, prot: number): number;
+  /** Calls `visit` for every present entry in `range`, ascending. `visit` changes no entry. Cost: O(present tables), not O(range). */
+  present(range: Range, visit: (at: Addr, frame: FrameNumber) => void): void;
   /** Frees the page tables themselves (never the frames). The Mmu is not used again. */
   release(): void;
 }

@@ -13,6 +13,8 @@ const FRAME_BITS = 0x00ff_ffff;
 export const DIRTY = 0x4000_0000;
 /** The page was used since the clock hand of the page cache last passed. */
 export const REFERENCED = 0x2000_0000;
+/** In a space's own pages: given up by madvise(MADV_FREE), and not written since. */
+export const LAZY = 0x1000_0000;
 
 /** What `get` answers where there is no entry. */
 export const NO_FRAME: FrameNumber = -1;

@@ -6,7 +6,7 @@ import * as mman from '../../abi/mman.ts';
 import { type Access, PAGE_SIZE } from '../../abi/page.ts';
 import { objectPage } from '../../mm/area.ts';
 import { PageCache } from '../../mm/cache.ts';
-import { checkFrames, checkInvariants } from '../../mm/check.ts';
+import { checkAccounts, checkFrames, checkInvariants } from '../../mm/check.ts';
 import { FramePool } from '../../mm/frame.ts';
 import type { MemoryObject } from '../../mm/object.ts';
 import type { Outcome } from '../../mm/outcome.ts';
@@ -146,11 +146,10 @@ class Run {
     const pair = this.pairs[step.space % this.pairs.length];
     this.perform(step, pair);
     for (const { real } of this.pairs) checkInvariants(real, entriesOf(real));
-    checkFrames(
-      this.frames,
-      this.pairs.map(({ real }) => real),
-      [0, 1].flatMap((file) => this.cache.peek(file) ?? []),
-    );
+    const spaces = this.pairs.map(({ real }) => real);
+    const objects = [0, 1].flatMap((file) => this.cache.peek(file) ?? []);
+    checkFrames(this.frames, spaces, objects);
+    checkAccounts(this.frames, spaces, objects);
   }
 
   perform(step: Step, pair: Pair): void {

@@ -61,6 +61,11 @@ export class MapMmu implements Mmu {
     return entry !== undefined && (entry.prot & prot) === prot ? entry.frame * PAGE_SIZE + (addr % PAGE_SIZE) : -1;
   }
 
+  present({ base, top }: Range, visit: (at: Addr, frame: FrameNumber) => void): void {
+    const inside = [...this.entries].filter(([at]) => at >= base && at < top).sort(([a], [b]) => a - b);
+    for (const [at, { frame }] of inside) visit(at, frame);
+  }
+
   release(): void {
     this.released = true;
   }
