@@ -1,21 +1,21 @@
-/** The areas of one segment in order of address, with the holes between them indexed by size. Every operation is O(log n) in areas. */
+/** The areas of one segment in order of address, with the holes between them. What an operation costs hardly depends on how many areas there are. */
 import { assert } from '../abi/assert.ts';
-import { type Addr, PAGE_SIZE } from '../abi/page.ts';
+import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
 import { AREA_GROWS_DOWN, type Area } from './area.ts';
-import { SortedList } from './sorted-list.ts';
+import { HolePlaces, HoleSizes } from './holes.ts';
+import { PageIndex } from './page-set.ts';
 
 /** Linux stack_guard_gap: addresses below an area that grows down where no mapping is placed without being told to, in bytes. */
 export const STACK_GUARD_GAP = 256 * PAGE_SIZE;
 
-/** Page numbers are below 2^20, so a hole's size and place fit one exact number that sorts by size first. */
-const PLACES = 2 ** 20;
-
 export class AreaSet {
   /** Where the first hole begins. */
   readonly floor: Addr;
-  readonly #areas = new SortedList<Area>();
-  /** One key a hole: pages * PLACES + its first page. */
-  readonly #holes = new SortedList<number>();
+  /** By first page. */
+  readonly #areas = new PageIndex<Area>();
+  /** The holes below areas by size, and by the first page of the area above: each made when it is first asked, and kept from then on. */
+  #sizes: HoleSizes | undefined;
+  #places: HolePlaces | undefined;
 
   constructor(floor: Addr) {
     this.floor = floor;
@@ -35,36 +35,47 @@ export class AreaSet {
 
   /** The area that contains `addr`. */
   find(addr: Addr): Area | undefined {
-    const area = this.#areas.atOrBelow(addr);
+    const area = this.#areas.atOrBelow(addr >>> 12);
     return area !== undefined && addr < area.top ? area : undefined;
   }
 
   /** The lowest area that ends above `addr` (Linux find_vma): the one that contains it, else the next. */
   findAbove(addr: Addr): Area | undefined {
-    const area = this.#areas.atOrBelow(addr);
-    return area !== undefined && addr < area.top ? area : this.#areas.atOrAbove(addr);
+    const area = this.#areas.atOrBelow(addr >>> 12);
+    return area !== undefined && addr < area.top ? area : this.#areas.atOrAbove((addr >>> 12) + 1);
   }
 
-  /** The area that begins last below `addr`. */
+  /** The area that begins last below `addr`, which is page-aligned. */
   before(addr: Addr): Area | undefined {
-    return this.#areas.before(addr);
+    return this.#areas.atOrBelow(addr / PAGE_SIZE - 1);
+  }
+
+  #above(area: Area): Area | undefined {
+    return this.#areas.atOrAbove(area.top / PAGE_SIZE);
+  }
+
+  #bottom(area: Area): Addr {
+    return this.before(area.base)?.top ?? this.floor;
   }
 
   /** Requires: overlaps no area of the set. */
   insert(area: Area): void {
-    const above = this.#areas.atOrAbove(area.base);
-    const bottom = this.#areas.before(area.base)?.top ?? this.floor;
+    const page = area.base / PAGE_SIZE;
+    const above = this.#areas.atOrAbove(page);
+    const bottom = this.#bottom(area);
     assert(bottom <= area.base && (above === undefined || area.top <= above.base), 'an inserted area overlaps none');
     if (above !== undefined) this.#removeHole(bottom, above);
-    this.#areas.insert(area.base, area);
+    this.#areas.insert(page, area);
     this.#addHole(bottom, area);
     if (above !== undefined) this.#addHole(area.top, above);
   }
 
   remove(area: Area): void {
-    const bottom = this.#areas.before(area.base)?.top ?? this.floor;
-    this.#areas.remove(area.base);
-    const above = this.#areas.atOrAbove(area.base);
+    const page = area.base / PAGE_SIZE;
+    assert(this.#areas.get(page) === area, 'a removed area is there');
+    const bottom = this.#bottom(area);
+    const above = this.#above(area);
+    this.#areas.remove(page);
     this.#removeHole(bottom, area);
     if (above === undefined) return;
     this.#removeHole(area.top, above);
@@ -73,12 +84,15 @@ export class AreaSet {
 
   /** Moves an area's ends. Requires: it stays between its neighbours and is not empty. */
   resize(area: Area, base: Addr, top: Addr): void {
-    const bottom = this.#areas.before(area.base)?.top ?? this.floor;
-    const above = this.#areas.atOrAbove(area.base + 1);
+    const bottom = this.#bottom(area);
+    const above = this.#above(area);
     assert(bottom <= base && base < top && (above === undefined || top <= above.base), 'a resized area stays between its neighbours');
     this.#removeHole(bottom, area);
     if (above !== undefined) this.#removeHole(area.top, above);
-    this.#areas.rekey(area.base, base);
+    if (base !== area.base) {
+      this.#areas.remove(area.base / PAGE_SIZE);
+      this.#areas.insert(base / PAGE_SIZE, area);
+    }
     area.base = base;
     area.top = top;
     this.#addHole(bottom, area);
@@ -86,82 +100,86 @@ export class AreaSet {
   }
 
   #removeHole(bottom: Addr, above: Area): void {
-    const key = holeKey(bottom, above);
-    if (key > 0) this.#holes.remove(key);
+    if (this.#sizes === undefined && this.#places === undefined) return;
+    const pages = holePages(bottom, above);
+    if (pages <= 0) return;
+    this.#sizes?.delete(pages, bottom / PAGE_SIZE);
+    this.#places?.set(above.base / PAGE_SIZE, 0);
   }
 
   #addHole(bottom: Addr, above: Area): void {
-    const key = holeKey(bottom, above);
-    if (key > 0) this.#holes.insert(key, key);
+    if (this.#sizes === undefined && this.#places === undefined) return;
+    const pages = holePages(bottom, above);
+    if (pages <= 0) return;
+    this.#sizes?.add(pages, bottom / PAGE_SIZE);
+    this.#places?.set(above.base / PAGE_SIZE, pages);
   }
 
-  /** The smallest hole between areas (or below the first) that has `size` bytes; of equal ones the lowest. */
-  bestHole(size: number): { readonly base: Addr; readonly top: Addr } | undefined {
-    const key = this.#holes.atOrAbove((size / PAGE_SIZE) * PLACES);
-    if (key === undefined) return undefined;
-    const base = (key % PLACES) * PAGE_SIZE;
-    return { base, top: base + Math.floor(key / PLACES) * PAGE_SIZE };
-  }
-
-  /** Holes of at least `size` bytes, smallest first. */
-  *holes(size: number): Generator<{ readonly base: Addr; readonly top: Addr }> {
-    let key = this.#holes.atOrAbove((size / PAGE_SIZE) * PLACES);
-    while (key !== undefined) {
-      const base = (key % PLACES) * PAGE_SIZE;
-      yield { base, top: base + Math.floor(key / PLACES) * PAGE_SIZE };
-      key = this.#holes.atOrAbove(key + 1);
+  #eachHole(visit: (bottom: Addr, above: Area, pages: number) => void): void {
+    let bottom = this.floor;
+    for (const area of this) {
+      const pages = holePages(bottom, area);
+      if (pages > 0) visit(bottom, area, pages);
+      bottom = area.top;
     }
+  }
+
+  /** Holes of at least `size` bytes between areas or below the first, smallest first, of equal ones the lowest first. The set may not change meanwhile. */
+  *holes(size: number): Generator<Range> {
+    if (this.#sizes === undefined) {
+      const sizes = new HoleSizes();
+      this.#eachHole((bottom, _above, pages) => sizes.add(pages, bottom / PAGE_SIZE));
+      this.#sizes = sizes;
+    }
+    for (const [place, pages] of this.#sizes.from(size / PAGE_SIZE)) {
+      yield { base: place * PAGE_SIZE, top: (place + pages) * PAGE_SIZE };
+    }
+  }
+
+  #holePlaces(): HolePlaces {
+    if (this.#places === undefined) {
+      const places = new HolePlaces();
+      this.#eachHole((_bottom, above, pages) => places.set(above.base / PAGE_SIZE, pages));
+      this.#places = places;
+    }
+    return this.#places;
+  }
+
+  /** The hole below the area that begins at page `page`. */
+  #holeBelow(page: number): Range {
+    const top = guardedBase(this.#areas.get(page) as Area);
+    return { base: top - this.#holePlaces().get(page) * PAGE_SIZE, top };
   }
 
   /** The highest address where `size` bytes fit within `[low, high)`, the hole above the last area included; undefined when nowhere. */
   highestFit(size: number, low: Addr, high: Addr): Addr | undefined {
-    const bottom = Math.max(this.last?.top ?? this.floor, low);
-    if (high - bottom >= size) return high - size;
-    const { leaves } = this.#areas;
-    for (let i = leaves.length - 1; i >= 0; i--) {
-      const leaf = leaves[i];
-      if (leaf.digest < 0) leaf.digest = this.#largestHole(i);
-      if (leaf.digest < size || this.#topBefore(i, 0) >= high) continue;
-      for (let at = leaf.items.length - 1; at >= 0; at--) {
-        const top = Math.min(guardedBase(leaf.items[at]), high);
-        const base = Math.max(this.#topBefore(i, at), low);
-        if (top - base >= size) return top - size;
-      }
+    const end = Math.max(this.last?.top ?? this.floor, low);
+    if (high - end >= size) return high - size;
+    const places = this.#holePlaces();
+    const pages = size / PAGE_SIZE;
+    const above = this.#areas.atOrAbove(high / PAGE_SIZE);
+    let page = above === undefined ? high / PAGE_SIZE : above.base / PAGE_SIZE;
+    for (page = places.atOrBelow(page, pages); page >= 0; page = places.atOrBelow(page - 1, pages)) {
+      const hole = this.#holeBelow(page);
+      const top = Math.min(hole.top, high);
+      if (top - Math.max(hole.base, low) >= size) return top - size;
+      if (hole.top <= low) return undefined;
     }
     return undefined;
   }
 
   /** The lowest address at or above `low` where `size` bytes fit below `high`. */
   lowestFit(size: number, low: Addr, high: Addr): Addr | undefined {
-    const { leaves } = this.#areas;
-    for (let i = 0; i < leaves.length; i++) {
-      const leaf = leaves[i];
-      if (leaf.digest < 0) leaf.digest = this.#largestHole(i);
-      if (leaf.digest < size) continue;
-      for (let at = 0; at < leaf.items.length; at++) {
-        const base = Math.max(this.#topBefore(i, at), low);
-        if (Math.min(guardedBase(leaf.items[at]), high) - base >= size) return base;
-      }
+    const places = this.#holePlaces();
+    const pages = size / PAGE_SIZE;
+    for (let page = places.atOrAbove(low / PAGE_SIZE, pages); page >= 0; page = places.atOrAbove(page + 1, pages)) {
+      const hole = this.#holeBelow(page);
+      const base = Math.max(hole.base, low);
+      if (Math.min(hole.top, high) - base >= size) return base;
+      if (hole.base >= high) return undefined;
     }
     const bottom = Math.max(this.last?.top ?? this.floor, low);
     return high - bottom >= size ? bottom : undefined;
-  }
-
-  #topBefore(leaf: number, at: number): Addr {
-    const { leaves } = this.#areas;
-    if (at > 0) return leaves[leaf].items[at - 1].top;
-    return leaf > 0 ? (leaves[leaf - 1].items.at(-1)?.top ?? this.floor) : this.floor;
-  }
-
-  #largestHole(leaf: number): number {
-    const { items } = this.#areas.leaves[leaf];
-    let largest = 0;
-    let bottom = this.#topBefore(leaf, 0);
-    for (const area of items) {
-      largest = Math.max(largest, guardedBase(area) - bottom);
-      bottom = area.top;
-    }
-    return largest;
   }
 
   /** Every area, ascending. */
@@ -169,22 +187,17 @@ export class AreaSet {
     return this.#areas[Symbol.iterator]();
   }
 
-  /** Asserts that the hole index says what the areas say. */
+  /** Asserts that the hole indexes say what the areas say. */
   check(): void {
-    let bottom = this.floor;
-    const expected: number[] = [];
-    for (const area of this) {
-      const key = holeKey(bottom, area);
-      if (key > 0) expected.push(key);
-      bottom = area.top;
-    }
-    expected.sort((a, b) => a - b);
-    const held = [...this.#holes];
-    assert(held.length === expected.length && held.every((key, i) => key === expected[i]), 'the hole index matches the areas');
-    for (let i = 0; i < this.#areas.leaves.length; i++) {
-      const { digest } = this.#areas.leaves[i];
-      assert(digest < 0 || digest === this.#largestHole(i), 'a leaf knows its largest hole');
-    }
+    const expected: string[] = [];
+    this.#eachHole((bottom, above, pages) => {
+      expected.push(`${bottom / PAGE_SIZE} ${pages}`);
+      const known = this.#places?.get(above.base / PAGE_SIZE) ?? pages;
+      assert(known === pages, 'the index of holes by place matches the areas');
+    });
+    if (this.#sizes === undefined) return;
+    const held = [...this.#sizes.from(1)].map(([place, pages]) => `${place} ${pages}`);
+    assert(held.sort().join() === expected.sort().join(), 'the index of holes by size matches the areas');
   }
 }
 
@@ -193,8 +206,7 @@ function guardedBase(area: Area): Addr {
   return (area.flags & AREA_GROWS_DOWN) !== 0 ? area.base - STACK_GUARD_GAP : area.base;
 }
 
-/** The key of the hole between `bottom` and the area above it; 0 or less when there is none. */
-function holeKey(bottom: Addr, above: Area): number {
-  const pages = (guardedBase(above) - bottom) / PAGE_SIZE;
-  return pages <= 0 ? 0 : pages * PLACES + bottom / PAGE_SIZE;
+/** The pages between `bottom` and the area above it, less its guard gap; 0 or less when there are none. */
+function holePages(bottom: Addr, above: Area): number {
+  return (guardedBase(above) - bottom) / PAGE_SIZE;
 }
