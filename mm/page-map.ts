@@ -59,6 +59,14 @@ export class PageMap {
     return chunk;
   }
 
+  #add(key: number): Chunk {
+    const chunk = this.#spares.pop() ?? new Chunk(this.#span);
+    this.#chunks.set(key, chunk);
+    this.#lastKey = key;
+    this.#last = chunk;
+    return chunk;
+  }
+
   /** The frame of page `index`, or NO_FRAME. */
   get(index: number): FrameNumber {
     const chunk = this.#find(Math.floor(index / this.#span));
@@ -69,19 +77,34 @@ export class PageMap {
   set(index: number, frame: FrameNumber): void {
     assert(frame >= 0 && frame < FRAME_BITS, 'a frame number fits a page map');
     const key = Math.floor(index / this.#span);
-    let chunk = this.#find(key);
-    if (chunk === undefined) {
-      chunk = this.#spares.pop() ?? new Chunk(this.#span);
-      this.#chunks.set(key, chunk);
-      this.#lastKey = key;
-      this.#last = chunk;
-    }
+    const chunk = this.#find(key) ?? this.#add(key);
     const at = index % this.#span;
     if (chunk.entries[at] === 0) {
       chunk.used++;
       this.#size++;
     }
     chunk.entries[at] = frame + 1;
+  }
+
+  /** Enters every page that `from`, a map of the same span, holds in `[base, top)`, without its marks, and calls `visit` for each. Requires: none of them is here. */
+  copyFrom(from: PageMap, base: number, top: number, visit: (frame: FrameNumber) => void): void {
+    assert(from.#span === this.#span, 'maps that are copied have one span');
+    from.#eachChunk(base, top, (key, chunk) => {
+      const start = key * this.#span;
+      const end = Math.min(top - start, this.#span);
+      const own = this.#find(key) ?? this.#add(key);
+      let copied = 0;
+      for (let at = Math.max(base - start, 0); at < end; at++) {
+        const entry = chunk.entries[at] & FRAME_BITS;
+        if (entry === 0) continue;
+        own.entries[at] = entry;
+        visit(entry - 1);
+        copied++;
+      }
+      own.used += copied;
+      this.#size += copied;
+      if (own.used === 0) this.#drop(key);
+    });
   }
 
   /** Takes page `index` out and returns the frame it had, or NO_FRAME. */
@@ -133,27 +156,34 @@ export class PageMap {
    * Costs what is held near the range, not what the range spans.
    */
   forEach(base: number, top: number, visit: (index: number, frame: FrameNumber) => void): void {
-    const firstKey = Math.floor(base / this.#span);
-    const lastKey = Math.floor((top - 1) / this.#span);
-    if (lastKey - firstKey < this.#chunks.size) {
-      for (let key = firstKey; key <= lastKey; key++) this.#visitChunk(key, base, top, visit);
-    } else {
-      const keys: number[] = [];
-      for (const key of this.#chunks.keys()) if (key >= firstKey && key <= lastKey) keys.push(key);
-      keys.sort((a, b) => a - b);
-      for (const key of keys) this.#visitChunk(key, base, top, visit);
-    }
+    this.#eachChunk(base, top, (key, chunk) => {
+      const start = key * this.#span;
+      const end = Math.min(top - start, this.#span);
+      for (let at = Math.max(base - start, 0); at < end; at++) {
+        const frame = (chunk.entries[at] & FRAME_BITS) - 1;
+        if (frame >= 0) visit(start + at, frame);
+      }
+    });
   }
 
-  #visitChunk(key: number, base: number, top: number, visit: (index: number, frame: FrameNumber) => void): void {
-    const chunk = this.#chunks.get(key);
-    if (chunk === undefined) return;
-    const start = key * this.#span;
-    const from = Math.max(base - start, 0);
-    const to = Math.min(top - start, this.#span);
-    for (let at = from; at < to; at++) {
-      const frame = (chunk.entries[at] & FRAME_BITS) - 1;
-      if (frame >= 0) visit(start + at, frame);
+  /** Calls `visit` for every chunk that reaches into `[base, top)`, ascending. */
+  #eachChunk(base: number, top: number, visit: (key: number, chunk: Chunk) => void): void {
+    if (base >= top) return;
+    const first = Math.floor(base / this.#span);
+    const last = Math.floor((top - 1) / this.#span);
+    if (last - first < this.#chunks.size) {
+      for (let key = first; key <= last; key++) {
+        const chunk = this.#chunks.get(key);
+        if (chunk !== undefined) visit(key, chunk);
+      }
+      return;
+    }
+    const keys: number[] = [];
+    for (const key of this.#chunks.keys()) if (key >= first && key <= last) keys.push(key);
+    keys.sort((a, b) => a - b);
+    for (const key of keys) {
+      const chunk = this.#chunks.get(key);
+      if (chunk !== undefined) visit(key, chunk);
     }
   }
 

@@ -363,17 +363,15 @@ export class AddressSpace {
     child.brkStart = this.brkStart;
     child.brkTop = this.brkTop;
     child.stackTop = this.stackTop;
+    const share = (frame: number): void => frames.share(frame);
     for (const area of this.areas()) {
-      if (forkAction(area) !== 'omit') child.table.insert({ ...fieldsOf(area), space: child });
+      const action = forkAction(area);
+      if (action !== 'omit') child.table.insert({ ...fieldsOf(area), space: child });
+      if (action !== 'copy') continue;
+      const held = child.copies.size;
+      child.copies.copyFrom(this.copies, area.base / PAGE_SIZE, area.top / PAGE_SIZE, share);
+      if (child.copies.size > held) this.mmu.writeProtect(area);
     }
-    this.copies.forEach(0, USER_TOP / PAGE_SIZE, (page, frame) => {
-      const area = this.find(page * PAGE_SIZE);
-      assert(area !== undefined, 'a page held lies in an area');
-      if (forkAction(area) !== 'copy') return;
-      frames.share(frame);
-      child.copies.set(page, frame);
-    });
-    if (child.copies.size > 0) this.mmu.writeProtect({ base: 0, top: USER_TOP });
     return child;
   }
 
