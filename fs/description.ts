@@ -78,6 +78,11 @@ export class Description {
     this.references++;
   }
 
+  /** For mappings of it: msync of their pages. Throws the errno of a failed write-back that this description has not been told of. */
+  writeBack(from: number, to: number): void {
+    this.opened?.writeBack?.(from, to);
+  }
+
   /** Gives up one reference; the last one closes the file. */
   release(): void {
     if (--this.references > 0) return;

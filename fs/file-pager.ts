@@ -1,20 +1,30 @@
 /** The pager of a host file: page N is bytes N * 4096 of the file. It keeps a host descriptor open, so a removed file stays readable. */
-import { EIO, Errno } from '../abi/errno.ts';
+import { EBADF, EIO, Errno } from '../abi/errno.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { deviceMajor, deviceMinor } from '../abi/stat.ts';
 import type { FileIdentity, Pager, PagerResult } from '../mm/pager.ts';
 import * as host from './hostfs.ts';
 import type { HostDescriptor } from './hostfs.ts';
 
+/** What of its inode a pager tells and asks. */
+export interface PagedInode {
+  /** The host's file was written through `file`. */
+  look(file: HostDescriptor): void;
+  /** Somebody asks whether others have changed the host's file. */
+  revalidate(file: HostDescriptor): void;
+  /** The object is gone. */
+  released(): void;
+}
+
 export class FilePager implements Pager {
   readonly name: string;
   private file: HostDescriptor;
-  private readonly onRelease: () => void;
+  private readonly inode: PagedInode;
 
-  constructor(name: string, file: HostDescriptor, onRelease: () => void) {
+  constructor(name: string, file: HostDescriptor, inode: PagedInode) {
     this.name = name;
     this.file = file;
-    this.onRelease = onRelease;
+    this.inode = inode;
     file.hold();
   }
 
@@ -32,28 +42,83 @@ export class FilePager implements Pager {
   }
 
   pageIn(index: number, into: Uint8Array): PagerResult {
+    return this.pageInRun(index, [into]);
+  }
+
+  /** The host may read less than asked without being at the end of the file. */
+  pageInRun(index: number, into: readonly Uint8Array[]): PagerResult {
     return failing(() => {
-      for (let done = 0; done < PAGE_SIZE; ) {
-        const moved = host.read(this.file.fd, into.subarray(done), index * PAGE_SIZE + done);
+      let position = index * PAGE_SIZE;
+      for (let left = into; left.length > 0; ) {
+        const moved = host.readv(this.file.fd, left, position);
         if (moved === 0) return;
-        done += moved;
+        position += moved;
+        left = behind(left, moved);
       }
     });
   }
 
-  /** Never makes the file longer: what lies past its end in the last page is the mapping's own (mmap(2)). */
   pageOut(index: number, from: Uint8Array): PagerResult {
+    return this.pageOutRun(index, [from]);
+  }
+
+  /** Never makes the file longer: what lies past its end in the last page is the mapping's own (mmap(2)). */
+  pageOutRun(index: number, from: readonly Uint8Array[]): PagerResult {
     return failing(() => {
-      const end = Number(host.fstat(this.file.fd).size) - index * PAGE_SIZE;
-      const size = Math.min(PAGE_SIZE, end);
-      for (let done = 0; done < size; ) done += host.write(this.file.fd, from.subarray(done, size), index * PAGE_SIZE + done);
+      if (!this.file.writable) throw new Errno(EBADF);
+      let position = index * PAGE_SIZE;
+      const size = Math.min(from.length * PAGE_SIZE, Number(host.fstat(this.file.fd).size) - position);
+      if (size <= 0) return;
+      try {
+        for (let left = upTo(from, size); left.length > 0; ) {
+          const moved = host.writev(this.file.fd, left, position);
+          position += moved;
+          left = behind(left, moved);
+        }
+      } finally {
+        this.inode.look(this.file);
+      }
     });
+  }
+
+  punch(base: number, top: number): PagerResult {
+    return failing(() => {
+      host.punch(this.file.fd, base, top);
+      this.inode.look(this.file);
+    });
+  }
+
+  invalidate(): void {
+    this.inode.revalidate(this.file);
   }
 
   release(): void {
     this.file.drop();
-    this.onRelease();
+    this.inode.released();
   }
+}
+
+/** The pieces without their first `count` bytes. */
+function behind(pieces: readonly Uint8Array[], count: number): Uint8Array[] {
+  const left: Uint8Array[] = [];
+  let skip = count;
+  for (const piece of pieces) {
+    if (skip < piece.length) left.push(skip === 0 ? piece : piece.subarray(skip));
+    skip = Math.max(0, skip - piece.length);
+  }
+  return left;
+}
+
+/** The first `size` bytes of the pieces. */
+function upTo(pieces: readonly Uint8Array[], size: number): Uint8Array[] {
+  const kept: Uint8Array[] = [];
+  let left = size;
+  for (const piece of pieces) {
+    if (left <= 0) break;
+    kept.push(left < piece.length ? piece.subarray(0, left) : piece);
+    left -= piece.length;
+  }
+  return kept;
 }
 
 /** A host error as the pager port reports it. */

@@ -1,6 +1,7 @@
 /** Open files of the host: regular ones and directories. */
-import { EISDIR, EOPNOTSUPP, errno } from '../abi/errno.ts';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE } from '../abi/fcntl.ts';
+import { EINVAL, EISDIR, EOPNOTSUPP, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import { PAGE_SIZE } from '../abi/page.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import type { MemoryObject } from '../mm/object.ts';
 import * as host from './hostfs.ts';
@@ -9,6 +10,8 @@ import type { Inode } from './inode.ts';
 import type { DirectoryEntry, OpenFile, Vnode } from './vnode.ts';
 
 const ALWAYS_READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+
+const TMPFS_MAGIC = 0x01021994;
 
 /** A host path as the guest knows it. */
 export type Rename = (path: string) => string | undefined;
@@ -19,12 +22,18 @@ export class HostFile implements OpenFile {
   private readonly file: HostDescriptor;
   private readonly inode: Inode;
   private readonly guestPath: Rename;
+  private readonly mayWrite: boolean;
+  /** Failed write-backs up to here this opening has been told of. */
+  private told: number;
 
-  constructor(vnode: Vnode, file: HostDescriptor, inode: Inode, guestPath: Rename) {
+  constructor(vnode: Vnode, file: HostDescriptor, inode: Inode, guestPath: Rename, mayWrite: boolean) {
     this.vnode = vnode;
     this.file = file;
     this.inode = inode;
     this.guestPath = guestPath;
+    this.mayWrite = mayWrite;
+    this.told = inode.errors.sample();
+    if (mayWrite) inode.writers++;
   }
 
   currentPath(): string | undefined {
@@ -61,25 +70,47 @@ export class HostFile implements OpenFile {
     this.inode.truncated(this.file, size);
   }
 
-  /** The host's fallocate is out of node's reach: growing is a truncate, a hole is zeros; blocks are not reserved. */
+  /** The host's fallocate is out of node's reach: growing is a truncate, and blocks are not reserved. Modes are those of ext4, on a tmpfs its few. */
   allocate(mode: number, offset: number, size: number): void {
     const end = this.size();
-    const punch = (mode & FALLOC_FL_PUNCH_HOLE) !== 0;
-    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) throw errno(EOPNOTSUPP);
-    if (punch && !(mode & FALLOC_FL_KEEP_SIZE)) throw errno(EOPNOTSUPP);
-    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) this.clear(offset, Math.min(end, offset + size));
-    if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > end) this.truncate(offset + size);
+    const only = mode & ~f.FALLOC_FL_KEEP_SIZE;
+    const keeps = (mode & f.FALLOC_FL_KEEP_SIZE) !== 0;
+    if (only !== 0 && only !== f.FALLOC_FL_PUNCH_HOLE && this.vnode.statfs().type === TMPFS_MAGIC) throw errno(EOPNOTSUPP);
+    switch (only) {
+      case 0:
+        break;
+      case f.FALLOC_FL_PUNCH_HOLE:
+        if (!keeps) throw errno(EOPNOTSUPP);
+        return this.inode.punch(this.file, offset, offset + size);
+      case f.FALLOC_FL_ZERO_RANGE:
+        this.inode.punch(this.file, offset, offset + size);
+        break;
+      case f.FALLOC_FL_COLLAPSE_RANGE:
+      case f.FALLOC_FL_INSERT_RANGE:
+        if (keeps) throw errno(EOPNOTSUPP);
+        return this.shift(only === f.FALLOC_FL_INSERT_RANGE, offset, size, end);
+      default:
+        throw errno(EOPNOTSUPP);
+    }
+    if (!keeps && offset + size > end) this.truncate(offset + size);
   }
 
-  private clear(from: number, to: number): void {
-    const zeros = new Uint8Array(Math.min(1 << 16, Math.max(0, to - from)));
-    for (let at = from; at < to; ) at += this.write(zeros.subarray(0, Math.min(zeros.length, to - at)), at);
+  private shift(inserts: boolean, offset: number, size: number, end: number): void {
+    if (offset % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || (inserts ? offset : offset + size) >= end) throw errno(EINVAL);
+    if (inserts) this.inode.shift(this.file, offset, offset + size);
+    else this.inode.shift(this.file, offset + size, offset);
   }
 
   sync(dataOnly: boolean): void {
-    const failed = this.inode.writeBack();
-    if (failed !== undefined) throw errno(failed);
+    this.writeBack();
     host.fsync(this.file.fd, dataOnly);
+  }
+
+  writeBack(from?: number, to?: number): void {
+    this.inode.writeBack(from, to);
+    const { errno: code, since } = this.inode.errors.check(this.told);
+    this.told = since;
+    if (code !== 0) throw errno(code);
   }
 
   memoryObject(name: string): MemoryObject {
@@ -87,6 +118,7 @@ export class HostFile implements OpenFile {
   }
 
   close(): void {
+    if (this.mayWrite) this.inode.writers--;
     this.inode.closed(this.file);
     this.file.drop();
   }

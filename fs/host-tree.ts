@@ -6,6 +6,7 @@
  */
 import { EEXIST, EINVAL, ELOOP, EMFILE, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, ESTALE, EXDEV, Errno, errno } from '../abi/errno.ts';
 import {
+  canWrite,
   O_ACCMODE,
   O_CLOEXEC,
   O_CREAT,
@@ -199,12 +200,12 @@ export class HostFileSystem {
     const vnode = new HostVnode(this, stat, { parent: this.root, name: '' }, descriptor);
     const inode = this.inodes.get(vnode.key);
     inode.opened(stat);
-    return new HostFile(vnode, descriptor, inode, this.guestPath);
+    return new HostFile(vnode, descriptor, inode, this.guestPath, canWrite(flags));
   }
 
   /** sync: dirty pages of all files go to the host. */
-  writeBackAll(): void {
-    this.inodes.writeBackAll();
+  writeBackAll(): number | undefined {
+    return this.inodes.writeBackAll();
   }
 
   close(): void {
@@ -238,6 +239,10 @@ export class HostVnode implements Vnode, Directory {
 
   get directory(): Directory | undefined {
     return this.kind === 'directory' ? this : undefined;
+  }
+
+  get writers(): number {
+    return this.system.inodes.peek(this.key)?.writers ?? 0;
   }
 
   /** Where there are no descriptor paths. */
@@ -325,7 +330,7 @@ export class HostVnode implements Vnode, Directory {
     const inode = this.system.inodes.get(vnode.key);
     if (flags & O_TRUNC) inode.truncated(descriptor, 0);
     inode.opened(stat);
-    return new HostFile(vnode, descriptor, inode, this.system.guestPath);
+    return new HostFile(vnode, descriptor, inode, this.system.guestPath, canWrite(flags));
   }
 
   private openDirectory(): OpenFile {

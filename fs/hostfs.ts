@@ -120,6 +120,52 @@ export function write(fd: number, from: Uint8Array, position: number | null): nu
   }
 }
 
+/** Fills the pieces one after the other from `position` on. */
+export function readv(fd: number, into: readonly Uint8Array[], position: number): number {
+  try {
+    if (into.length === 1) return fs.readSync(fd, into[0], 0, into[0].length, position);
+    return fs.readvSync(fd, into as Uint8Array[], position);
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+export function writev(fd: number, from: readonly Uint8Array[], position: number): number {
+  try {
+    if (from.length === 1) return fs.writeSync(fd, from[0], 0, from[0].length, position);
+    return fs.writevSync(fd, from as Uint8Array[], position);
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** Ranges from so many bytes on are worth the start of a tool that can make real holes. */
+const HOLE_WORTH_A_TOOL = 1 << 20;
+const zeros = new Uint8Array(1 << 16);
+
+/** Makes `[base, top)`, which ends at most where the file does, read as zeros; in long ranges blocks are given back where the host can do that. */
+export function punch(fd: number, base: number, top: number): void {
+  if (top - base >= HOLE_WORTH_A_TOOL) {
+    const args = ['--punch-hole', '--offset', `${base}`, '--length', `${top - base}`, `/proc/${process.pid}/fd/${fd}`];
+    if (runTool('fallocate', args) !== undefined) return;
+  }
+  for (let at = base; at < top; ) at += write(fd, zeros.subarray(0, Math.min(zeros.length, top - at)), at);
+}
+
+/** Moves what begins at `from` to `to`, whichever is first. */
+export function moveBytes(fd: number, from: number, to: number, size: number): void {
+  const buffer = new Uint8Array(Math.min(size, 1 << 18));
+  for (let done = 0; done < size; ) {
+    const part = Math.min(buffer.length, size - done);
+    // Towards the end of the file the last part goes first, so that nothing is overwritten before it has moved.
+    const at = from < to ? size - done - part : done;
+    const got = read(fd, buffer.subarray(0, part), from + at);
+    if (got < part) buffer.fill(0, got, part);
+    for (let written = 0; written < part; ) written += write(fd, buffer.subarray(written, part), to + at + written);
+    done += part;
+  }
+}
+
 export function readlink(path: string): string {
   try {
     return fs.readlinkSync(hostPath(path), 'latin1');

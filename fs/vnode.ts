@@ -70,6 +70,9 @@ export interface Wait {
   readonly on: Waitable;
   /** Where nobody can wake us (another host process holds the other end): look again after so many milliseconds. */
   readonly retry_ms?: number;
+  /** After so long in all the call fails with EAGAIN, or with `late` (SO_RCVTIMEO and its like). */
+  readonly timeout_ns?: bigint;
+  readonly late?: number;
 }
 /** Bytes moved, or a wait. */
 export type Io = number | Wait;
@@ -128,6 +131,12 @@ export interface Vnode {
   utimes(times: NewTimes): void;
   /** Throws EACCES or EROFS where the running user may not; `mode` of abi R_OK, W_OK and X_OK bits. */
   access(mode: number): void;
+  /** Open files that may write to it: while there are any it cannot be executed (ETXTBSY). Undefined where nobody counts. */
+  readonly writers?: number;
+  /** F_GET_SEALS; undefined where the file system has no seals. */
+  readonly seals?: number;
+  /** F_ADD_SEALS by somebody who may write. Throws EPERM, EBUSY. */
+  addSeals?(seals: number): void;
   /** Directories only. */
   readonly directory?: Directory;
 }
@@ -183,6 +192,8 @@ export interface OpenFile {
   ioctl?(request: number, argument: IoctlArgument): number | undefined;
   /** `position` is the description's last one. */
   close(position?: number): void;
+  /** Writes pages `[from, to)` of the file's mappings back, and throws the errno of a write-back that failed since the last time this opening was told. */
+  writeBack?(from: number, to: number): void;
   /** Bytes that reached the file by another way than `write`: pages in memory must follow. */
   noteWritten?(bytes: Uint8Array, position: number): void;
   /** The pages of the file that every mapping, exec and read share; `name` is its path for maps. Absent: it cannot be mapped (ENODEV). */

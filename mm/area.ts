@@ -1,8 +1,8 @@
 /** An area: one mapping in one address space. Splitting, clipping and merging are pure: they change areas, never pages. */
 import { assert } from '../abi/assert.ts';
 import { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC } from '../abi/mman.ts';
-import { type Access, type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
-import type { Mapping, MemoryObject } from './object.ts';
+import { type Access, type Addr, PAGE_SHIFT, PAGE_SIZE, type Range } from '../abi/page.ts';
+import type { MappedFile, Mapping, MemoryObject } from './object.ts';
 
 /** The area grows down when the page below it is touched (stacks). */
 export const AREA_GROWS_DOWN = 1;
@@ -33,15 +33,15 @@ export interface AreaFields {
   readonly object: MemoryObject | undefined;
   readonly offset: number;
   readonly name: string;
+  readonly file?: MappedFile;
 }
 
 export class Area implements Mapping {
   /** The address space it is mapped in. */
   readonly space: Mapping['space'];
-  /** First address; page-aligned. */
-  base: Addr;
-  /** One past the last address; page-aligned. */
-  top: Addr;
+  /** Page numbers of its ends: small integers, which lie in the object itself, where addresses would be numbers of their own on the heap. */
+  #first: number;
+  #end: number;
   /** PROT_ bits the guest asked for. */
   prot: number;
   /** PROT_ bits mprotect may give. */
@@ -55,11 +55,13 @@ export class Area implements Mapping {
   offset: number;
   /** What maps shows in brackets or instead of the object's name, such as `[vdso]`; '' is nothing. */
   name: string;
+  /** The open file it was made from, which stays open as long (Linux vm_file); undefined where there is none. */
+  readonly file: MappedFile | undefined;
 
   constructor(fields: AreaFields) {
     this.space = fields.space;
-    this.base = fields.base;
-    this.top = fields.top;
+    this.#first = fields.base >>> PAGE_SHIFT;
+    this.#end = fields.top >>> PAGE_SHIFT;
     this.prot = fields.prot;
     this.maxProt = fields.maxProt;
     this.sharing = fields.sharing;
@@ -67,6 +69,25 @@ export class Area implements Mapping {
     this.object = fields.object;
     this.offset = fields.offset;
     this.name = fields.name;
+    this.file = fields.file;
+  }
+
+  /** First address; page-aligned. */
+  get base(): Addr {
+    return this.#first * PAGE_SIZE;
+  }
+
+  set base(addr: Addr) {
+    this.#first = addr >>> PAGE_SHIFT;
+  }
+
+  /** One past the last address; page-aligned. */
+  get top(): Addr {
+    return this.#end * PAGE_SIZE;
+  }
+
+  set top(addr: Addr) {
+    this.#end = addr >>> PAGE_SHIFT;
   }
 }
 
@@ -107,8 +128,8 @@ export function offsetAt(area: Area, base: Addr): number {
 
 /** A record of what `area` is, for making one like it. */
 export function fieldsOf(area: Area): AreaFields {
-  const { space, base, top, prot, maxProt, sharing, flags, object, offset, name } = area;
-  return { space, base, top, prot, maxProt, sharing, flags, object, offset, name };
+  const { space, base, top, prot, maxProt, sharing, flags, object, offset, name, file } = area;
+  return { space, base, top, prot, maxProt, sharing, flags, object, offset, name, file };
 }
 
 /** Whether `above` directly continues `below`, so that one area can stand for both. */
@@ -121,6 +142,7 @@ export function canMerge(below: Area, above: Area): boolean {
     below.flags === above.flags &&
     below.object === above.object &&
     below.name === above.name &&
+    below.file === above.file &&
     (below.object === undefined || offsetAt(below, above.base) === above.offset)
   );
 }

@@ -3,6 +3,7 @@ import type { FramePool } from './frame.ts';
 import { MemoryObject } from './object.ts';
 import { DIRTY, REFERENCED } from './page-map.ts';
 import type { Pager } from './pager.ts';
+import type { WriteErrors } from './write-errors.ts';
 
 /** Pages freed by one call for help: enough that calls are rare, few enough that what is in use stays. */
 const BATCH = 64;
@@ -39,7 +40,7 @@ export class PageCache<Key> {
    * The object of the file `key`; made over `open()` when there is none. The caller does not hold it: mapping it does, anything else that keeps it calls
    * `hold` and `drop`. Where an object is found and the file has another size now, the caller calls `truncate`.
    */
-  object(key: Key, open: () => { readonly pager: Pager; readonly size: number }): MemoryObject {
+  object(key: Key, open: () => { readonly pager: Pager; readonly size: number; readonly errors?: WriteErrors }): MemoryObject {
     const found = this.#objects.get(key);
     if (found !== undefined) {
       this.statistics.hits++;

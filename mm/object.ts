@@ -1,16 +1,32 @@
 /** Memory objects: runs of pages that several mappings, in one or many address spaces, may see at the same time. */
 import { assert } from '../abi/assert.ts';
+import { PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE, type Range } from '../abi/page.ts';
 import type { FrameNumber, FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import type { Waitable } from './outcome.ts';
 import { DIRTY, NO_FRAME, PageMap, REFERENCED } from './page-map.ts';
 import type { Pager } from './pager.ts';
+import { WriteErrors } from './write-errors.ts';
+
+/** An open file that mappings keep open (Linux vm_file). Implemented by fs's Description. */
+export interface MappedFile {
+  /** The path it has now, for maps; undefined: the object's name is it. */
+  readonly label?: string;
+  acquire(): void;
+  release(): void;
+  /** Writes pages `[from, to)` back. Throws Errno for a failed write-back that this opening has not been told of, be it this one or an earlier one. */
+  writeBack(from: number, to: number): void;
+}
 
 /** What an object must know of a mapping of it. Implemented by Area. */
 export interface Mapping extends Range {
   /** Page index within the object of the mapping's first page. */
   readonly offset: number;
+  readonly sharing: 'private' | 'shared';
+  /** PROT_ bits it may ever have. */
+  readonly maxProt: number;
+  readonly file: MappedFile | undefined;
   /** Whose mapping it is. */
   readonly space: {
     readonly mmu: Mmu;
@@ -34,6 +50,12 @@ export const OUT_OF_FRAMES: PageFailure = { kind: 'memory' };
 
 /** One past the largest page index. */
 const LAST_PAGE = 2 ** 52;
+/** Pages that are brought in together, in windows of so many. */
+const READ_AHEAD = 16;
+/** Nothing is read ahead once more than this part of the machine's frames is in use. */
+const READ_AHEAD_SHARE = 0.75;
+/** Pages that are written back together at most. */
+const LONGEST_RUN = 256;
 
 export class MemoryObject {
   readonly pager: Pager;
@@ -42,18 +64,24 @@ export class MemoryObject {
   readonly pages = new PageMap();
   /** Every mapping of this object, in any space. */
   readonly areas = new Set<Mapping>();
+  /** Write-backs that failed. */
+  readonly errors: WriteErrors;
   /** In bytes. A page that starts at or past it is SIGBUS. */
   #size: number;
+  /** Shared mappings that may write now or after mprotect. */
+  #writers = 0;
+  #dirty = 0;
   /** Users other than mappings: the page cache, open descriptions, a SysV identifier. */
   #holders = 0;
   #released = false;
 
   /** Ensures: the caller holds the object once; it lives until `drop` was called for each hold and the last mapping has gone. */
-  constructor(options: { readonly frames: FramePool; readonly pager: Pager; readonly size: number }) {
+  constructor(options: { readonly frames: FramePool; readonly pager: Pager; readonly size: number; readonly errors?: WriteErrors }) {
     this.frames = options.frames;
     this.pager = options.pager;
     this.#size = options.size;
     this.#holders = 1;
+    this.errors = options.errors ?? new WriteErrors();
   }
 
   /** For maps, umem and messages. */
@@ -63,6 +91,16 @@ export class MemoryObject {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Shared mappings that may write, now or after mprotect. */
+  get writers(): number {
+    return this.#writers;
+  }
+
+  /** Pages that differ from what the pager has. */
+  get dirtyPages(): number {
+    return this.#dirty;
   }
 
   /** Whether nobody but its one holder (the cache) uses it. */
@@ -84,20 +122,22 @@ export class MemoryObject {
   attach(mapping: Mapping): void {
     assert(!this.#released, `mapping ${this.name} after its release`);
     this.areas.add(mapping);
+    if (mayWrite(mapping)) this.#writers++;
+    mapping.file?.acquire();
   }
 
+  /** When the last mapping that may write has gone, what it wrote is written back. Requires: the MMU does not reach the pages by it any more. */
   detach(mapping: Mapping): void {
     this.areas.delete(mapping);
+    if (mayWrite(mapping) && --this.#writers === 0) this.writeBack();
+    mapping.file?.release();
     this.#releaseIfUnused();
   }
 
   #releaseIfUnused(): void {
     if (this.#holders > 0 || this.areas.size > 0 || this.#released) return;
     this.#released = true;
-    this.pages.forEach(0, LAST_PAGE, (index, frame) => {
-      this.pages.delete(index);
-      this.frames.free(frame);
-    });
+    this.#dropPages(0, LAST_PAGE);
     this.pager.release();
   }
 
@@ -118,7 +158,7 @@ export class MemoryObject {
     const frame = this.frames.allocateZeroed();
     this.#holders--;
     if (frame < 0) return OUT_OF_FRAMES;
-    const failure = this.pager.pageIn(index, this.frames.bytes(frame));
+    const failure = this.pager.pageInRun === undefined ? this.pager.pageIn(index, this.frames.bytes(frame)) : this.#readAhead(index, frame);
     if (failure !== undefined) {
       this.frames.free(frame);
       return failure;
@@ -128,9 +168,49 @@ export class MemoryObject {
     return frame;
   }
 
+  /** Fills `frame` with page `index`, and brings the pages behind it into memory in one go where they are not there and frames are plenty. */
+  #readAhead(index: number, frame: FrameNumber): PageFailure | undefined {
+    const { frames, pager } = this;
+    const end = Math.min(index - (index % READ_AHEAD) + READ_AHEAD, Math.ceil(this.#size / PAGE_SIZE));
+    const ahead: FrameNumber[] = [];
+    for (let next = index + 1; next < end && this.pages.get(next) === NO_FRAME; next++) {
+      if (frames.inUse + READ_AHEAD > frames.limit * READ_AHEAD_SHARE) break;
+      const more = frames.allocateZeroed();
+      if (more < 0) break;
+      ahead.push(more);
+    }
+    if (
+      ahead.length > 0 &&
+      pager.pageInRun?.(
+        index,
+        [frame, ...ahead].map((each) => frames.bytes(each)),
+      ) === undefined
+    ) {
+      ahead.forEach((more, i) => this.pages.set(index + 1 + i, more));
+      return undefined;
+    }
+    for (const more of ahead) frames.free(more);
+    return pager.pageIn(index, frames.bytes(frame));
+  }
+
   /** Notes that page `index`, which must be in memory, differs from what the pager has. */
   markDirty(index: number): void {
+    if (!this.isDirty(index)) this.#dirty++;
     this.pages.mark(index, DIRTY);
+  }
+
+  #markClean(index: number): void {
+    if (this.isDirty(index)) this.#dirty--;
+    this.pages.unmark(index, DIRTY);
+  }
+
+  /** Forgets pages in `[from, to)`, dirty or not. Requires: nothing reaches them. */
+  #dropPages(from: number, to: number): void {
+    this.pages.forEach(from, to, (index, frame) => {
+      this.#markClean(index);
+      this.pages.delete(index);
+      this.frames.free(frame);
+    });
   }
 
   isDirty(index: number): boolean {
@@ -142,6 +222,7 @@ export class MemoryObject {
    * pages that could not be taken back stay dirty, and after a wait the call is simply made again.
    */
   writeBack(from = 0, to = LAST_PAGE): PageFailure | undefined {
+    if (this.#dirty === 0 || this.pager.memoryOnly) return undefined;
     const dirty: number[] = [];
     this.pages.forEach(from, to, (index) => {
       if (this.isDirty(index)) dirty.push(index);
@@ -149,13 +230,52 @@ export class MemoryObject {
     if (dirty.length === 0) return undefined;
     this.forEachMapped(dirty[0], dirty[dirty.length - 1] + 1, (mapping, range) => mapping.space.mmu.writeProtect(range));
     let first: PageFailure | undefined;
-    for (const index of dirty) {
-      const failure = this.pager.pageOut(index, this.frames.bytes(this.pages.get(index)));
-      if (failure === undefined) this.pages.unmark(index, DIRTY);
+    for (let at = 0; at < dirty.length; ) {
+      const run = runLength(dirty, at);
+      const failure = this.#pageOut(dirty[at], run);
+      if (failure !== undefined) first ??= failure;
+      if (failure?.kind === 'wait') return failure;
+      at += run;
+    }
+    if (first?.kind === 'error') this.errors.record(first.errno);
+    return first;
+  }
+
+  /** Writes `count` dirty pages from `index` on; those that are taken become clean. Where a run fails, its pages are tried one by one. */
+  #pageOut(index: number, count: number): PageFailure | undefined {
+    const { pager, frames, pages } = this;
+    const bytes = (page: number): Uint8Array => frames.bytes(pages.get(page));
+    if (count > 1 && pager.pageOutRun !== undefined) {
+      const run = Array.from({ length: count }, (_, i) => bytes(index + i));
+      if (pager.pageOutRun(index, run) === undefined) {
+        for (let i = 0; i < count; i++) this.#markClean(index + i);
+        return undefined;
+      }
+    }
+    let first: PageFailure | undefined;
+    for (let page = index; page < index + count; page++) {
+      const failure = pager.pageOut(page, bytes(page));
+      if (failure === undefined) this.#markClean(page);
       else first ??= failure;
       if (failure?.kind === 'wait') return failure;
     }
     return first;
+  }
+
+  /** Looks whether others have changed what is behind the pager (MS_INVALIDATE). */
+  invalidate(): void {
+    this.pager.invalidate?.();
+  }
+
+  /** Takes the clean pages out of memory: what is behind the pager was changed by others. */
+  evictClean(): void {
+    const clean: number[] = [];
+    this.pages.forEach(0, LAST_PAGE, (index) => {
+      if (!this.isDirty(index)) clean.push(index);
+    });
+    if (clean.length === 0) return;
+    this.forEachMapped(clean[0], clean[clean.length - 1] + 1, (mapping, range) => mapping.space.mmu.unmap(range));
+    for (const index of clean) this.frames.free(this.pages.delete(index));
   }
 
   /** Takes a clean page out of memory; the next touch asks the pager again. */
@@ -172,16 +292,52 @@ export class MemoryObject {
     this.#size = size;
     if (!shrinks) return;
     const end = Math.ceil(size / PAGE_SIZE);
-    this.forEachMapped(end, LAST_PAGE, (mapping, range) => mapping.space.discard(range));
-    this.pages.forEach(end, LAST_PAGE, (index, frame) => {
-      this.pages.delete(index);
-      this.frames.free(frame);
-    });
-    const rest = size % PAGE_SIZE;
-    const last = rest === 0 ? NO_FRAME : this.pages.get(end - 1);
-    if (last === NO_FRAME) return;
-    this.frames.bytes(last).fill(0, rest);
-    this.frames.arena.changed(last);
+    this.dropFrom(end);
+    this.clearTail();
+  }
+
+  /** Forgets the pages from `index` on, and with them what private mappings have made of them (Linux truncate_pagecache). */
+  dropFrom(index: number): void {
+    this.forEachMapped(index, LAST_PAGE, (mapping, range) => mapping.space.discard(range));
+    this.#dropPages(index, LAST_PAGE);
+  }
+
+  /** Makes zero what mappings may have written behind the end of the file in its last page. */
+  clearTail(): void {
+    const rest = this.#size % PAGE_SIZE;
+    if (rest !== 0) this.#clear(this.#size, this.#size - rest + PAGE_SIZE);
+  }
+
+  /** Zeroes `[base, top)`, which lies in one page, where that page is in memory. */
+  #clear(base: number, top: number): void {
+    const frame = this.pages.get(Math.floor(base / PAGE_SIZE));
+    if (frame === NO_FRAME || base >= top) return;
+    const within = base % PAGE_SIZE;
+    this.frames.bytes(frame).fill(0, within, within + top - base);
+    this.frames.arena.changed(frame);
+  }
+
+  /**
+   * Makes bytes `[base, top)` a hole that reads as zeros: here and behind the pager. Whole pages go from every mapping; pages that private
+   * mappings have written stay theirs. Returns the pager's failure, after which nothing has changed.
+   */
+  punch(base: number, top: number): PageFailure | undefined {
+    const end = Math.min(top, this.#size);
+    if (base >= end) return undefined;
+    const failure = this.pager.punch?.(base, end);
+    if (failure !== undefined) return failure;
+    const first = Math.ceil(base / PAGE_SIZE);
+    // What lies behind the end of the file in its last page goes with it.
+    const last = end === this.#size && top > end ? Math.ceil(end / PAGE_SIZE) : Math.floor(end / PAGE_SIZE);
+    if (first > last) this.#clear(base, end);
+    else {
+      this.#clear(base, first * PAGE_SIZE);
+      this.#clear(last * PAGE_SIZE, end);
+    }
+    if (first >= last) return undefined;
+    this.forEachMapped(first, last, (mapping, range) => mapping.space.mmu.unmap(range));
+    this.#dropPages(first, last);
+    return undefined;
   }
 
   /**
@@ -230,4 +386,15 @@ export class MemoryObject {
       if (base < top) visit(mapping, { base, top });
     }
   }
+}
+
+function mayWrite({ sharing, maxProt }: Mapping): boolean {
+  return sharing === 'shared' && (maxProt & PROT_WRITE) !== 0;
+}
+
+/** How many of the ascending page numbers from `at` on are consecutive, up to LONGEST_RUN. */
+function runLength(indexes: readonly number[], at: number): number {
+  let end = at + 1;
+  while (end < indexes.length && end - at < LONGEST_RUN && indexes[end] === indexes[end - 1] + 1) end++;
+  return end - at;
 }

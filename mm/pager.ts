@@ -28,6 +28,18 @@ export interface Pager {
   pageIn(index: number, into: Uint8Array): PagerResult;
   /** Takes back dirty page `index`. */
   pageOut(index: number, from: Uint8Array): PagerResult;
+  /**
+   * As `pageIn` for consecutive pages, read ahead of their first use: all of them or, with a failure, none. Absent: pages come one by one.
+   */
+  pageInRun?(index: number, into: readonly Uint8Array[]): PagerResult;
+  /** As `pageOut` for consecutive pages: with a failure, none counts as taken. */
+  pageOutRun?(index: number, from: readonly Uint8Array[]): PagerResult;
+  /** There is no place to take pages back to: the object keeps every page it has, and writing back means nothing. */
+  readonly memoryOnly?: boolean;
+  /** Makes bytes `[base, top)` a hole in what is behind the pager; the object's pages follow. Absent: nothing is behind. */
+  punch?(base: number, top: number): PagerResult;
+  /** Looks whether what is behind the pager was changed by others, and drops the pages that are not true any more (MS_INVALIDATE). */
+  invalidate?(): void;
   /** The object is gone. */
   release(): void;
 }
@@ -35,13 +47,13 @@ export interface Pager {
 /** Memory that starts as zeros and lives nowhere else: shared anonymous mappings and files of a memory file system. */
 export class ZeroPager implements Pager {
   readonly name: string;
+  readonly memoryOnly = true;
   constructor(name = ANONYMOUS) {
     this.name = name;
   }
   pageIn(): PagerResult {
     return undefined;
   }
-  /** There is no place to take pages back to, so such an object keeps every page it has. */
   pageOut(): PagerResult {
     return undefined;
   }

@@ -5,7 +5,7 @@ import type { Addr } from '../abi/page.ts';
 import { AREA_GROWS_DOWN, AREA_LOCKED, AREA_NO_RESERVE, type Sharing } from './area.ts';
 import type { FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
-import type { MemoryObject } from './object.ts';
+import type { MappedFile, MemoryObject } from './object.ts';
 import type { LayoutName } from './placement.ts';
 
 /** Most areas a space may have unless told otherwise. Linux stops at 65,530; small mappings are an ordinary case here. */
@@ -47,6 +47,8 @@ export interface MapRequest {
   readonly offset?: number;
   /** What mprotect may give later; default everything. Shared mappings of files not open for writing lack PROT_WRITE. */
   readonly maxProt?: number;
+  /** The open file that `object` is the content of; held by the area from then on. */
+  readonly file?: MappedFile;
   /** Shown by maps instead of the object's name, such as `[vdso]`. */
   readonly name?: string;
 }

@@ -102,6 +102,7 @@ export class AddressSpace {
       object,
       offset: object === request.object ? offset : 0,
       name: request.name ?? '',
+      file: request.file,
     });
     this.table.merge(range);
     anonymous?.drop();

@@ -77,7 +77,7 @@ function mapFile(task: Task, request: MapRequest, fd: number, offset: number): n
   if (file.memoryObject === undefined) throw errno(ENODEV);
   const object = file.memoryObject(pathOf(description.place, task.fs.root) ?? description.place.name);
   const maxProt = shared && !canWrite(description.flags) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
-  return task.space.map({ ...request, object, offset, maxProt });
+  return task.space.map({ ...request, object, offset, maxProt, file: description });
 }
 
 /** The arguments of the old mmap: one struct. */
@@ -125,7 +125,7 @@ const ADVICE = {
 
 const madvise = define({
   name: 'madvise', args: [['addr', address], ['length', count], ['advice', choice(ADVICE)]], result: none,
-  support: { partial: 'MADV_REMOVE answers EOPNOTSUPP; COLLAPSE, GUARD_ and the poisoning advices answer EINVAL' },
+  support: { partial: 'COLLAPSE, GUARD_ and the poisoning advices answer EINVAL' },
   handler: (task, addr, length, advice) => {
     const act = adviceAction(advice);
     if (act === undefined || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
@@ -156,10 +156,7 @@ function adviceAction(advice: number): Advice | undefined {
     case mman.MADV_COLD:
     case mman.MADV_PAGEOUT: return (_task, area) => refuseLocked(area);
     case mman.MADV_DONTNEED_LOCKED: return (task, _area, part) => task.space.discard(part);
-    case mman.MADV_REMOVE: return (_task, area) => {
-      if (area.sharing === 'private') throw errno(EINVAL);
-      throw errno(EOPNOTSUPP);
-    };
+    case mman.MADV_REMOVE: return (_task, area, part) => removePages(area, part);
     case mman.MADV_POPULATE_READ: return (task, _area, part) => makePresent(task, part, 'read');
     case mman.MADV_POPULATE_WRITE: return (task, _area, part) => makePresent(task, part, 'write');
     case mman.MADV_DONTNEED: return (task, area, part) => {
@@ -182,6 +179,15 @@ function adviceAction(advice: number): Advice | undefined {
     case mman.MADV_KEEPONFORK: return changeFlags(AREA_WIPE_ON_FORK, false);
     default: return undefined;
   }
+}
+
+/** A hole in the file, or in the shared memory, that is mapped there (Linux madvise_remove). */
+function removePages(area: Area, part: Range): void {
+  if ((area.flags & AREA_LOCKED) !== 0 || area.object === undefined) throw errno(EINVAL);
+  if (area.sharing === 'private' || (area.maxProt & mman.PROT_WRITE) === 0) throw errno(EACCES);
+  const base = (area.offset + (part.base - area.base) / PAGE_SIZE) * PAGE_SIZE;
+  const failure = area.object.punch(base, base + (part.top - part.base));
+  if (failure?.kind === 'error') throw errno(failure.errno);
 }
 
 function makePresent(task: Task, part: Range, access: Access): void {
@@ -232,6 +238,7 @@ const msync = define({
     const top = addr + pageUp(length);
     const holes = forAreas(task, { base: addr, top }, (area, part) => {
       if ((how & mman.MS_INVALIDATE) !== 0 && (area.flags & AREA_LOCKED) !== 0) throw errno(EBUSY);
+      if ((how & mman.MS_INVALIDATE) !== 0) area.object?.invalidate();
       if ((how & mman.MS_SYNC) !== 0 && area.sharing === 'shared') writeBack(area, part);
     });
     if (holes) throw errno(ENOMEM);
@@ -240,7 +247,9 @@ const msync = define({
 
 function writeBack(area: Area, part: Range): void {
   const first = area.offset + (part.base - area.base) / PAGE_SIZE;
-  const failure = area.object?.writeBack(first, first + (part.top - part.base) / PAGE_SIZE);
+  const last = first + (part.top - part.base) / PAGE_SIZE;
+  if (area.file !== undefined) return area.file.writeBack(first, last);
+  const failure = area.object?.writeBack(first, last);
   if (failure?.kind === 'wait') throw block(failure.on);
   if (failure?.kind === 'error') throw errno(failure.errno);
 }

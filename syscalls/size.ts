@@ -87,6 +87,7 @@ const fallocateMode = flags({
   FALLOC_FL_PUNCH_HOLE: f.FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_COLLAPSE_RANGE: f.FALLOC_FL_COLLAPSE_RANGE,
   FALLOC_FL_ZERO_RANGE: f.FALLOC_FL_ZERO_RANGE,
+  FALLOC_FL_INSERT_RANGE: f.FALLOC_FL_INSERT_RANGE,
 });
 const fallocate = define({
   name: 'fallocate',
@@ -99,7 +100,7 @@ const fallocate = define({
   result: none,
   support: {
     partial:
-      'on host files blocks are not reserved: growing is a truncate, punching writes zeros; collapse, insert and unshare answer EOPNOTSUPP',
+      'on host files blocks are not reserved: growing is a truncate, punching short ranges writes zeros; unshare answers EOPNOTSUPP',
   },
   handler: (task, file, how, offset, length) => {
     if (offset < 0 || length <= 0) throw errno(EINVAL);
