@@ -1,29 +1,8 @@
-/** The command line: options before the program's name are ours, everything after it belongs to the program. */
+/** The command line: options before the program's name are ours, everything after it belongs to the program. The options are in cli/option-table.ts. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { BadValue, type Field, FIELDS, type FieldValues, type Switch } from './option-table.ts';
 
-export const TRACE_KINDS = ['calls', 'faults', 'signals', 'maps'] as const;
-export type TraceKind = (typeof TRACE_KINDS)[number];
-
-export interface CliOptions {
-  /** Host directory that is the guest's `/`; undefined: the host's own files. */
-  readonly root: string | undefined;
-  /** Changes to the environment, in the order given; an undefined value removes the variable. */
-  readonly environment: readonly (readonly [name: string, value: string | undefined])[];
-  readonly argv0: string | undefined;
-  readonly directory: string | undefined;
-  readonly trace: ReadonlySet<TraceKind>;
-  readonly traceFile: string | undefined;
-  readonly umem: boolean;
-  readonly segments: boolean;
-  readonly maps: boolean;
-  readonly json: boolean;
-  /** Bytes of guest memory the machine may use. */
-  readonly memory: number | undefined;
-  readonly layout: 'linuxemu' | 'linux';
-  readonly deterministic: boolean;
-  readonly seed: number | undefined;
-  readonly stats: boolean;
-  readonly explain: boolean;
+export interface CliOptions extends FieldValues {
   readonly program: string;
   readonly args: readonly string[];
 }
@@ -44,6 +23,7 @@ Examples:
   seg386 -d ./hello                           show its system calls on standard error
   seg386 --trace=calls,faults --trace-file=log ./hello
   seg386 --umem ./hello                       print its memory map at the end
+  seg386 --umem=call:munmap ./hello           print it each time munmap has returned
   seg386 --explain ./crash                    say why a fatal signal came
   seg386 --deterministic --seed 7 ./game      the same run every time
 
@@ -51,32 +31,15 @@ Exit status: the program's own, and death by the same signal; 127 when the progr
 cannot be run, 125 when seg386 itself fails.
 `;
 
-/** What commander collects; names are its camel-cased option names. */
-interface Collected {
-  readonly root?: string;
-  readonly trace?: ReadonlySet<TraceKind>;
-  readonly d?: boolean;
-  readonly traceFile?: string;
-  readonly argv0?: string;
-  readonly chdir?: string;
-  readonly umem?: boolean;
-  readonly segments?: boolean;
-  readonly maps?: boolean;
-  readonly json?: boolean;
-  readonly memory?: number;
-  readonly layout: 'linuxemu' | 'linux';
-  readonly deterministic?: boolean;
-  readonly seed?: number;
-  readonly stats?: boolean;
-  readonly explain?: boolean;
-}
+/** The fields while they are collected. */
+type Values = { [K in keyof FieldValues]: FieldValues[K] };
 
 /** Reads `args` (without node and script). `version` is what --version prints. Never throws for what a user may type. */
 export function parseCommandLine(args: readonly string[], version: string): CommandLine {
-  const environment: [string, string | undefined][] = [];
   let out = '';
   let err = '';
-  const command = describe(version, environment);
+  const values = initialValues();
+  const command = describe(version, values);
   command.exitOverride().configureOutput({
     writeOut: (text) => (out += text),
     writeErr: (text) => (err += text),
@@ -92,43 +55,22 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
   const [program, ...programArgs] = command.args;
   if (program === undefined)
     return { kind: 'print', text: `seg386: no program given\n${hint()}`, toError: true, status: STATUS_OWN_FAILURE };
-  return { kind: 'run', options: collect(command.opts<Collected>(), environment, program, programArgs) };
+  return { kind: 'run', options: { ...values, program, args: programArgs } };
 }
 
 function hint(): string {
   return "Try 'seg386 --help'.\n";
 }
 
-function collect(
-  given: Collected,
-  environment: readonly (readonly [string, string | undefined])[],
-  program: string,
-  args: readonly string[],
-): CliOptions {
-  return {
-    root: given.root,
-    environment,
-    argv0: given.argv0,
-    directory: given.chdir,
-    trace: new Set([...(given.trace ?? []), ...(given.d ? (['calls'] as const) : [])]),
-    traceFile: given.traceFile,
-    umem: given.umem === true,
-    segments: given.segments === true,
-    maps: given.maps === true,
-    json: given.json === true,
-    memory: given.memory,
-    layout: given.layout,
-    deterministic: given.deterministic === true,
-    seed: given.seed,
-    stats: given.stats === true,
-    explain: given.explain === true,
-    program,
-    args,
-  };
+/** The table by name, its value types forgotten: what a switch takes it has given. */
+const TABLE: Readonly<Record<string, Field<unknown>>> = FIELDS;
+
+function initialValues(): Values {
+  return Object.fromEntries(Object.entries(TABLE).map(([name, { initial }]) => [name, initial])) as Values;
 }
 
-function describe(version: string, environment: [string, string | undefined][]): Command {
-  return new Command('seg386')
+function describe(version: string, values: Values): Command {
+  const command = new Command('seg386')
     .description('Runs a 32-bit i386 Linux program in its own address space of Plan 9-style segments.')
     .usage('[options] [--] PROGRAM [ARGS...]')
     .version(version, '--version', 'print the version')
@@ -137,74 +79,53 @@ function describe(version: string, environment: [string, string | undefined][]):
     .argument('[args...]')
     .passThroughOptions()
     .allowExcessArguments(false)
-    .addOption(new Option('-r, --root <dir>', "the guest's / (nothing outside can be reached); without it, the host's files"))
-    .addOption(repeated('-E <name=value>', 'set a variable of the environment', (text) => void environment.push(assignment(text))))
-    .addOption(repeated('-U <name>', 'remove a variable of the environment', (name) => void environment.push([name, undefined])))
-    .addOption(new Option('-0, --argv0 <name>', 'give the program this argv[0]'))
-    .addOption(new Option('-w, --chdir <dir>', "start in this directory (the guest's name for it)"))
-    .addOption(new Option('-d', 'the same as --trace=calls'))
-    .addOption(new Option('--trace [kinds]', `print what happens: ${TRACE_KINDS.join(',')}; --trace alone: calls`).argParser(traceKinds))
-    .addOption(new Option('--trace-file <file>', 'print it there instead of to standard error'))
-    .addOption(new Option('--umem', 'print the memory map at exit, as linuxemu does'))
-    .addOption(new Option('--segments', "print the segments at exit, as Plan 9's /proc/N/segment"))
-    .addOption(new Option('--maps', "print the mappings at exit, as Linux's /proc/PID/maps"))
-    .addOption(new Option('--json', 'print these as JSON'))
-    .addOption(new Option('--memory <size>', 'limit guest memory: 512M, 2G').argParser(memorySize))
-    .addOption(new Option('--layout <layout>', 'where things are mapped').choices(['linuxemu', 'linux']).default('linuxemu'))
-    .addOption(new Option('--deterministic', 'time and randomness that repeat exactly'))
-    .addOption(new Option('--seed <n>', 'seed of the randomness (implies nothing else)').argParser(seedNumber))
-    .addOption(new Option('--stats', 'print counts and times at exit'))
-    .addOption(new Option('--explain', 'say why a fatal signal came, with the memory maps'))
     .addHelpText('after', EXAMPLES);
+  const collected = values as Record<string, unknown>;
+  let heading = 'Options:';
+  for (const [name, field] of Object.entries(TABLE)) {
+    for (const each of field.switches) {
+      heading = each.heading ?? heading;
+      const take = (text: string): void => {
+        collected[name] = taken(each, text, collected[name]);
+      };
+      command.addOption(optionOf(each, take).helpGroup(heading));
+      // A switch without a value has no parser of its own.
+      if (!/[<[]/.test(each.flags)) command.on(`option:${new Option(each.flags).name()}`, () => take(''));
+    }
+  }
+  return command;
 }
 
-/** An option that may come several times, each occurrence handed to `take`. */
-function repeated(flags: string, description: string, take: (value: string) => void): Option {
-  return new Option(flags, description).argParser((value: string) => take(value));
+function optionOf({ flags, help }: Switch<unknown>, take: (text: string) => void): Option {
+  const option = new Option(flags, help);
+  return /[<[]/.test(flags) ? option.argParser(take) : option;
 }
 
-/** Options whose value may be left out take it only after an equals sign: `--trace PROGRAM` names a program. */
-const BARE: Readonly<Record<string, string>> = { '--trace': '--trace=calls' };
+function taken(each: Switch<unknown>, text: string, before: unknown): unknown {
+  try {
+    return each.take(text, before);
+  } catch (error) {
+    if (error instanceof BadValue) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
 
-/** Gives bare options their default value, up to the program's name. */
+/** By long name, the whole switch with its default, for those whose value may be left out: they take one only after an equals sign. */
+const BARE: ReadonlyMap<string, string> = new Map(
+  Object.values(TABLE)
+    .flatMap(({ switches }) => switches)
+    .flatMap(({ flags, bare }) => (bare === undefined ? [] : [[flags.split(' ')[0], `${flags.split(' ')[0]}=${bare}`] as const])),
+);
+
+/** Gives bare options their default value, up to the program's name: `--trace PROGRAM` names a program. */
 function withDefaults(args: readonly string[], options: readonly Option[]): string[] {
   const result = [...args];
   for (let i = 0; i < result.length; i++) {
     const arg = result[i];
     if (arg === '--' || arg === '-' || !arg.startsWith('-')) break;
-    if (BARE[arg]) result[i] = BARE[arg];
+    const whole = BARE.get(arg);
+    if (whole !== undefined) result[i] = whole;
     else if (options.some((option) => option.required && (option.short === arg || option.long === arg))) i++;
   }
   return result;
-}
-
-function assignment(text: string): [string, string] {
-  const equals = text.indexOf('=');
-  if (equals <= 0) throw new InvalidArgumentError('It must look like NAME=VALUE.');
-  return [text.slice(0, equals), text.slice(equals + 1)];
-}
-
-function traceKinds(text: string): ReadonlySet<TraceKind> {
-  const kinds = text.split(',');
-  const unknown = kinds.find((kind) => !(TRACE_KINDS as readonly string[]).includes(kind));
-  if (unknown !== undefined) throw new InvalidArgumentError(`There is no '${unknown}'; there are ${TRACE_KINDS.join(', ')}.`);
-  return new Set(kinds as TraceKind[]);
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
-/** Less holds no program; more a 32-bit engine cannot give. */
-const MEMORY_MIN = 2 ** 20,
-  MEMORY_MAX = 4 * 2 ** 30;
-
-function memorySize(text: string): number {
-  const match = /^(\d+)([KMG]?)(?:i?B)?$/i.exec(text);
-  const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : Number.NaN;
-  if (!(bytes >= MEMORY_MIN && bytes <= MEMORY_MAX)) throw new InvalidArgumentError('It must be a size from 1M to 4G, as in 512M.');
-  return bytes;
-}
-
-function seedNumber(text: string): number {
-  const seed = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(seed <= 0xffff_ffff)) throw new InvalidArgumentError('It must be a number from 0 to 4294967295.');
-  return seed;
 }

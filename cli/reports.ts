@@ -4,21 +4,18 @@ import { SIGKILL, signalName } from '../abi/signal.ts';
 import { explainFault } from '../debug/explain.ts';
 import { faultLine } from '../debug/fault-trace.ts';
 import { MapTrace } from '../debug/map-trace.ts';
-import { maps, mapsText } from '../debug/maps.ts';
-import { segments, segmentsText } from '../debug/segments.ts';
 import { type RunStatistics, statisticsText } from '../debug/stats.ts';
 import { exitLine, signalLine, Strace } from '../debug/strace.ts';
-import { umem, umemText } from '../debug/umem.ts';
 import type { Machine, MachineTracer } from '../machine.ts';
-import type { AddressSpace } from '../mm/space.ts';
 import type { Outcome } from '../mm/outcome.ts';
 import type { ExitStatus, Process } from '../proc/process.ts';
 import type { SignalInfo } from '../proc/siginfo.ts';
-import { type Task, threadsOf } from '../proc/task.ts';
+import type { Task } from '../proc/task.ts';
 import type { CallTracer } from '../syscalls/dispatch.ts';
 import { SYSCALLS, syscallName } from '../syscalls/table.ts';
 import type { CliOptions } from './options.ts';
 import type { Sink } from './sink.ts';
+import { Views } from './views.ts';
 
 /** A fault that could not be resolved, and the task that made it. */
 interface Refused {
@@ -49,13 +46,13 @@ export class Reports {
   private readonly mapTrace = new MapTrace();
   private refused: Refused | undefined;
   private ending: string | undefined;
-  /** The views are printed already, with a fatal signal. */
-  private shown = false;
+  readonly views: Views;
 
   constructor(machine: Machine, options: CliOptions, sink: Sink) {
     this.machine = machine;
     this.options = options;
     this.sink = sink;
+    this.views = new Views(machine, options, sink);
     machine.observe(this.tracer());
   }
 
@@ -74,14 +71,16 @@ export class Reports {
   private callTracer(): CallTracer | undefined {
     const { trace } = this.options;
     const calls = trace.has('calls') ? new Strace(this.sink.line) : undefined;
-    if (calls === undefined && !trace.has('maps')) return undefined;
+    if (calls === undefined && !trace.has('maps') && !this.views.wantsCalls) return undefined;
     return {
       enter: (...event) => calls?.enter(...event),
       leave: (...event) => {
         calls?.leave(...event);
         this.tellEnding();
         const [task, , call] = event;
-        if (call !== undefined && MAPPING_CALLS.has(call.name)) this.mapChanges(task);
+        if (call === undefined) return;
+        if (trace.has('maps') && MAPPING_CALLS.has(call.name)) this.mapChanges(task);
+        this.views.called(task, call.name);
       },
     };
   }
@@ -99,12 +98,13 @@ export class Reports {
   private fatal(task: Task, info: SignalInfo): void {
     const refused = this.refused?.task === task ? this.refused : undefined;
     if (refused?.outcome.signo === SIGKILL && info.signo === SIGKILL) this.sink.line(`seg386: ${refused.outcome.reason}`);
-    if (!this.options.explain) return;
-    const explanation = this.explanation(task, info, refused);
-    if (this.options.json) this.json({ explanation });
-    else this.sink.line(explanation);
-    this.views(task.space, { umem: true, segments: true, maps: true });
-    this.shown = true;
+    const { explain, json } = this.options;
+    if (explain) {
+      const explanation = this.explanation(task, info, refused);
+      if (json) this.json({ pid: task.process.pid, command: task.name, explanation });
+      else this.sink.line(this.machine.kernel.processes.size > 1 ? `[pid ${task.process.pid} ${task.name}] ${explanation}` : explanation);
+    }
+    this.views.fatal(task, explain);
   }
 
   private explanation(task: Task, info: SignalInfo, refused: Refused | undefined): string {
@@ -116,23 +116,7 @@ export class Reports {
 
   private exit(process: Process, status: ExitStatus): void {
     if (this.options.trace.has('calls')) this.ending = exitLine(status);
-    const [task] = threadsOf(this.machine.kernel, process);
-    if (task !== undefined && !this.shown) this.views(task.space, this.options);
-  }
-
-  private views(space: AddressSpace, wanted: Pick<CliOptions, 'umem' | 'segments' | 'maps'>): void {
-    if (this.options.json) {
-      const data = {
-        ...(wanted.umem && { umem: umem(space) }),
-        ...(wanted.segments && { segments: segments(space) }),
-        ...(wanted.maps && { maps: maps(space) }),
-      };
-      if (Object.keys(data).length > 0) this.json(data);
-      return;
-    }
-    if (wanted.umem) this.sink.write(umemText(space));
-    if (wanted.segments) this.sink.write(segmentsText(space));
-    if (wanted.maps) this.sink.write(mapsText(space));
+    this.views.exited(process);
   }
 
   /** One object a line. Infinity, which JSON lacks, is null. */

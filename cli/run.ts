@@ -15,6 +15,7 @@ import { Reports } from './reports.ts';
 import { SignalPasser } from './signals.ts';
 import { OwnFailure, Sink } from './sink.ts';
 import { hostTerminal } from './terminal.ts';
+import type { Views } from './views.ts';
 
 /** How long the guest runs before the host's event loop turns, once signals may come in through it. */
 const YIELD_EVERY_MS = 10;
@@ -37,7 +38,7 @@ export async function runProgram(options: CliOptions): Promise<Result> {
   try {
     const started = machine.start(program(machine, options, inherited));
     if (!(started instanceof Process)) return { kind: 'refused', refusal: started };
-    await drive(machine, started);
+    await drive(machine, started, reports.views);
     reports.finish();
     return { kind: 'ended', status: started.status ?? { kind: 'exited', code: 0 } };
   } finally {
@@ -134,11 +135,12 @@ function ownDirectory(root: string | undefined): string {
 }
 
 /** Runs the machine until the process is over. */
-async function drive(machine: Machine, guest: Process): Promise<void> {
-  const passer = new SignalPasser(machine, guest);
+async function drive(machine: Machine, guest: Process, views: Views): Promise<void> {
+  const passer = new SignalPasser(machine, guest, views.wantsSignal ? () => views.signalled() : undefined);
   let yielded_ms = performance.now();
   while (guest.status === undefined) {
     const pause = machine.run();
+    views.sliced();
     passer.sync();
     if (guest.status !== undefined) return;
     if (guest.stopped) await stopWith(passer);

@@ -36,11 +36,17 @@ const SI_USER = 0;
 export class SignalPasser {
   private readonly machine: Machine;
   private readonly process: Process;
+  private readonly asked: (() => void) | undefined;
   private readonly listeners: Map<NodeJS.Signals, () => void> = new Map();
 
-  constructor(machine: Machine, process: Process) {
+  /** `asked`: what SIGUSR2 does instead of what the guest makes of it. (SIGUSR1 starts node's inspector.) */
+  constructor(machine: Machine, guest: Process, asked?: () => void) {
     this.machine = machine;
-    this.process = process;
+    this.process = guest;
+    this.asked = asked;
+    if (asked === undefined) return;
+    this.listeners.set('SIGUSR2', asked);
+    process.on('SIGUSR2', asked);
   }
 
   /** Whether signals may come in, which needs the host's event loop to turn. */
@@ -53,6 +59,7 @@ export class SignalPasser {
     const [task] = threadsOf(this.machine.kernel, this.process);
     if (task === undefined) return;
     for (const [name, signo] of PASSED) {
+      if (name === 'SIGUSR2' && this.asked !== undefined) continue;
       const wanted = task.actions.get(signo).handler !== SIG_DFL || hasSignal(task.signals.mask, signo);
       if (wanted !== this.listeners.has(name)) this.set(name, signo, wanted);
     }

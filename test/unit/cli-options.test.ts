@@ -41,6 +41,20 @@ test('a trace takes its kinds behind an equals sign only', () => {
   expect(complaint('--trace=everything', 'p')).toContain("There is no 'everything'");
 });
 
+test('a view is shown at the end, or when it is said', () => {
+  expect(options('--umem', 'p').umem).toEqual([{ kind: 'exit' }]);
+  expect(options('p').smaps).toEqual([]);
+  expect(options('--smaps=fatal,call:munmap', '--smaps=every:2000000', '--smaps=signal', 'p').smaps).toEqual([
+    { kind: 'fatal' },
+    { kind: 'call', name: 'munmap' },
+    { kind: 'every', instructions: 2_000_000 },
+    { kind: 'signal' },
+  ]);
+  expect(complaint('--maps=call:nonsense', 'p')).toContain("There is no call 'nonsense'");
+  expect(complaint('--maps=every:10', 'p')).toContain('at least 1000000 instructions');
+  for (const when of ['sometimes', 'exit:3', '']) expect(complaint(`--maps=${when}`, 'p')).toContain('There is no occasion');
+});
+
 test('sizes, seeds and layouts are checked', () => {
   expect(options('--memory', '64M', 'p').memory).toBe(64 * 2 ** 20);
   expect(options('--memory=1g', 'p').memory).toBe(2 ** 30);
@@ -72,6 +86,7 @@ test('help and version go to standard output', () => {
     '--umem',
     '--segments',
     '--maps',
+    '--smaps',
     '--json',
     '--memory',
     '--layout',

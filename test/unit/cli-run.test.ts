@@ -128,9 +128,28 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
     expect(seg386('--umem', './hello').stderr).toMatch(/^1 0x08048000-0x08049000 0x00000000@.*\/hello\n1 0x08049000-0x08068000 \*ANON\*\n/);
     expect(seg386('--segments', './hello').stderr).toMatch(/^Stack {2}/m);
     expect(seg386('--maps', './hello').stderr).toMatch(/\[stack\]\n$/);
-    const data = JSON.parse(seg386('--json', '--umem', '--segments', '--maps', './hello').stderr);
-    expect(Object.keys(data)).toEqual(['umem', 'segments', 'maps']);
+    expect(seg386('--smaps', './hello').stderr).toMatch(/^08048000-.*\nSize: {18}4 kB\n[^]*^VmFlags: rd wr ex mr mw me ac \n/m);
+    const data = JSON.parse(seg386('--json', '--umem', '--segments', '--maps', '--smaps', './hello').stderr);
+    expect(Object.keys(data)).toEqual(['pid', 'command', 'when', 'umem', 'segments', 'maps', 'smaps']);
+    expect(data).toMatchObject({ command: 'hello', when: 'exit' });
+    expect(data.smaps[0].counts.size).toBe(1);
     expect(data.umem[0].base).toBe(0x8048000);
+  });
+
+  test('maps are printed behind a named call, and with a fatal signal once', () => {
+    expect(seg386('--umem=call:write', './hello').stderr).toMatch(/^\[pid \d+ hello\] write\n1 0x08048000-/);
+    expect(seg386('--segments=fatal,exit', './crash').stderr.match(/^Stack/gm)).toHaveLength(1);
+    expect(seg386('--segments=fatal', './hello').stderr).toBe('');
+  });
+
+  test('maps are printed when the user asks with SIGUSR2, and the guest goes on', async () => {
+    const child = spawn(process.execPath, [SEG386, '--umem=signal', at('pause')], { stdio: ['ignore', 'pipe', 'pipe'] });
+    await once(child.stdout, 'data');
+    child.kill('SIGUSR2');
+    const [shown] = await once(child.stderr, 'data');
+    expect(String(shown)).toMatch(/^\[pid \d+ pause\] SIGUSR2\n/);
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([null, 'SIGTERM']);
   });
 
   test('a fatal fault is explained on request, with the maps', () => {

@@ -1,0 +1,146 @@
+/**
+ * Every option, one entry a field of CliOptions: what it is when nothing is given, and the switches that change it. A new option is a new entry here
+ * and its use; cli/options.ts turns the table into a command line and its help.
+ */
+import type { LayoutName } from '../mm/placement.ts';
+import { type Occasion, OCCASIONS_HELP, occasions } from './occasions.ts';
+
+export const TRACE_KINDS = ['calls', 'faults', 'signals', 'maps'] as const;
+export type TraceKind = (typeof TRACE_KINDS)[number];
+
+/** What a user typed does not fit the option; the message is a sentence for them. */
+export class BadValue extends Error {}
+
+/** One way to change a field on the command line. */
+export interface Switch<T> {
+  /** As commander reads them: `-r, --root <dir>`; a value in square brackets may be left out. */
+  readonly flags: string;
+  readonly help: string;
+  /** The value that is meant where it may be left out and is. */
+  readonly bare?: string;
+  /** The heading of the help that begins here; it lasts until the next one. */
+  readonly heading?: string;
+  /** The field's new value. `text` is '' for switches without a value. Throws BadValue. */
+  take(text: string, before: T): T;
+}
+
+export interface Field<T> {
+  readonly initial: T;
+  readonly switches: readonly Switch<T>[];
+}
+
+export const FIELDS = {
+  /** Host directory that is the guest's `/`; undefined: the host's own files. */
+  root: value('-r, --root <dir>', "the guest's / (nothing outside can be reached); without it, the host's files", asGiven, 'The program:'),
+  /** Changes to the environment, in the order given; an undefined value removes the variable. */
+  environment: field<readonly (readonly [name: string, value: string | undefined])[]>(
+    [],
+    { flags: '-E <name=value>', help: 'set a variable of the environment', take: (text, before) => [...before, assignment(text)] },
+    { flags: '-U <name>', help: 'remove a variable of the environment', take: (name, before) => [...before, [name, undefined]] },
+  ),
+  argv0: value('-0, --argv0 <name>', 'give the program this argv[0]', asGiven),
+  directory: value('-w, --chdir <dir>', "start in this directory (the guest's name for it)", asGiven),
+
+  /** Bytes of guest memory the machine may use. */
+  memory: value('--memory <size>', 'limit guest memory: 512M, 2G', memorySize, 'The machine:'),
+  layout: choice<LayoutName>('--layout <layout>', 'where things are mapped', ['linuxemu', 'linux']),
+  deterministic: flag('--deterministic', 'time and randomness that repeat exactly'),
+  seed: value('--seed <n>', 'seed of the randomness (implies nothing else)', seedNumber),
+
+  /** What is told while it happens. */
+  trace: field<ReadonlySet<TraceKind>>(
+    new Set(),
+    { flags: '-d', help: 'the same as --trace=calls', heading: 'What happens:', take: (_, before) => new Set([...before, 'calls']) },
+    {
+      flags: '--trace [kinds]',
+      help: `print what happens: ${TRACE_KINDS.join(',')}; --trace alone: calls`,
+      bare: 'calls',
+      take: (text, before) => new Set([...before, ...traceKinds(text)]),
+    },
+  ),
+  traceFile: value('--trace-file <file>', 'print it there instead of to standard error', asGiven),
+  explain: flag('--explain', 'say why a fatal signal came, with the memory maps'),
+  stats: flag('--stats', 'print counts and times at exit'),
+
+  /** When each view of memory is shown; empty: never. */
+  umem: view('umem', 'the memory map as linuxemu prints it', `What memory looks like ([when]: ${OCCASIONS_HELP}; alone: exit):`),
+  segments: view('segments', "the segments as Plan 9's /proc/N/segment lists them"),
+  maps: view('maps', "the mappings as Linux's /proc/PID/maps lists them"),
+  smaps: view('smaps', "what of them is in memory, as Linux's /proc/PID/smaps"),
+  json: flag('--json', 'print these as JSON, one object a line'),
+};
+
+/** What the fields' values are. */
+export type FieldValues = { readonly [K in keyof typeof FIELDS]: (typeof FIELDS)[K]['initial'] };
+
+// ---- Kinds of fields -------------------------------------------------------------------------------------------------------------------
+
+function field<T>(initial: T, ...switches: readonly Switch<T>[]): Field<T> {
+  return { initial, switches };
+}
+
+function flag(flags: string, help: string, heading?: string): Field<boolean> {
+  return field<boolean>(false, { flags, help, heading, take: () => true });
+}
+
+/** One value; the last one given counts. */
+function value<T>(flags: string, help: string, read: (text: string) => T, heading?: string): Field<T | undefined> {
+  return field<T | undefined>(undefined, { flags, help, heading, take: (text) => read(text) });
+}
+
+/** One of a few words; the first is the default. */
+function choice<T extends string>(flags: string, help: string, words: readonly T[]): Field<T> {
+  const take = (text: string): T => {
+    const found = words.find((word) => word === text);
+    if (found === undefined) throw new BadValue(`There is no '${text}'; there are ${words.join(', ')}.`);
+    return found;
+  };
+  return field<T>(words[0], { flags, help: `${help}: ${words.join(', ')}; default ${words[0]}`, take });
+}
+
+function view(name: string, help: string, heading?: string): Field<readonly Occasion[]> {
+  return field<readonly Occasion[]>([], { flags: `--${name} [when]`, help: `print ${help}`, heading, bare: 'exit', take: whenOf });
+}
+
+// ---- Values ----------------------------------------------------------------------------------------------------------------------------
+
+function asGiven(text: string): string {
+  return text;
+}
+
+function whenOf(text: string, before: readonly Occasion[]): readonly Occasion[] {
+  const found = occasions(text);
+  if (typeof found === 'string') throw new BadValue(found);
+  return [...before, ...found];
+}
+
+function assignment(text: string): [string, string] {
+  const equals = text.indexOf('=');
+  if (equals <= 0) throw new BadValue('It must look like NAME=VALUE.');
+  return [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+function traceKinds(text: string): readonly TraceKind[] {
+  const kinds = text.split(',');
+  const unknown = kinds.find((kind) => !(TRACE_KINDS as readonly string[]).includes(kind));
+  if (unknown !== undefined) throw new BadValue(`There is no '${unknown}'; there are ${TRACE_KINDS.join(', ')}.`);
+  return kinds as TraceKind[];
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+/** Less holds no program; more a 32-bit engine cannot give. */
+const MEMORY_MIN = 2 ** 20,
+  MEMORY_MAX = 4 * 2 ** 30;
+
+function memorySize(text: string): number {
+  const match = /^(\d+)([KMG]?)(?:i?B)?$/i.exec(text);
+  const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : Number.NaN;
+  if (!(bytes >= MEMORY_MIN && bytes <= MEMORY_MAX)) throw new BadValue('It must be a size from 1M to 4G, as in 512M.');
+  return bytes;
+}
+
+function seedNumber(text: string): number {
+  const seed = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seed <= 0xffff_ffff)) throw new BadValue('It must be a number from 0 to 4294967295.');
+  return seed;
+}

@@ -1,0 +1,138 @@
+/** The views of memory that the options ask for, each when its occasion comes: a process ends, a signal kills, a call returns, instructions pass, the user asks. */
+import { maps, mapsText } from '../debug/maps.ts';
+import { segments, segmentsText } from '../debug/segments.ts';
+import { smaps, smapsText } from '../debug/smaps.ts';
+import { umem, umemText } from '../debug/umem.ts';
+import type { Machine } from '../machine.ts';
+import type { AddressSpace } from '../mm/space.ts';
+import type { Process } from '../proc/process.ts';
+import { type Task, threadsOf } from '../proc/task.ts';
+import type { Occasion } from './occasions.ts';
+import type { CliOptions } from './options.ts';
+import type { Sink } from './sink.ts';
+
+const VIEWS = {
+  umem: { data: umem, text: umemText },
+  segments: { data: segments, text: segmentsText },
+  maps: { data: maps, text: mapsText },
+  smaps: { data: smaps, text: smapsText },
+} satisfies Readonly<Record<string, { data(space: AddressSpace): unknown; text(space: AddressSpace): string }>>;
+type View = keyof typeof VIEWS;
+
+/** In the order in which they are printed. */
+const ORDER = Object.keys(VIEWS) as View[];
+/** What --explain shows with a fatal signal. */
+const EXPLAINING: readonly View[] = ['umem', 'segments', 'maps'];
+
+export class Views {
+  private readonly machine: Machine;
+  private readonly options: CliOptions;
+  private readonly sink: Sink;
+  /** Views that come every so many instructions, and at which count the next time. */
+  private readonly periods: { readonly view: View; readonly every: number; due: number }[] = [];
+  private readonly calls: ReadonlySet<string>;
+  /** Processes whose end was shown with the signal that brought it. */
+  private readonly shown: WeakSet<Process> = new WeakSet();
+  /** There was more than one process: each view says whose it is. */
+  private several = false;
+
+  constructor(machine: Machine, options: CliOptions, sink: Sink) {
+    this.machine = machine;
+    this.options = options;
+    this.sink = sink;
+    const called = new Set<string>();
+    for (const view of ORDER) {
+      for (const occasion of options[view]) {
+        if (occasion.kind === 'call') called.add(occasion.name);
+        if (occasion.kind === 'every') this.periods.push({ view, every: occasion.instructions, due: occasion.instructions });
+      }
+    }
+    this.calls = called;
+  }
+
+  /** Whether calls must be watched. */
+  get wantsCalls(): boolean {
+    return this.calls.size > 0;
+  }
+
+  /** Whether the host's SIGUSR2 is ours. */
+  get wantsSignal(): boolean {
+    return ORDER.some((view) => this.options[view].some(({ kind }) => kind === 'signal'));
+  }
+
+  /** A call has returned. */
+  called(task: Task, name: string): void {
+    if (this.calls.has(name))
+      this.show(
+        task,
+        name,
+        this.wanted((occasion) => occasion.kind === 'call' && occasion.name === name),
+      );
+  }
+
+  /** A signal is about to end the process. `explaining`: with the views that --explain shows. */
+  fatal(task: Task, explaining: boolean): void {
+    const wanted = this.wanted(({ kind }) => kind === 'fatal' || kind === 'exit');
+    this.show(task, 'fatal signal', explaining ? ORDER.filter((view) => EXPLAINING.includes(view) || wanted.includes(view)) : wanted);
+    this.shown.add(task.process);
+  }
+
+  /** The process is over; its memory is still there. */
+  exited(process: Process): void {
+    if (this.shown.has(process)) return;
+    const [task] = threadsOf(this.machine.kernel, process);
+    if (task !== undefined)
+      this.show(
+        task,
+        'exit',
+        this.wanted(({ kind }) => kind === 'exit'),
+      );
+  }
+
+  /** Between slices. Periods that passed since are shown once. */
+  sliced(): void {
+    if (this.machine.kernel.processes.size > 1) this.several = true;
+    if (this.periods.length === 0) return;
+    const now = this.machine.kernel.instructions();
+    const due = this.periods.filter((period) => period.due <= now);
+    for (const period of due) period.due = now - (now % period.every) + period.every;
+    const wanted = new Set(due.map(({ view }) => view));
+    this.showAll(
+      `${now} instructions`,
+      ORDER.filter((view) => wanted.has(view)),
+    );
+  }
+
+  /** The user asks. */
+  signalled(): void {
+    this.showAll(
+      'SIGUSR2',
+      this.wanted(({ kind }) => kind === 'signal'),
+    );
+  }
+
+  private wanted(fits: (occasion: Occasion) => boolean): View[] {
+    return ORDER.filter((view) => this.options[view].some(fits));
+  }
+
+  /** Of every process that has memory. */
+  private showAll(when: string, wanted: readonly View[]): void {
+    for (const process of this.machine.kernel.processes.values()) {
+      const [task] = threadsOf(this.machine.kernel, process);
+      if (task !== undefined) this.show(task, when, wanted);
+    }
+  }
+
+  private show(task: Task, when: string, wanted: readonly View[]): void {
+    if (wanted.length === 0) return;
+    const { process, space, name } = task;
+    if (this.machine.kernel.processes.size > 1) this.several = true;
+    if (this.options.json) {
+      const views = Object.fromEntries(wanted.map((view) => [view, VIEWS[view].data(space)]));
+      this.sink.line(JSON.stringify({ pid: process.pid, command: name, when, ...views }));
+      return;
+    }
+    if (this.several || (when !== 'exit' && when !== 'fatal signal')) this.sink.line(`[pid ${process.pid} ${name}] ${when}`);
+    for (const view of wanted) this.sink.write(VIEWS[view].text(space));
+  }
+}
