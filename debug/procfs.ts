@@ -6,13 +6,15 @@ import { SIG_DFL, SIG_IGN, type SignalSet } from '../abi/signal.ts';
 import type { Engine } from '../emu/engine.ts';
 import { pathOf } from '../fs/path.ts';
 import type { ProcessView, ProcSource } from '../fs/procfs.ts';
+import { accountSpace, residentPages } from '../mm/account.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import { MustWait } from '../mm/user.ts';
+import { privileged } from '../proc/credentials.ts';
 import type { Process } from '../proc/process.ts';
 import { EMPTY_SET, withSignal } from '../proc/signal.ts';
 import { type Kernel, type Task, threadsOf } from '../proc/task.ts';
 import { mapsText } from './maps.ts';
-import { umem } from './umem.ts';
+import { smapsRollupText, smapsText } from './smaps.ts';
 
 /** What the files need beyond the kernel. */
 export interface ProcOptions {
@@ -34,13 +36,13 @@ export function procSource(kernel: Kernel, options: ProcOptions): ProcSource {
       const task = options.current();
       return task && { pid: task.process.pid, tid: task.tid };
     },
-    process: (pid) => processView(kernel, pid),
+    process: (pid) => processView(kernel, pid, options),
     files: Object.keys(MACHINE_FILES),
     text: (path) => MACHINE_FILES[path]?.(kernel, options),
   };
 }
 
-function processView(kernel: Kernel, pid: number): ProcessView | undefined {
+function processView(kernel: Kernel, pid: number, options: ProcOptions): ProcessView | undefined {
   const process = kernel.processes.get(pid);
   const [task] = process === undefined ? [] : threadsOf(kernel, process);
   if (process === undefined || task === undefined) return undefined;
@@ -49,6 +51,7 @@ function processView(kernel: Kernel, pid: number): ProcessView | undefined {
     gid: task.credentials.egid,
     files: Object.keys(PROCESS_FILES),
     text: (name) => PROCESS_FILES[name]?.(task),
+    mayInspect: () => mayInspect(options.current(), task),
     exe: () => process.image?.place,
     cwd: () => task.fs.cwd,
     root: () => task.fs.root,
@@ -57,6 +60,15 @@ function processView(kernel: Kernel, pid: number): ProcessView | undefined {
     description: (fd) => (task.files.has(fd) ? task.files.get(fd) : undefined),
     tids: () => process.tids,
   };
+}
+
+/** Linux's ptrace_may_access: oneself; who may do anything; or who has all the other's ids, unless that one has given up being looked into. */
+function mayInspect(by: Task | undefined, task: Task): boolean {
+  if (by === undefined || by.process === task.process || privileged(by.credentials)) return true;
+  const { fsuid, fsgid } = by.credentials;
+  const { uid, euid, suid, gid, egid, sgid } = task.credentials;
+  const isSame = [uid, euid, suid].every((id) => id === fsuid) && [gid, egid, sgid].every((id) => id === fsgid);
+  return isSame && task.process.dumpable === 1;
 }
 
 // ---- Files of a process ----------------------------------------------------------------------------------------------------------------
@@ -71,10 +83,16 @@ const PROCESS_FILES: Readonly<Record<string, (task: Task) => string>> = {
   maps: ({ space }) => mapsText(space),
   mountinfo: () => '1 1 0:1 / / rw,relatime - ext4 /dev/root rw\n',
   mounts: () => '/dev/root / ext4 rw,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n',
+  loginuid: () => '4294967295',
+  oom_adj: () => '0\n',
+  oom_score: () => '0\n',
   oom_score_adj: () => '0\n',
   personality: ({ process }) => `${process.personality.toString(16).padStart(8, '0')}\n`,
   stat: statText,
-  statm: ({ space }) => statmText(space),
+  sessionid: () => '4294967295',
+  smaps: ({ space }) => smapsText(space),
+  smaps_rollup: ({ space }) => smapsRollupText(space),
+  statm: statmText,
   status: statusText,
   wchan: () => '0',
 };
@@ -93,17 +111,6 @@ function strings(task: Task, from = 0, to = 0): string {
   }
 }
 
-/** Pages in memory: of anonymous memory, and of files. */
-function residentPages(space: AddressSpace): { readonly anonymous: number; readonly file: number } {
-  let anonymous = 0;
-  let file = 0;
-  for (const entry of umem(space)) {
-    anonymous += entry.ownPages;
-    file += entry.objectPages;
-  }
-  return { anonymous, file };
-}
-
 function pagesOf(space: AddressSpace): { readonly mapped: number; readonly data: number; readonly stack: number } {
   const { pages, dataPages } = space.table;
   const stack = space.stackTop === 0 ? undefined : space.find(space.stackTop - 1);
@@ -114,10 +121,10 @@ function codePages({ image }: Process): number {
   return image === undefined ? 0 : Math.ceil(image.endCode / PAGE_SIZE) - Math.floor(image.startCode / PAGE_SIZE);
 }
 
-function statmText(space: AddressSpace): string {
-  const { anonymous, file } = residentPages(space);
+function statmText({ space, process }: Task): string {
+  const { anonymous, file, shmem } = residentPages(space);
   const { mapped, data, stack } = pagesOf(space);
-  return `${mapped} ${anonymous + file} ${file} 0 0 ${data + stack} 0\n`;
+  return `${mapped} ${anonymous + file + shmem} ${file + shmem} ${codePages(process)} 0 ${data + stack} 0\n`;
 }
 
 function stateOf(task: Task): string {
@@ -128,7 +135,7 @@ function stateOf(task: Task): string {
 function statText(task: Task): string {
   const { process, kernel, space, signals } = task;
   kernel.account();
-  const { anonymous, file } = residentPages(space);
+  const { anonymous, file, shmem } = residentPages(space);
   const image = process.image;
   const ticks = (time_ns: bigint): string => String(time_ns / TICK_NS);
   const fields = [
@@ -155,7 +162,7 @@ function statText(task: Task): string {
     0,
     ticks(process.started_ns),
     pagesOf(space).mapped * PAGE_SIZE,
-    anonymous + file,
+    anonymous + file + shmem,
     RLIM_INFINITY,
     image?.startCode ?? 0,
     image?.endCode ?? 0,
@@ -190,8 +197,9 @@ function statText(task: Task): string {
 
 function statusText(task: Task): string {
   const { process, credentials, space, signals } = task;
-  const { anonymous, file } = residentPages(space);
-  const { mapped, data, stack } = pagesOf(space);
+  const { size, anonymous, file, shmem, data, stack, executable, lockedSize } = accountSpace(space);
+  const resident = anonymous + file + shmem;
+  const text = Math.min(codePages(process), executable);
   const kib = (pages: number): string => `${String((pages * PAGE_SIZE) / KIB).padStart(8)} kB`;
   const { uid, euid, suid, fsuid, gid, egid, sgid, fsgid, groups } = credentials;
   const capabilities = euid === 0 ? '000001ffffffffff' : '0000000000000000';
@@ -208,19 +216,19 @@ function statusText(task: Task): string {
     ['Gid', [gid, egid, sgid, fsgid].join('\t')],
     ['FDSize', 64],
     ['Groups', `${groups.join(' ')} `],
-    ['VmPeak', kib(mapped)],
-    ['VmSize', kib(mapped)],
-    ['VmLck', kib(0)],
+    ['VmPeak', kib(size)],
+    ['VmSize', kib(size)],
+    ['VmLck', kib(lockedSize)],
     ['VmPin', kib(0)],
-    ['VmHWM', kib(anonymous + file)],
-    ['VmRSS', kib(anonymous + file)],
+    ['VmHWM', kib(resident)],
+    ['VmRSS', kib(resident)],
     ['RssAnon', kib(anonymous)],
     ['RssFile', kib(file)],
-    ['RssShmem', kib(0)],
+    ['RssShmem', kib(shmem)],
     ['VmData', kib(data)],
     ['VmStk', kib(stack)],
-    ['VmExe', kib(codePages(process))],
-    ['VmLib', kib(0)],
+    ['VmExe', kib(text)],
+    ['VmLib', kib(executable - text)],
     ['VmPTE', kib(0)],
     ['VmSwap', kib(0)],
     ['Threads', process.tids.size],
@@ -299,6 +307,14 @@ function limitsText({ limits }: Process): string {
 // ---- Files of the machine --------------------------------------------------------------------------------------------------------------
 
 const MACHINE_FILES: Readonly<Record<string, (kernel: Kernel, options: ProcOptions) => string>> = {
+  cmdline: () => 'seg386\n',
+  devices: () => 'Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n',
+  interrupts: () => '           CPU0       \n',
+  partitions: () => 'major minor  #blocks  name\n\n',
+  swaps: () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n',
+  vmstat: (kernel) => vmstatText(kernel),
+  buddyinfo: (kernel) =>
+    `Node 0, zone   Normal ${String(Math.floor(kernel.memory().free / PAGE_SIZE)).padStart(6)} ${'     0 '.repeat(10)}\n`,
   cpuinfo: (_kernel, { cpu }) => cpuinfoText(cpu),
   filesystems: () => 'nodev\tproc\nnodev\ttmpfs\nnodev\tpipefs\n\text4\n',
   loadavg: (kernel) => `0.00 0.00 0.00 1/${kernel.tasks.size} ${Math.max(0, ...kernel.tasks.keys())}\n`,
@@ -373,6 +389,11 @@ function meminfoText(kernel: Kernel): string {
     row('SwapTotal', 0),
     row('SwapFree', 0),
   ].join('');
+}
+
+function vmstatText(kernel: Kernel): string {
+  const faults = [...kernel.processes.values()].reduce((sum, { minorFaults, majorFaults }) => sum + minorFaults + majorFaults, 0);
+  return `nr_free_pages ${Math.floor(kernel.memory().free / PAGE_SIZE)}\npgfault ${faults}\npswpin 0\npswpout 0\n`;
 }
 
 function statOfMachine(kernel: Kernel): string {

@@ -14,6 +14,8 @@ export interface ProcessView {
   readonly files: readonly string[];
   /** Content of one of `files`, one character a byte; undefined: no such file. */
   text(name: string): string | undefined;
+  /** Whether the process whose call is running may look into this one's memory, descriptors and places (Linux ptrace_may_access). */
+  mayInspect(): boolean;
   exe(): Place | undefined;
   cwd(): Place;
   root(): Place;
@@ -161,6 +163,8 @@ function topNames(paths: readonly string[], prefix: string): Set<string> {
   return new Set(paths.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length).split('/', 1)[0]));
 }
 
+/** Files of a process that only those may open who may look into it. */
+const PRIVATE_FILES: ReadonlySet<string> = new Set(['auxv', 'environ', 'maps', 'personality', 'smaps', 'smaps_rollup']);
 const PROCESS_LINKS = ['cwd', 'exe', 'root'] as const;
 const PROCESS_DIRECTORIES = ['fd', 'fdinfo', 'task'] as const;
 
@@ -183,15 +187,27 @@ function processDirectory(make: Maker, pid: number, path: string, isTask = false
       case 'task':
         return isTask ? undefined : taskDirectory(make, at, pid, view);
       default:
-        return view.files.includes(name) ? make.file(at, () => view.text(name), view) : undefined;
+        return view.files.includes(name) ? make.file(at, textOf(view, name), view) : undefined;
     }
   };
   const names = () => [...view.files, ...PROCESS_LINKS, ...PROCESS_DIRECTORIES.filter((name) => !(isTask && name === 'task'))];
   return make.directory(path, { names, lookup }, view);
 }
 
+function textOf(view: ProcessView, name: string): () => string | undefined {
+  return () => {
+    if (PRIVATE_FILES.has(name)) demandInspection(view);
+    return view.text(name);
+  };
+}
+
+function demandInspection(view: ProcessView): void {
+  if (!view.mayInspect()) throw errno(EACCES);
+}
+
 function jump(make: Maker, path: string, view: ProcessView, to: () => Place | undefined): Vnode {
   const place = () => {
+    demandInspection(view);
     const found = to();
     if (found === undefined) throw errno(ENOENT);
     return found;
@@ -215,7 +231,10 @@ function descriptorDirectory(make: Maker, path: string, view: ProcessView, node:
   return make.directory(
     path,
     {
-      names: () => [...view.fds()].map(String),
+      names: () => {
+        demandInspection(view);
+        return [...view.fds()].map(String);
+      },
       lookup: (name) => (/^(0|[1-9]\d{0,9})$/.test(name) && view.description(Number(name)) !== undefined ? node(Number(name)) : undefined),
     },
     view,
@@ -225,6 +244,7 @@ function descriptorDirectory(make: Maker, path: string, view: ProcessView, node:
 /** /proc/PID/fd/N: its text is for people; following it reaches the open file itself, whatever its path has become. */
 function descriptorLink(make: Maker, path: string, view: ProcessView, fd: number): Vnode {
   const description = () => {
+    demandInspection(view);
     const found = view.description(fd);
     if (found === undefined) throw errno(ENOENT);
     return found;
@@ -235,6 +255,7 @@ function descriptorLink(make: Maker, path: string, view: ProcessView, fd: number
 }
 
 function descriptorInfo(view: ProcessView, fd: number): string | undefined {
+  demandInspection(view);
   const description = view.description(fd);
   if (description === undefined) return undefined;
   return `pos:\t${description.position}\nflags:\t0${description.flags.toString(8)}\nmnt_id:\t1\nino:\t${description.place.vnode.stat().ino}\n`;

@@ -3,9 +3,11 @@ import { expect, test } from 'vitest';
 import { explainFault } from '../../debug/explain.ts';
 import { maps, mapsText } from '../../debug/maps.ts';
 import { segmentsText } from '../../debug/segments.ts';
+import { smaps, smapsRollupText, smapsText } from '../../debug/smaps.ts';
 import { umem, umemText } from '../../debug/umem.ts';
 import * as mman from '../../abi/mman.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';
+import { accountMachine, accountSpace } from '../../mm/account.ts';
 import { MemoryObject } from '../../mm/object.ts';
 import { type Pager, ZeroPager } from '../../mm/pager.ts';
 import { USER_TOP } from '../../mm/placement.ts';
@@ -78,6 +80,30 @@ test('maps prints what Linux prints, heap and stack named', () => {
       '080e2000-080e5000 rw-p 00000000 00:00 0 \n' +
       '080e5000-080e6000 rw-p 00000000 00:00 0                                  [heap]\n' +
       'fffdd000-ffffe000 rw-p 00000000 00:00 0                                  [stack]\n',
+  );
+});
+
+test('smaps, its sum and the frames in use add up, forked spaces and shared memory included', () => {
+  const space = bash();
+  space.mapStack();
+  const shared = space.map({ addr: 0, size: 0x4000, prot: 3, flags: mman.MAP_SHARED | mman.MAP_ANONYMOUS });
+  touch(space, 0x08048000, 'fetch');
+  for (const addr of [0x080dc000, 0x080dd000, 0x080e2000, USER_TOP - 4, shared]) touch(space, addr, 'write', 1);
+  const child = space.fork(new MapMmu());
+  touch(child, 0x080e2000, 'write', 2);
+  touch(child, shared, 'write', 3);
+  for (const each of [space, child]) {
+    const rows = smaps(each);
+    const sum = (of: (row: (typeof rows)[number]) => number): number => rows.reduce((total, row) => total + of(row), 0);
+    const all = accountSpace(each);
+    expect(sum(({ counts }) => counts.resident)).toBe(all.resident);
+    expect(sum(({ counts: c }) => c.sharedClean + c.sharedDirty + c.privateClean + c.privateDirty)).toBe(all.resident);
+    expect(smapsRollupText(each)).toContain(`Rss:            ${String(all.resident * 4).padStart(8)} kB\nPss:            `);
+  }
+  const machine = accountMachine(space.frames, [space, child]);
+  expect(machine.anonymous + machine.file + machine.shmem + machine.cached).toBe(space.frames.inUse);
+  expect(smapsText(space)).toMatch(
+    /\[stack\]\nSize: {16}132 kB\n(?:.*\n)*?Anonymous: {13}4 kB\n(?:.*\n)*?VmFlags: rd wr mr mw me gd ac \n/,
   );
 });
 
