@@ -123,6 +123,7 @@ function forgetOldProgram(task: Task, program: Program): void {
   process.argv = program.argv;
   process.envp = program.env;
   task.actions.resetHandlers();
+  process.posixTimers.clear();
   task.signals.alternate = NO_STACK;
   task.clearChildTid = 0;
   task.robustList = 0;

@@ -272,6 +272,7 @@ export class Machine {
     task.cpuTime_ns += spent_ns;
     task.process.userTime_ns += spent_ns;
     task.process.timers.chargeCpu(task.process.userTime_ns, task.process.systemTime_ns);
+    task.process.posixTimers.chargeCpu();
   }
 
   /** From where the task stands to its next trap, and what follows from that. Returns the number of instructions executed. */

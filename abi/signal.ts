@@ -34,6 +34,7 @@ export const SS_ONSTACK = 1, SS_DISABLE = 2, SS_AUTODISARM = 0x80000000;
 export const MINSIGSTKSZ = 2048;
 
 /** si_code: who sent it (0 and below: user; above: the kernel). */
+export const SIGEV_SIGNAL = 0, SIGEV_NONE = 1, SIGEV_THREAD = 2, SIGEV_THREAD_ID = 4;
 export const SI_USER = 0, SI_KERNEL = 0x80, SI_QUEUE = -1, SI_TIMER = -2, SI_MESGQ = -3, SI_ASYNCIO = -4, SI_SIGIO = -5, SI_TKILL = -6;
 export const ILL_ILLOPN = 2, ILL_PRVOPC = 5;
 export const FPE_INTDIV = 1, FPE_INTOVF = 2, FPE_FLTDIV = 3, FPE_FLTOVF = 4, FPE_FLTUND = 5, FPE_FLTRES = 6, FPE_FLTINV = 7;
@@ -120,3 +121,12 @@ export const stack = struct<{ sp: number; flags: number; size: number }>({ sp: x
 
 /** sizeof(siginfo_t). */
 export const SIGINFO_SIZE = 128;
+
+/** struct sigevent; `tid` is where SIGEV_THREAD_ID has it. */
+export interface SignalEvent {
+  value: number;
+  signo: number;
+  notify: number;
+  tid: number;
+}
+export const sigevent: Struct<SignalEvent> = struct<SignalEvent>({ value: u32, signo: i32, notify: i32, tid: i32 }, 64);

@@ -37,6 +37,13 @@ export interface Itimerval {
 }
 export const itimerval32: Struct<Itimerval> = struct<Itimerval>({ it_interval: timeval32, it_value: timeval32 });
 
+export interface Itimerspec {
+  it_interval: Timespec;
+  it_value: Timespec;
+}
+export const itimerspec32: Struct<Itimerspec> = struct<Itimerspec>({ it_interval: timespec32, it_value: timespec32 });
+export const itimerspec64: Struct<Itimerspec> = struct<Itimerspec>({ it_interval: timespec64, it_value: timespec64 });
+
 export interface Timezone {
   tz_minuteswest: number;
   tz_dsttime: number;

@@ -25,6 +25,7 @@ export function exitProcess(kernel: Kernel, process: Process, status: ExitStatus
   kernel.tracer.exit?.(process, status);
   process.status = status;
   for (const timer of [process.timers.real, process.timers.virtual, process.timers.profile]) timer.due = undefined;
+  process.posixTimers.clear();
   for (const task of tasks) endTask(task);
   for (const child of process.children) child.parent = undefined;
   process.children.clear();

@@ -3,6 +3,7 @@ import { SIGCHLD } from '../abi/signal.ts';
 import type { Place } from '../fs/vnode.ts';
 import { Waiters } from '../fs/wait.ts';
 import { defaultLimits, type Limit } from './limits.ts';
+import { PosixTimers } from './posix-timers.ts';
 import { PendingSignals } from './signal.ts';
 import { IntervalTimers } from './timers.ts';
 
@@ -47,6 +48,7 @@ export class Process {
   readonly pending: PendingSignals = new PendingSignals();
   readonly limits: Limit[] = defaultLimits();
   readonly timers: IntervalTimers = new IntervalTimers();
+  readonly posixTimers: PosixTimers = new PosixTimers();
   /** The program's path as /proc/self/exe names it, and its arguments and environment as execve got them. */
   executable: string = '';
   image: ProgramImage | undefined;

@@ -1,30 +1,60 @@
 /** Sending signals: who gets one, and what it does to waits and stops. Delivery is in deliver.ts. */
-import { CLD_CONTINUED, SA_NOCLDSTOP, SIG_DFL, SIG_IGN, SIGCHLD, SIGCONT, SIGKILL, type SignalSet } from '../abi/signal.ts';
+import { RLIMIT_SIGPENDING } from '../abi/resource.ts';
+import {
+  CLD_CONTINUED,
+  SA_NOCLDSTOP,
+  SI_KERNEL,
+  SI_USER,
+  SIG_DFL,
+  SIG_IGN,
+  SIGCHLD,
+  SIGCONT,
+  SIGKILL,
+  SIGRTMIN,
+  type SignalSet,
+} from '../abi/signal.ts';
 import type { Process } from './process.ts';
-import { childInfo, type SignalInfo } from './siginfo.ts';
-import { difference, hasSignal, setOf, STOP_SIGNALS } from './signal.ts';
+import { childInfo, type SignalInfo, userInfo } from './siginfo.ts';
+import { difference, hasSignal, type PendingSignals, setOf, STOP_SIGNALS } from './signal.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
+/** What became of a signal: it is pending (perhaps as one with others like it), of no effect, or lost because too many are queued (RLIMIT_SIGPENDING). */
+export type Sent = 'pending' | 'dropped' | 'full';
+
 /** Sends to one thread (tgkill, CPU exceptions). */
-export function sendToTask(task: Task, info: SignalInfo): void {
-  if (task.state === 'dead' || !prepare(task.kernel, task.process, info)) return;
-  if (dropped(task, info.signo)) return;
-  task.signals.pending.add(info);
+export function sendToTask(task: Task, info: SignalInfo): Sent {
+  if (task.state === 'dead' || !prepare(task.kernel, task.process, info)) return 'dropped';
+  if (dropped(task, info.signo)) return 'dropped';
+  if (!enqueue(task.process, task.signals.pending, info)) return 'full';
   if (wants(task, info.signo)) interrupt(task);
+  return 'pending';
 }
 
 /** Sends to a process; any thread that does not block the signal may take it. */
-export function sendToProcess(kernel: Kernel, process: Process, info: SignalInfo): void {
-  if (process.status !== undefined || !prepare(kernel, process, info)) return;
+export function sendToProcess(kernel: Kernel, process: Process, info: SignalInfo): Sent {
+  if (process.status !== undefined || !prepare(kernel, process, info)) return 'dropped';
   const tasks = threadsOf(kernel, process);
-  if (tasks.length === 0 || tasks.every((task) => dropped(task, info.signo))) return;
-  process.pending.add(info);
+  if (tasks.length === 0 || tasks.every((task) => dropped(task, info.signo))) return 'dropped';
+  if (!enqueue(process, process.pending, info)) return 'full';
   if (info.signo === SIGKILL) tasks.forEach(interrupt);
   else
     tasks
       .filter((task) => wants(task, info.signo))
       .slice(0, 1)
       .forEach(interrupt);
+  return 'pending';
+}
+
+/** Where too many are queued already, kill's signals still arrive, once and without a sender, and others do not. Linux: __send_signal_locked. */
+function enqueue(process: Process, pending: PendingSignals, info: SignalInfo): boolean {
+  const isKernels = info.code === SI_KERNEL || info.taken !== undefined;
+  if (info.signo < SIGRTMIN || isKernels || BigInt(pending.queued) < process.limits[RLIMIT_SIGPENDING].current) {
+    pending.add(info);
+    return true;
+  }
+  if (info.code !== SI_USER) return false;
+  if (!hasSignal(pending.set, info.signo)) pending.add(userInfo(info.signo, SI_USER, 0, 0));
+  return true;
 }
 
 /**
@@ -48,7 +78,7 @@ function prepare(kernel: Kernel, process: Process, info: SignalInfo): boolean {
     forgetPending(kernel, process, STOP_SIGNALS);
     continueProcess(kernel, process);
   }
-  if (info.signo === SIGKILL) continueProcess(kernel, process);
+  if (info.signo === SIGKILL) resume(kernel, process);
   return true;
 }
 
@@ -73,9 +103,13 @@ function interrupt(task: Task): void {
 
 function continueProcess(kernel: Kernel, process: Process): void {
   if (!process.stopped) return;
+  resume(kernel, process);
+  tellParentOfStop(kernel, process, CLD_CONTINUED, SIGCONT);
+}
+
+function resume(kernel: Kernel, process: Process): void {
   process.stopped = false;
   for (const task of threadsOf(kernel, process)) kernel.scheduler.resume(task);
-  tellParentOfStop(kernel, process, CLD_CONTINUED, SIGCONT);
 }
 
 /** SIGCHLD for a stop or a continuation, unless the parent does not want to know. */

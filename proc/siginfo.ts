@@ -8,6 +8,10 @@ export interface SignalInfo {
   readonly code: number;
   /** The words behind si_code (offset 12 of siginfo_t), by kind of sender; unsigned. */
   readonly fields: readonly number[];
+  /** Called when the signal is taken out of its queue: what it says by then; undefined where it no longer counts. */
+  readonly taken?: () => SignalInfo | undefined;
+  /** Called when it is dropped unread. */
+  readonly removed?: () => void;
 }
 
 /** kill, tgkill (`code` SI_TKILL) and raise: who sent it. */

@@ -116,7 +116,7 @@ export class SignalActions {
   }
 }
 
-/** Signals that have been sent and not yet taken: standard ones once each, real-time ones queued. */
+/** Signals that have been sent and not yet taken: standard ones once each, real-time ones and those of timers queued. */
 export class PendingSignals {
   /** Which signals are pending. */
   set: SignalSet = EMPTY_SET;
@@ -128,7 +128,7 @@ export class PendingSignals {
   add(info: SignalInfo): boolean {
     const queue = this.queues.get(info.signo);
     if (queue === undefined) this.queues.set(info.signo, [info]);
-    else if (info.signo < SIGRTMIN) return false;
+    else if (info.signo < SIGRTMIN && info.taken === undefined) return false;
     else queue.push(info);
     this.queued++;
     this.set = withSignal(this.set, info.signo);
@@ -137,6 +137,15 @@ export class PendingSignals {
 
   /** Takes the next signal that is in `wanted`: synchronous ones first, then by number. */
   take(wanted: SignalSet): SignalInfo | undefined {
+    for (;;) {
+      const info = this.takeFirst(wanted);
+      if (info?.taken === undefined) return info;
+      const settled = info.taken();
+      if (settled !== undefined) return settled;
+    }
+  }
+
+  private takeFirst(wanted: SignalSet): SignalInfo | undefined {
     const ready = intersection(this.set, wanted);
     if (isEmpty(ready)) return undefined;
     const first = intersection(ready, SYNCHRONOUS);
@@ -152,8 +161,10 @@ export class PendingSignals {
   remove(set: SignalSet): void {
     for (const signo of [...this.queues.keys()]) {
       if (!hasSignal(set, signo)) continue;
-      this.queued -= this.queues.get(signo)?.length ?? 0;
+      const dropped = this.queues.get(signo) ?? [];
+      this.queued -= dropped.length;
       this.forget(signo);
+      for (const info of dropped) info.removed?.();
     }
   }
 

@@ -44,7 +44,10 @@ function setAction(task: Task, number: number, action: SignalAction): void {
   if (number === abi.SIGKILL || number === abi.SIGSTOP) throw errno(EINVAL);
   task.actions.set(number, { ...action, flags: (action.flags & KNOWN_FLAGS) >>> 0, mask: difference(action.mask, UNBLOCKABLE) });
   // POSIX: a pending signal whose action becomes "ignore" is gone, blocked or not.
-  if (!task.actions.ignores(number)) return;
+  if (!task.actions.ignores(number)) {
+    task.process.posixTimers.unignore(number);
+    return;
+  }
   task.process.pending.remove(setOf(number));
   for (const thread of threadsOf(task.kernel, task.process)) thread.signals.pending.remove(setOf(number));
 }
@@ -205,7 +208,7 @@ function checkNumber(number: number): void {
 function sendOne(task: Task, target: Process, info: SignalInfo, number: number): void {
   checkNumber(number);
   if (!mayKill(task, target, number)) throw errno(EPERM);
-  if (number !== 0) sendToProcess(task.kernel, target, info);
+  if (number !== 0 && sendToProcess(task.kernel, target, info) === 'full') throw errno(EAGAIN);
 }
 
 const kill = define({
@@ -246,7 +249,11 @@ function sendToThread(task: Task, tgid: number, tid: number, number: number): vo
   const other = threadOf(task, tgid, tid);
   checkNumber(number);
   if (!mayKill(task, other.process, number)) throw errno(EPERM);
-  if (number !== 0) sendToTask(other, userInfo(number, abi.SI_TKILL, task.process.pid, task.credentials.uid));
+  sendToOther(other, userInfo(number, abi.SI_TKILL, task.process.pid, task.credentials.uid));
+}
+
+function sendToOther(other: Task, info: SignalInfo): void {
+  if (info.signo !== 0 && sendToTask(other, info) === 'full') throw errno(EAGAIN);
 }
 
 const tkill = define({
@@ -292,7 +299,7 @@ const rtTgsigqueueinfo = define({
     const other = threadOf(task, tgid, tid);
     checkNumber(number);
     if (!mayKill(task, other.process, number)) throw errno(EPERM);
-    if (number !== 0) sendToTask(other, decoded);
+    sendToOther(other, decoded);
   },
 });
 

@@ -20,6 +20,7 @@ import { calls as system } from './system.ts';
 import { calls as terminal } from './terminal.ts';
 import { calls as thread } from './thread.ts';
 import { calls as time } from './time.ts';
+import { calls as timer } from './timer.ts';
 import { calls as xattr } from './xattr.ts';
 
 /** The families. Each exports `calls`. */
@@ -43,6 +44,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   terminal,
   thread,
   time,
+  timer,
   xattr,
 ];
 

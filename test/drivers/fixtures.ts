@@ -81,6 +81,9 @@ export function compilerVersion(): Promise<string | undefined> {
   return compiler;
 }
 
+/** Builds begun: several may run at once, of one program too. */
+let builds = 0;
+
 /** The built program's path. Requires: compilerVersion() is not undefined. */
 export async function build(fixture: Fixture): Promise<string> {
   const flags = [...COMMON_FLAGS, ...(KINDS[fixture.kind] ?? [])];
@@ -98,7 +101,7 @@ export async function build(fixture: Fixture): Promise<string> {
   const program = join(folder, basename(fixture.name));
   if (!existsSync(program)) {
     mkdirSync(folder, { recursive: true });
-    const unfinished = `${program}.${process.pid}.tmp`;
+    const unfinished = `${program}.${process.pid}.${++builds}.tmp`;
     await promisify(execFile)('gcc', [...flags, fixture.source, '-o', unfinished, ...fixture.flags], { cwd: dirname(fixture.source) });
     renameSync(unfinished, program);
   }
