@@ -34,6 +34,8 @@ export interface MachineOptions {
   readonly hostname?: string;
   /** What inherited streams' terminal can do. */
   readonly terminal?: TerminalPort;
+  /** Told, in a line for people, of what is lost when the machine is closed: pages that the host's disk did not take. */
+  readonly warn?: (text: string) => void;
 }
 
 const DEFAULT_MEMORY = 2 * 2 ** 30;
@@ -55,6 +57,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
     random,
     owner: hostOwner(),
     terminal: options.terminal,
+    warn: options.warn,
   });
   const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };
   const machine = new Machine({ engine, frames, files, clock, random, identity, layout: options.layout ?? 'linuxemu' });

@@ -53,6 +53,14 @@ export const F_SETLEASE = 1024,
   F_GETPIPE_SZ = 1032;
 export const F_ADD_SEALS = 1033,
   F_GET_SEALS = 1034;
+export const F_SEAL_SEAL = 1,
+  F_SEAL_SHRINK = 2,
+  F_SEAL_GROW = 4,
+  F_SEAL_WRITE = 8,
+  F_SEAL_FUTURE_WRITE = 16,
+  F_SEAL_EXEC = 32;
+/** Every seal there is. */
+export const F_ALL_SEALS = 63;
 export const FD_CLOEXEC = 1;
 
 export const F_RDLCK = 0,

@@ -59,6 +59,7 @@ function makeMachine(options: CliOptions): Machine {
       seed,
       hostname: deterministic ? undefined : hostName(),
       terminal: hostTerminal(),
+      warn: (text) => process.stderr.write(`seg386: ${toText(text)}\n`),
     });
   } catch (error) {
     if (error instanceof Errno)

@@ -2,7 +2,7 @@
 import type { PageCache } from '../mm/cache.ts';
 import { MemoryObject } from '../mm/object.ts';
 import { ZeroPager } from '../mm/pager.ts';
-import { O_LARGEFILE, O_RDWR } from '../abi/fcntl.ts';
+import { F_SEAL_SEAL, O_LARGEFILE, O_RDWR } from '../abi/fcntl.ts';
 import { Description } from './description.ts';
 import { Devices } from './devfs.ts';
 import { openHostFifo } from './host-fifo.ts';
@@ -25,6 +25,8 @@ export interface GuestFilesOptions {
   readonly random: (into: Uint8Array) => void;
   readonly owner: { readonly uid: number; readonly gid: number };
   readonly terminal?: TerminalPort;
+  /** Told of what is lost at the end, in a line for people. */
+  readonly warn?: (text: string) => void;
 }
 
 /** What system calls need beyond the tree: files without a place, and what all files of a machine share. */
@@ -32,13 +34,16 @@ export interface FileServices {
   readonly locks: LockTable;
   pipe(flags: number): { readonly reader: Description; readonly writer: Description };
   /** memfd_create: a file of memory without a place. */
-  memoryFile(name: string): Description;
-  /** sync(2): dirty pages of all files go to the host. */
-  sync(): void;
+  memoryFile(name: string, mode?: number, seals?: number): Description;
+  /** sync(2): dirty pages of all files go to the host. Returns an errno where that failed. */
+  sync(): number | undefined;
 }
 
 /** Beyond this part of the machine's frames memory files are full, so that something is left to run in. */
 const MEMORY_FILE_SHARE = 0.75;
+/** Minor numbers of our memory file systems' devices. */
+const MEMFD_DEVICE = 1,
+  SHARED_MEMORY_DEVICE = 24;
 
 export class GuestFiles implements FileServices {
   readonly tree: Tree;
@@ -64,14 +69,29 @@ export class GuestFiles implements FileServices {
     this.streams = new HostStreams({ terminal: options.terminal, files: this.host });
     this.tree = new Tree(this.host.root, () => this.host.forgetSeen());
     this.addDevices(devices);
-    const { frames } = options.cache;
-    this.memory = new MemFileSystem({
-      device: 1,
-      now_ns: options.now_ns,
-      ...options.owner,
+    this.memory = this.memoryFileSystem(MEMFD_DEVICE);
+    if (options.root !== '/') this.mountSharedMemory();
+  }
+
+  /** A file system whose files are pages like any others: read, written, mapped, cut and sealed. */
+  private memoryFileSystem(device: number): MemFileSystem {
+    const { cache, now_ns, owner } = this.options;
+    const { frames } = cache;
+    return new MemFileSystem({
+      device,
+      now_ns,
+      ...owner,
       mayGrow: () => frames.inUse < frames.limit * MEMORY_FILE_SHARE,
-      pages: (name) => new MemoryObject({ frames, pager: new ZeroPager(name), size: 0 }),
+      pages: (name, identity) => new MemoryObject({ frames, pager: new ZeroPager(name, identity), size: 0 }),
     });
+  }
+
+  /** /dev/shm, where shm_open makes its files. A guest that has the host's own files has the host's /dev/shm. */
+  private mountSharedMemory(): void {
+    const { root } = this.memoryFileSystem(SHARED_MEMORY_DEVICE);
+    root.chmod(0o1777);
+    const devices = this.tree.child(this.tree.root, 'dev');
+    if (devices instanceof DirectoryPlace) this.tree.mount(devices, 'shm', root);
   }
 
   /** /dev as the root has it, with our nodes where it lacks them. */
@@ -101,20 +121,23 @@ export class GuestFiles implements FileServices {
     return { reader: end(0), writer: end(1) };
   }
 
-  memoryFile(name: string): Description {
-    const vnode = this.memory.file(0o777);
+  memoryFile(name: string, mode = 0o777, seals = F_SEAL_SEAL): Description {
+    const vnode = this.memory.file(mode);
+    vnode.seals = seals;
     vnode.nlink = 0;
     const file = this.memory.openUnnamed(vnode);
     return new Description(file, { vnode, parent: undefined, name: `/memfd:${name} (deleted)` }, O_RDWR | O_LARGEFILE);
   }
 
-  sync(): void {
-    this.host.writeBackAll();
+  sync(): number | undefined {
+    return this.host.writeBackAll();
   }
 
   /** The end of the machine: everything is written back, and our descriptors are closed. */
   close(): void {
     this.host.close();
+    for (const { name, pages } of this.host.inodes.unsaved())
+      this.options.warn?.(`${pages * 4} KiB of ${name} could not be written back and are lost`);
     this.streams.close();
   }
 }

@@ -1,6 +1,7 @@
 /** A file system in memory: for tests, for devices that the root lacks, for memfd_create. Its files may live in page objects, so that they can be mapped. */
 import {
   EACCES,
+  EBUSY,
   EEXIST,
   EFBIG,
   EINVAL,
@@ -19,9 +20,16 @@ import {
   EOPNOTSUPP,
 } from '../abi/errno.ts';
 import {
+  canWrite,
+  F_SEAL_EXEC,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
-  FALLOC_FL_ZERO_RANGE,
+  O_RDWR,
   O_TRUNC,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
@@ -29,6 +37,7 @@ import {
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { MemoryObject } from '../mm/object.ts';
+import type { FileIdentity } from '../mm/pager.ts';
 import {
   type Directory,
   type DirectoryEntry,
@@ -55,7 +64,7 @@ export interface MemFileSystemOptions {
   /** statfs f_type. */
   readonly magic?: number;
   /** Makes the pages of one file; without it files are plain bytes and cannot be mapped. */
-  readonly pages?: (name: string) => MemoryObject;
+  readonly pages?: (name: string, identity: FileIdentity) => MemoryObject;
   /** Whether files may take more pages; ENOSPC where not. */
   readonly mayGrow?: () => boolean;
   /** Opens device nodes and fifos. */
@@ -86,7 +95,7 @@ export class MemFileSystem {
   }
 
   openUnnamed(vnode: MemVnode): OpenFile {
-    return new MemFile(vnode);
+    return new MemFile(vnode, O_RDWR);
   }
 }
 
@@ -108,8 +117,11 @@ export class MemVnode implements Vnode, Directory {
   private plain: Uint8Array = new Uint8Array(0);
   private plainSize = 0;
   private object: MemoryObject | undefined;
-  /** Open files of it. */
+  /** Open files of it, and those that may write. */
   opens = 0;
+  writers = 0;
+  /** F_SEAL_ bits. Files are sealed against seals unless memfd_create said otherwise. */
+  seals: number = F_SEAL_SEAL;
 
   constructor(system: MemFileSystem, mode: number, rdev = 0) {
     this.system = system;
@@ -145,7 +157,7 @@ export class MemVnode implements Vnode, Directory {
       gid,
       size,
       blksize: 4096,
-      blocks: Math.ceil(size / 4096) * 8,
+      blocks: (this.object === undefined ? Math.ceil(size / 4096) : this.object.pages.size) * 8,
       atime_ns,
       mtime_ns,
       ctime_ns,
@@ -167,7 +179,7 @@ export class MemVnode implements Vnode, Directory {
       return file;
     }
     if (flags & O_TRUNC) this.truncate(0);
-    return new MemFile(this);
+    return new MemFile(this, flags);
   }
 
   readlink(): string {
@@ -177,9 +189,38 @@ export class MemVnode implements Vnode, Directory {
 
   truncate(size: number): void {
     if (this.kind !== 'file') throw errno(this.kind === 'directory' ? EISDIR : EINVAL);
-    if (this.object !== undefined) this.object.truncate(size);
+    if (this.seals & F_SEAL_SHRINK && size < this.size) throw errno(EPERM);
+    if (this.seals & F_SEAL_GROW && size > this.size) throw errno(EPERM);
+    const object = this.pages();
+    if (object !== undefined) object.truncate(size);
     else this.resize(size);
     this.touch();
+  }
+
+  /** Linux memfd_add_seals. */
+  addSeals(seals: number): void {
+    if (this.seals & F_SEAL_SEAL) throw errno(EPERM);
+    if (seals & F_SEAL_WRITE && !(this.seals & F_SEAL_WRITE) && (this.object?.writers ?? 0) > 0) throw errno(EBUSY);
+    // A program must not change any more once its right to be one is sealed.
+    const more = seals & F_SEAL_EXEC && this.mode & 0o111 ? F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE : 0;
+    this.seals |= seals | more;
+  }
+
+  /** FALLOC_FL_PUNCH_HOLE, MADV_REMOVE: pages go, the size stays. */
+  punch(base: number, top: number): void {
+    if (this.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) throw errno(EPERM);
+    const object = this.pages();
+    if (object !== undefined) object.punch(base, top);
+    else this.plain.fill(0, Math.min(base, this.plainSize), Math.min(top, this.plainSize));
+    this.touch();
+  }
+
+  /** fallocate: the pages are there afterwards, or it is ENOSPC. */
+  reserve(base: number, top: number): void {
+    const object = this.pages();
+    for (let index = Math.floor(base / 4096); object !== undefined && index * 4096 < Math.min(top, object.size); index++) {
+      if (this.system.options.mayGrow?.() === false || typeof object.page(index) !== 'number') throw errno(ENOSPC);
+    }
   }
 
   private resize(size: number): void {
@@ -206,12 +247,19 @@ export class MemVnode implements Vnode, Directory {
   }
 
   write(from: Uint8Array, position: number): number {
+    if (this.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) throw errno(EPERM);
+    if (this.seals & F_SEAL_GROW && position + from.length > this.size) {
+      // Linux decides page by page (shmem_write_begin): those that lie in the file whole are written.
+      const end = this.size - (this.size % 4096);
+      if (position >= end) throw errno(EPERM);
+      from = from.subarray(0, end - position);
+    }
     if (this.system.options.mayGrow?.() === false) throw errno(ENOSPC);
     const object = this.pages();
     this.touch();
     if (object !== undefined) {
       const moved = object.write(position, from);
-      if (typeof moved !== 'number') throw errno(ENOMEM);
+      if (typeof moved !== 'number') throw errno(ENOSPC);
       return moved;
     }
     if (position + from.length > this.plainSize) this.resize(position + from.length);
@@ -221,7 +269,8 @@ export class MemVnode implements Vnode, Directory {
 
   /** The page object that holds the content, where the file system has one for each file. */
   pages(): MemoryObject | undefined {
-    return (this.object ??= this.system.options.pages?.(this.key));
+    const { device, pages } = this.system.options;
+    return (this.object ??= pages?.(this.key, { major: 0, minor: device, inode: Number(this.ino) }));
   }
 
   /** Gives up the content of a file that has neither a name nor an opening left; mappings keep their pages. */
@@ -232,6 +281,7 @@ export class MemVnode implements Vnode, Directory {
   }
 
   chmod(mode: number): void {
+    if (this.seals & F_SEAL_EXEC && (this.mode ^ mode) & 0o111) throw errno(EPERM);
     this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
     this.ctime_ns = this.system.options.now_ns();
   }
@@ -285,15 +335,15 @@ export class MemVnode implements Vnode, Directory {
     return vnode;
   }
 
-  create(name: string, mode: number): { vnode: Vnode; file: OpenFile } {
+  create(name: string, mode: number, flags: number = O_RDWR): { vnode: Vnode; file: OpenFile } {
     const vnode = this.insert(name, this.system.file(mode & 0o7777));
-    return { vnode, file: new MemFile(vnode) };
+    return { vnode, file: new MemFile(vnode, flags) };
   }
 
-  createUnnamed(mode: number): OpenFile {
+  createUnnamed(mode: number, flags: number = O_RDWR): OpenFile {
     const vnode = this.system.file(mode & 0o7777);
     vnode.nlink = 0;
-    return new MemFile(vnode);
+    return new MemFile(vnode, flags);
   }
 
   mkdir(name: string, mode: number): void {
@@ -368,10 +418,13 @@ const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 class MemFile implements OpenFile {
   readonly vnode: MemVnode;
   readonly seekable = true;
+  private readonly mayWrite: boolean;
 
-  constructor(vnode: MemVnode) {
+  constructor(vnode: MemVnode, flags: number) {
     this.vnode = vnode;
+    this.mayWrite = canWrite(flags);
     vnode.opens++;
+    if (this.mayWrite) vnode.writers++;
   }
 
   read(into: Uint8Array, position: number): number {
@@ -399,25 +452,29 @@ class MemFile implements OpenFile {
   }
 
   allocate(mode: number, offset: number, size: number): void {
-    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) throw errno(EOPNOTSUPP);
-    const end = this.size();
-    if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
-      const upTo = Math.min(end, offset + size);
-      if (upTo > offset) this.vnode.write(new Uint8Array(upTo - offset), offset);
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) throw errno(EOPNOTSUPP);
+    if (mode & FALLOC_FL_PUNCH_HOLE) {
+      if (!(mode & FALLOC_FL_KEEP_SIZE)) throw errno(EOPNOTSUPP);
+      return this.vnode.punch(offset, offset + size);
     }
+    const end = this.size();
+    if (this.vnode.seals & F_SEAL_GROW && offset + size > end) throw errno(EPERM);
     if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > end) this.truncate(offset + size);
+    this.vnode.reserve(offset, offset + size);
   }
 
   sync(): void {}
 
-  memoryObject(): MemoryObject {
+  memoryObject(name: string): MemoryObject {
     const object = this.vnode.pages();
     if (object === undefined) throw errno(ENODEV);
+    object.pager.rename?.(name);
     return object;
   }
 
   close(): void {
     this.vnode.opens--;
+    if (this.mayWrite) this.vnode.writers--;
     this.vnode.retire();
   }
 }

@@ -193,7 +193,7 @@ export interface OpenFile {
   /** `position` is the description's last one. */
   close(position?: number): void;
   /** Writes pages `[from, to)` of the file's mappings back, and throws the errno of a write-back that failed since the last time this opening was told. */
-  writeBack?(from: number, to: number): void;
+  writeBack?(from: number, to?: number): void;
   /** Bytes that reached the file by another way than `write`: pages in memory must follow. */
   noteWritten?(bytes: Uint8Array, position: number): void;
   /** The pages of the file that every mapping, exec and read share; `name` is its path for maps. Absent: it cannot be mapped (ENODEV). */

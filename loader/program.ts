@@ -2,7 +2,7 @@
  * What execve finds out before it lets the old program go: which files are to be mapped, behind `#!` lines and PT_INTERP, and whether they are fit.
  * Linux's bprm_execve up to begin_new_exec.
  */
-import { EACCES, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC, Errno, errno } from '../abi/errno.ts';
+import { EACCES, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC, ETXTBSY, Errno, errno } from '../abi/errno.ts';
 import { O_RDONLY, X_OK } from '../abi/fcntl.ts';
 import { pathOf, type Tree, type WalkContext } from '../fs/path.ts';
 import { isWait, type OpenFile, type Place } from '../fs/vnode.ts';
@@ -162,6 +162,7 @@ class Opening {
         return refusal(EACCES, place.vnode.kind === 'directory' ? 'is a directory' : `is no regular file (${place.vnode.kind})`, path);
       }
       place.vnode.access(X_OK);
+      if ((place.vnode.writers ?? 0) > 0) return refusal(ETXTBSY, 'is open for writing', path);
       const file = place.vnode.open(O_RDONLY);
       if (isWait(file)) throw new MustWait(file);
       this.opened.files.push(file);

@@ -23,7 +23,9 @@ export interface Pager {
   /** For messages, umem and statistics: the file's path, or ANONYMOUS. */
   readonly name: string;
   /** Absent where no file stands behind it. */
-  readonly identity?: FileIdentity;
+  readonly identity?: FileIdentity | undefined;
+  /** The file is known by another path now. Absent: the name stays. */
+  rename?(name: string): void;
   /** Fills `into` (one page, zero-filled beforehand) with page `index` of the object. A short last page leaves the rest zero. */
   pageIn(index: number, into: Uint8Array): PagerResult;
   /** Takes back dirty page `index`. */
@@ -46,9 +48,14 @@ export interface Pager {
 
 /** Memory that starts as zeros and lives nowhere else: shared anonymous mappings and files of a memory file system. */
 export class ZeroPager implements Pager {
-  readonly name: string;
+  name: string;
   readonly memoryOnly = true;
-  constructor(name = ANONYMOUS) {
+  readonly identity: FileIdentity | undefined;
+  constructor(name = ANONYMOUS, identity?: FileIdentity) {
+    this.name = name;
+    this.identity = identity;
+  }
+  rename(name: string): void {
     this.name = name;
   }
   pageIn(): PagerResult {

@@ -1,5 +1,5 @@
 /** Opening, closing and duplicating: open in all forms, creat, close, dup, fcntl, memfd_create. */
-import { E2BIG, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, errno } from '../abi/errno.ts';
+import { E2BIG, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOMEM, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { type Struct, struct, u32, u64 } from '../abi/struct.ts';
@@ -353,6 +353,10 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
     case f.F_SETLEASE:
       if (argument === f.F_UNLCK || description.vnode.kind !== 'file') throw errno(argument === f.F_UNLCK ? EAGAIN : EINVAL);
       throw errno(EAGAIN);
+    case f.F_GET_SEALS:
+      return description.vnode.seals ?? unknownCommand();
+    case f.F_ADD_SEALS:
+      return addSeals(description, argument);
     case f.F_SETPIPE_SZ:
     case f.F_GETPIPE_SZ: {
       const { file } = description;
@@ -362,6 +366,14 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
     default:
       return wide ? fcntlWide(task, description, command, argument) : unknownCommand();
   }
+}
+
+/** Order of errors as Linux's memfd_add_seals. */
+function addSeals({ vnode, flags: how }: Description, seals: number): number {
+  if (!f.canWrite(how)) throw errno(EPERM);
+  if (seals & ~f.F_ALL_SEALS || vnode.seals === undefined || vnode.addSeals === undefined) throw errno(EINVAL);
+  vnode.addSeals(seals);
+  return 0;
 }
 
 /** Commands that only fcntl64 has. */
@@ -397,7 +409,7 @@ function fcntlCall(name: string, wide: boolean) {
       ['arg', address],
     ],
     result: intResult,
-    support: { partial: 'signal-driven I/O (F_SETOWN, F_SETSIG), leases, seals and F_NOTIFY do nothing or answer EAGAIN or EINVAL' },
+    support: { partial: 'signal-driven I/O (F_SETOWN, F_SETSIG), leases and F_NOTIFY do nothing or answer EAGAIN or EINVAL' },
     handler: (task, file, command, argument) => fcntl(task, file, command, argument, wide),
   });
 }
@@ -418,6 +430,7 @@ const umask = define({
 
 const MFD_CLOEXEC = 1,
   MFD_ALLOW_SEALING = 2,
+  MFD_HUGETLB = 4,
   MFD_NOEXEC_SEAL = 8,
   MFD_EXEC = 16;
 /** NAME_MAX less the prefix `memfd:`. */
@@ -427,16 +440,20 @@ const memfdCreate = define({
   name: 'memfd_create',
   args: [
     ['name', string],
-    ['flags', flags({ MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB: 4, MFD_NOEXEC_SEAL, MFD_EXEC })],
+    ['flags', flags({ MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB, MFD_NOEXEC_SEAL, MFD_EXEC })],
   ],
   result: fdResult,
-  support: { partial: 'no seals, no huge pages' },
+  support: { partial: 'MFD_HUGETLB answers ENOMEM: there are no huge pages' },
   handler: (task, name: In<string>, how) => {
-    if (how & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) throw errno(EINVAL);
+    if (how & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC)) throw errno(EINVAL);
+    if ((how & (MFD_NOEXEC_SEAL | MFD_EXEC)) === (MFD_NOEXEC_SEAL | MFD_EXEC)) throw errno(EINVAL);
     const text = task.user.cstring(name, MEMFD_NAME_MAX + 1, EINVAL);
     task.files.limit = limitOf(task);
     task.files.free();
-    return task.files.add(task.kernel.files.memoryFile(text), (how & MFD_CLOEXEC) !== 0);
+    if (how & MFD_HUGETLB) throw errno(ENOMEM);
+    const noExec = (how & MFD_NOEXEC_SEAL) !== 0;
+    const seals = noExec ? f.F_SEAL_EXEC : (how & MFD_ALLOW_SEALING) !== 0 ? 0 : f.F_SEAL_SEAL;
+    return task.files.add(task.kernel.files.memoryFile(text, noExec ? 0o666 : 0o777, seals), (how & MFD_CLOEXEC) !== 0);
   },
 });
 

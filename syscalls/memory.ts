@@ -1,6 +1,6 @@
 /** Memory calls: brk, mmap in both forms, munmap, mprotect, mremap, madvise, msync, mincore, mlock. The space does the work; here are files, flags and errors. */
 import { EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
-import { canRead, canWrite } from '../abi/fcntl.ts';
+import { canRead, canWrite, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import * as mman from '../abi/mman.ts';
 import { type Access, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
 import { RLIM_INFINITY, RLIMIT_MEMLOCK } from '../abi/resource.ts';
@@ -76,7 +76,9 @@ function mapFile(task: Task, request: MapRequest, fd: number, offset: number): n
   const { file } = description;
   if (file.memoryObject === undefined) throw errno(ENODEV);
   const object = file.memoryObject(pathOf(description.place, task.fs.root) ?? description.place.name);
-  const maxProt = shared && !canWrite(description.flags) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
+  const sealed = shared && ((description.vnode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
+  if (sealed && (rights & mman.PROT_WRITE) !== 0) throw errno(EPERM);
+  const maxProt = shared && (sealed || !canWrite(description.flags)) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
   return task.space.map({ ...request, object, offset, maxProt, file: description });
 }
 

@@ -1,6 +1,7 @@
 /** Sizes of files, what is on the disk, and advice. */
 import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { PAGE_SIZE } from '../abi/page.ts';
 import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SIGXFSZ } from '../abi/signal.ts';
 import { MAX_POSITION } from '../fs/description.ts';
@@ -132,7 +133,15 @@ function syncCall(name: string, dataOnly: boolean) {
     },
   });
 }
-const sync = define({ name: 'sync', args: [], result: none, support: 'full', handler: (task) => task.kernel.files.sync() });
+const sync = define({
+  name: 'sync',
+  args: [],
+  result: none,
+  support: 'full',
+  handler: (task) => {
+    task.kernel.files.sync();
+  },
+});
 const syncfs = define({
   name: 'syncfs',
   args: [['fd', fd]],
@@ -140,7 +149,8 @@ const syncfs = define({
   support: 'full',
   handler: (task, file) => {
     openAt(task, file);
-    task.kernel.files.sync();
+    const failed = task.kernel.files.sync();
+    if (failed !== undefined) throw errno(failed);
   },
 });
 const syncFileRange = define({
@@ -157,7 +167,7 @@ const syncFileRange = define({
     const description = openAt(task, file);
     if (how & ~7 || offset < 0 || length < 0) throw errno(EINVAL);
     if (description.vnode.kind === 'fifo' || description.vnode.kind === 'character') throw errno(ESPIPE);
-    description.file.sync?.(true);
+    if (how !== 0) description.file.writeBack?.(Math.floor(offset / PAGE_SIZE), length === 0 ? undefined : Math.ceil((offset + length) / PAGE_SIZE));
   },
 });
 const readahead = define({
