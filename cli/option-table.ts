@@ -68,6 +68,9 @@ export const FIELDS = {
   maps: view('maps', "the mappings as Linux's /proc/PID/maps lists them"),
   smaps: view('smaps', "what of them is in memory, as Linux's /proc/PID/smaps"),
   json: flag('--json', 'print these as JSON, one object a line'),
+  /** File of the picture of memory. */
+  svg: value('--svg <file>', 'draw the address space there, at exit; later pictures get a number in their name', asGiven),
+  svgWhen: field<readonly Occasion[]>([], { flags: '--svg-when <when>', help: 'draw it then instead', take: whenOf }),
 };
 
 /** What the fields' values are. */

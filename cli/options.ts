@@ -24,6 +24,7 @@ Examples:
   seg386 --trace=calls,faults --trace-file=log ./hello
   seg386 --umem ./hello                       print its memory map at the end
   seg386 --umem=call:munmap ./hello           print it each time munmap has returned
+  seg386 --svg memory.svg ./hello             draw its address space
   seg386 --explain ./crash                    say why a fatal signal came
   seg386 --deterministic --seed 7 ./game      the same run every time
 

@@ -1,5 +1,5 @@
 /** Where our own lines go: standard error, or the file that --trace-file names. Failing to write is our failure, never the guest's. */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 
 /** Lines for a file are gathered up to this many bytes; those for standard error keep their place among the guest's own. */
 const GATHERED_MAX = 65536;
@@ -48,5 +48,14 @@ export class Sink {
   close(): void {
     this.flush();
     if (this.path !== undefined) closeSync(this.fd);
+  }
+}
+
+/** Writes a file of our own in one go. Throws OwnFailure. */
+export function writeWhole(path: string, text: string): void {
+  try {
+    writeFileSync(Buffer.from(path, 'latin1'), text);
+  } catch (error) {
+    throw new OwnFailure(`cannot write ${path}: ${(error as Error).message}`);
   }
 }

@@ -1,5 +1,6 @@
 /** The views of memory that the options ask for, each when its occasion comes: a process ends, a signal kills, a call returns, instructions pass, the user asks. */
 import { maps, mapsText } from '../debug/maps.ts';
+import { picture } from '../debug/picture.ts';
 import { segments, segmentsText } from '../debug/segments.ts';
 import { smaps, smapsText } from '../debug/smaps.ts';
 import { umem, umemText } from '../debug/umem.ts';
@@ -9,7 +10,7 @@ import type { Process } from '../proc/process.ts';
 import { type Task, threadsOf } from '../proc/task.ts';
 import type { Occasion } from './occasions.ts';
 import type { CliOptions } from './options.ts';
-import type { Sink } from './sink.ts';
+import { type Sink, writeWhole } from './sink.ts';
 
 const VIEWS = {
   umem: { data: umem, text: umemText },
@@ -20,19 +21,24 @@ const VIEWS = {
 type View = keyof typeof VIEWS;
 
 /** In the order in which they are printed. */
-const ORDER = Object.keys(VIEWS) as View[];
+const PRINTED = Object.keys(VIEWS) as View[];
+/** What can be wanted: the printed ones, and the picture. */
+const ORDER = [...PRINTED, 'svg'] as const;
+type Wanted = (typeof ORDER)[number];
 /** What --explain shows with a fatal signal. */
-const EXPLAINING: readonly View[] = ['umem', 'segments', 'maps'];
+const EXPLAINING: readonly Wanted[] = ['umem', 'segments', 'maps'];
 
 export class Views {
   private readonly machine: Machine;
   private readonly options: CliOptions;
   private readonly sink: Sink;
   /** Views that come every so many instructions, and at which count the next time. */
-  private readonly periods: { readonly view: View; readonly every: number; due: number }[] = [];
+  private readonly periods: { readonly view: Wanted; readonly every: number; due: number }[] = [];
   private readonly calls: ReadonlySet<string>;
   /** Processes whose end was shown with the signal that brought it. */
   private readonly shown: WeakSet<Process> = new WeakSet();
+  /** Pictures drawn so far. */
+  private pictures = 0;
   /** There was more than one process: each view says whose it is. */
   private several = false;
 
@@ -42,7 +48,7 @@ export class Views {
     this.sink = sink;
     const called = new Set<string>();
     for (const view of ORDER) {
-      for (const occasion of options[view]) {
+      for (const occasion of this.occasions(view)) {
         if (occasion.kind === 'call') called.add(occasion.name);
         if (occasion.kind === 'every') this.periods.push({ view, every: occasion.instructions, due: occasion.instructions });
       }
@@ -57,7 +63,7 @@ export class Views {
 
   /** Whether the host's SIGUSR2 is ours. */
   get wantsSignal(): boolean {
-    return ORDER.some((view) => this.options[view].some(({ kind }) => kind === 'signal'));
+    return ORDER.some((view) => this.occasions(view).some(({ kind }) => kind === 'signal'));
   }
 
   /** A call has returned. */
@@ -111,28 +117,45 @@ export class Views {
     );
   }
 
-  private wanted(fits: (occasion: Occasion) => boolean): View[] {
-    return ORDER.filter((view) => this.options[view].some(fits));
+  private occasions(view: Wanted): readonly Occasion[] {
+    if (view !== 'svg') return this.options[view];
+    const { svg, svgWhen } = this.options;
+    if (svg === undefined) return [];
+    return svgWhen.length > 0 ? svgWhen : [{ kind: 'exit' }];
+  }
+
+  private wanted(fits: (occasion: Occasion) => boolean): Wanted[] {
+    return ORDER.filter((view) => this.occasions(view).some(fits));
   }
 
   /** Of every process that has memory. */
-  private showAll(when: string, wanted: readonly View[]): void {
+  private showAll(when: string, wanted: readonly Wanted[]): void {
     for (const process of this.machine.kernel.processes.values()) {
       const [task] = threadsOf(this.machine.kernel, process);
       if (task !== undefined) this.show(task, when, wanted);
     }
   }
 
-  private show(task: Task, when: string, wanted: readonly View[]): void {
+  private show(task: Task, when: string, wanted: readonly Wanted[]): void {
     if (wanted.length === 0) return;
     const { process, space, name } = task;
+    if (wanted.includes('svg')) this.draw(space, `${name} (pid ${process.pid}), ${when}`);
+    const printed = PRINTED.filter((view) => wanted.includes(view));
+    if (printed.length === 0) return;
     if (this.machine.kernel.processes.size > 1) this.several = true;
     if (this.options.json) {
-      const views = Object.fromEntries(wanted.map((view) => [view, VIEWS[view].data(space)]));
+      const views = Object.fromEntries(printed.map((view) => [view, VIEWS[view].data(space)]));
       this.sink.line(JSON.stringify({ pid: process.pid, command: name, when, ...views }));
       return;
     }
     if (this.several || (when !== 'exit' && when !== 'fatal signal')) this.sink.line(`[pid ${process.pid} ${name}] ${when}`);
-    for (const view of wanted) this.sink.write(VIEWS[view].text(space));
+    for (const view of printed) this.sink.write(VIEWS[view].text(space));
+  }
+
+  /** memory.svg, memory-2.svg, memory-3.svg, ... */
+  private draw(space: AddressSpace, title: string): void {
+    const { svg = '' } = this.options;
+    const path = ++this.pictures === 1 ? svg : svg.replace(/(\.[^./]*)?$/, `-${this.pictures}$1`);
+    writeWhole(path, picture(space, title));
   }
 }

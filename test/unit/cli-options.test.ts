@@ -87,6 +87,8 @@ test('help and version go to standard output', () => {
     '--segments',
     '--maps',
     '--smaps',
+    '--svg',
+    '--svg-when',
     '--json',
     '--memory',
     '--layout',

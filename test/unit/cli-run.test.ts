@@ -142,6 +142,18 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
     expect(seg386('--segments=fatal', './hello').stderr).toBe('');
   });
 
+  test('the address space is drawn, each later picture into a file of its own', () => {
+    expect(seg386('--svg', 'exit.svg', './hello')).toMatchObject({ status: 0, stderr: '' });
+    const svg = readFileSync(at('exit.svg'), 'utf8');
+    expect(svg).toMatch(/^<svg [^>]*>\n[^]*<\/svg>\n$/);
+    for (const text of ['DATA', 'STACK', '[stack]', '08048000-08049000', '/hello\ntext, 1 pages, 1 in memory', 'GB free'])
+      expect(svg).toContain(text);
+    for (const name of ['g', 'title', 'text']) expect(svg.split(`<${name}`).length).toBe(svg.split(`</${name}>`).length);
+    seg386('--svg', 'each.svg', '--svg-when=exit,call:write', './hello');
+    expect([existsSync(at('each.svg')), existsSync(at('each-2.svg')), existsSync(at('each-3.svg'))]).toEqual([true, true, false]);
+    expect(seg386('--svg', '/nowhere/x.svg', './hello')).toMatchObject({ status: 125, stderr: expect.stringContaining('cannot write') });
+  });
+
   test('maps are printed when the user asks with SIGUSR2, and the guest goes on', async () => {
     const child = spawn(process.execPath, [SEG386, '--umem=signal', at('pause')], { stdio: ['ignore', 'pipe', 'pipe'] });
     await once(child.stdout, 'data');
