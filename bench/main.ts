@@ -13,6 +13,7 @@ import { emulator, SEG386 } from '../test/drivers/emulator.ts';
 import { native } from '../test/drivers/native.ts';
 import { commands, type EngineName, type LoopResult, measureLoops } from './loops.ts';
 import { median, wall_s } from './measure.ts';
+import { measureMemory } from './memory.ts';
 import { measureSwitch } from './switch.ts';
 import { measureWorkloads, type WorkloadResult } from './workloads.ts';
 
@@ -45,11 +46,11 @@ const cell = (value: number | undefined, digits: number) => (value === undefined
 
 function printLoops(results: readonly LoopResult[]): void {
   console.log(
-    `${'loop'.padEnd(14)}${'unit'.padEnd(18)}${ENGINES.map((name) => name.padStart(11)).join('')}   emulator/qemu  emulator/native`,
+    `${'loop'.padEnd(20)}${'unit'.padEnd(18)}${ENGINES.map((name) => name.padStart(11)).join('')}   emulator/qemu  emulator/native`,
   );
   for (const { name, unit, value } of results) {
     const ratios = `${ratio(value.emulator, value.qemu, 3).padStart(16)}${ratio(value.emulator, value.native, 3).padStart(17)}`;
-    console.log(`${name.padEnd(14)}${unit.padEnd(18)}${ENGINES.map((engine) => cell(value[engine], 1)).join('')}${ratios}`);
+    console.log(`${name.padEnd(20)}${unit.padEnd(18)}${ENGINES.map((engine) => cell(value[engine], 1)).join('')}${ratios}`);
   }
 }
 
@@ -87,6 +88,11 @@ if (!hello) throw new Error(`${HELLO} is gone`);
 const program = await build(hello);
 const start_s = median(Array.from({ length: START_RUNS }, () => wall_s([process.execPath, SEG386, '--', program])));
 console.log(`start to end of a static hello: ${(start_s * 1e3).toFixed(0)} ms\n`);
+const memory = measureMemory(commands(qemu), runs, only);
+if (memory.length > 0) {
+  printLoops(memory);
+  console.log();
+}
 const reason = corpusUnavailable();
 if (reason) console.error(`bench: no real programs: ${reason}`);
 const workloads = reason ? [] : measureWorkloads(qemu, runs, values.only);
@@ -94,6 +100,6 @@ if (workloads.length > 0) printWorkloads(workloads);
 mkdirSync(join(OUTPUT, '..'), { recursive: true });
 writeFileSync(
   OUTPUT,
-  `${JSON.stringify({ node: process.versions.node, cpu: cpus()[0]?.model, loops, contextSwitch, start_s, workloads }, undefined, 2)}\n`,
+  `${JSON.stringify({ node: process.versions.node, cpu: cpus()[0]?.model, loops, contextSwitch, start_s, memory, workloads }, undefined, 2)}\n`,
 );
 console.log(`\nwritten to ${OUTPUT}`);
