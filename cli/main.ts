@@ -6,6 +6,7 @@ import { hostArguments, toText, version } from './host.ts';
 import { type CliOptions, parseCommandLine, STATUS_OWN_FAILURE } from './options.ts';
 import { runProgram } from './run.ts';
 import { OwnFailure } from './sink.ts';
+import { isUmemCommand, umemCommand } from './umem-command.ts';
 
 /** What a shell's status for a program that is not there is, and for one that cannot be run. */
 const STATUS_NOT_FOUND = 127,
@@ -13,6 +14,12 @@ const STATUS_NOT_FOUND = 127,
 
 async function main(): Promise<void> {
   const args = hostArguments();
+  if (isUmemCommand(args)) {
+    const { text, status } = umemCommand(args);
+    process.stdout.write(text);
+    process.exitCode = status;
+    return;
+  }
   const line = parseCommandLine(args, args.includes('--version') ? version() : '');
   if (line.kind === 'print') {
     (line.toError ? process.stderr : process.stdout).write(line.text);

@@ -73,7 +73,7 @@ function initialValues(): Values {
 function describe(version: string, values: Values): Command {
   const command = new Command('seg386')
     .description('Runs a 32-bit i386 Linux program in its own address space of Plan 9-style segments.')
-    .usage('[options] [--] PROGRAM [ARGS...]')
+    .usage('[options] [--] PROGRAM [ARGS...]\n       seg386 umem --diff [--json] A.json B.json')
     .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .argument('[program]')

@@ -3,6 +3,7 @@ import { PAGE_SIZE } from '../abi/page.ts';
 import type { Area } from '../mm/area.ts';
 import { ANONYMOUS } from '../mm/pager.ts';
 import type { AddressSpace } from '../mm/space.ts';
+import { type AreaKind, kindOf, type PageRun, pageRuns } from './pages.ts';
 
 /** One area. Addresses, offset and sizes are in bytes. */
 export interface UmemEntry {
@@ -23,6 +24,9 @@ export interface UmemEntry {
   /** Pages the area holds of its own, and pages of its object in memory that it shows. */
   readonly ownPages: number;
   readonly objectPages: number;
+  /** What the area is for, and its pages in memory. */
+  readonly kind: AreaKind;
+  readonly pages: readonly PageRun[];
 }
 
 /** One line an area, ascending; the text is a stable format. */
@@ -55,6 +59,8 @@ function entryOf(space: AddressSpace, area: Area, segment: string): UmemEntry {
     segment,
     ownPages,
     objectPages: object === undefined ? 0 : shownPages(space, area),
+    kind: kindOf(space, area),
+    pages: pageRuns(space, area),
   };
 }
 

@@ -142,6 +142,23 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
     expect(seg386('--segments=fatal', './hello').stderr).toBe('');
   });
 
+  test('two dumps are compared', () => {
+    seg386('--umem', '--json', '--trace-file=a.json', './hello');
+    seg386('--umem', '--json', '--trace-file=b.json', './hello');
+    expect(seg386('umem', '--diff', 'a.json', 'b.json')).toEqual({ status: 0, signal: null, stdout: '', stderr: '' });
+    seg386('--umem', '--json', '--trace-file=b.json', './touch');
+    const { status, stdout } = seg386('umem', '--diff', 'a.json', 'b.json');
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^removed {3}0x08048000-0x08049000 rwx 1 page .*\/hello\nadded {5}0x08048000-0x08049000 rwx 1 page .*\/touch\n/);
+    expect(stdout).toMatch(/^dirty {5}0x08049000-0x0804a000 1 page \*ANON\*$/m);
+    expect(JSON.parse(seg386('umem', '--diff', '--json', 'a.json', 'b.json').stdout).changes[0]).toMatchObject({
+      kind: 'removed',
+      before: 7,
+    });
+    expect(seg386('umem', '--diff', 'a.json', 'text')).toMatchObject({ status: 125, stderr: expect.stringContaining('no memory map') });
+    expect(seg386('umem')).toMatchObject({ status: 125, stderr: expect.stringContaining('usage') });
+  });
+
   test('the address space is drawn, each later picture into a file of its own', () => {
     expect(seg386('--svg', 'exit.svg', './hello')).toMatchObject({ status: 0, stderr: '' });
     const svg = readFileSync(at('exit.svg'), 'utf8');

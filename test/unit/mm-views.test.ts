@@ -4,6 +4,7 @@ import { explainFault } from '../../debug/explain.ts';
 import { maps, mapsText } from '../../debug/maps.ts';
 import { segmentsText } from '../../debug/segments.ts';
 import { smaps, smapsRollupText, smapsText } from '../../debug/smaps.ts';
+import { umemDiff, umemDiffText } from '../../debug/umem-diff.ts';
 import { umem, umemText } from '../../debug/umem.ts';
 import * as mman from '../../abi/mman.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';
@@ -105,6 +106,25 @@ test('smaps, its sum and the frames in use add up, forked spaces and shared memo
   expect(smapsText(space)).toMatch(
     /\[stack\]\nSize: {16}132 kB\n(?:.*\n)*?Anonymous: {13}4 kB\n(?:.*\n)*?VmFlags: rd wr mr mw me gd ac \n/,
   );
+});
+
+test('a comparison of two dumps names what changed, by address', () => {
+  const space = bash();
+  const before = umem(space);
+  space.brk(0x080e8000);
+  space.protect(0x08049000, 0x2000, mman.PROT_READ);
+  space.unmap(0x080dc000, 0x1000);
+  space.map({ addr: 0x40000000, size: 0x2000, prot: 3, flags: ANON | mman.MAP_FIXED });
+  touch(space, 0x40001000, 'write', 1);
+  expect(umemDiffText(umemDiff(before, umem(space)))).toBe(
+    'protected 0x08049000-0x0804b000 r-x -> r-- 2 pages /bin/bash\n' +
+      'shrunk    0x080dc000-0x080dd000 rw- 1 page /bin/bash\n' +
+      'grown     0x080e6000-0x080e8000 rw- 2 pages *ANON*\n' +
+      'added     0x40000000-0x40002000 rw- 2 pages *ANON*\n' +
+      'resident  0x40001000-0x40002000 1 page *ANON*\n' +
+      'dirty     0x40001000-0x40002000 1 page *ANON*\n',
+  );
+  expect(umemDiff(before, before)).toEqual([]);
 });
 
 test('a heap that was never grown is not named', () => {
