@@ -9,7 +9,7 @@ import { type Refusal, refusal } from './loader/refusal.ts';
 import type { MemoryObject } from './mm/object.ts';
 import { AddressSpace } from './mm/space.ts';
 import { UserMemory } from './mm/user.ts';
-import { exitProcess } from './proc/exit.ts';
+import { becomeOnlyThread, exitProcess, leaveMemory } from './proc/exit.ts';
 import { NO_STACK } from './proc/signal.ts';
 import type { Task } from './proc/task.ts';
 import { pathOf } from './fs/path.ts';
@@ -78,7 +78,10 @@ function variable(env: readonly string[], name: string): string | undefined {
 /** Behind the point of no return. Linux: begin_new_exec, setup_new_exec and load_elf_binary. */
 function replace(machine: Executor, task: Task, program: Program): Refusal | undefined {
   const { process, kernel, credentials } = task;
+  becomeOnlyThread(task);
+  leaveMemory(task);
   renewSpace(machine, task);
+  unshare(task);
   const random = new Uint8Array(16);
   kernel.random(random);
   const loaded = loadProgram(program, {
@@ -109,11 +112,29 @@ function replace(machine: Executor, task: Task, program: Program): Refusal | und
 /** A space that others still use (vfork, threads of a dying process) stays theirs. */
 function renewSpace(machine: Executor, task: Task): void {
   const { space, kernel } = task;
-  if (![...kernel.tasks.values()].some((other) => other !== task && other.space === space)) return;
+  const { users } = kernel;
+  if (!users.shared(space)) return;
   const { layout, frames, limits, mayMapLow } = space;
-  task.space = new AddressSpace({ mmu: machine.parts.engine.createMmu(), frames, layout, limits });
+  task.space = new AddressSpace({ mmu: machine.parts.engine.createMmu(), frames, layout, limits: { ...limits } });
   task.space.mayMapLow = mayMapLow;
   task.user = new UserMemory(task.space);
+  users.drop(space);
+  users.add(task.space);
+}
+
+/** Descriptors and signal actions that other processes share stay theirs. */
+function unshare(task: Task): void {
+  const { users } = task.kernel;
+  if (users.shared(task.files)) {
+    users.drop(task.files);
+    task.files = task.files.copy();
+    users.add(task.files);
+  }
+  if (users.shared(task.actions)) {
+    users.drop(task.actions);
+    task.actions = task.actions.copy();
+    users.add(task.actions);
+  }
 }
 
 function forgetOldProgram(task: Task, program: Program): void {

@@ -34,6 +34,8 @@ export interface MachineParts {
   readonly random: RandomSource;
   readonly identity: Identity;
   readonly layout: LayoutName;
+  /** Processes and threads there may be at once; default 4096. */
+  readonly maxProcesses?: number;
 }
 
 /** A program to start. */

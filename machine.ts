@@ -22,17 +22,21 @@ import type { MachineParts, ProgramOptions } from './machine-parts.ts';
 import { ProgramError, programOptions, type SpawnOptions } from './machine-spawn.ts';
 import { type Credentials, credentialsOf, privileged } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
+import { Pids } from './proc/pids.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SignalActions } from './proc/signal.ts';
 import { type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
 import { excepted, faulted, settle } from './proc/trap.ts';
+import { Users } from './proc/users.ts';
 import { type CallTracer, Dispatcher } from './syscalls/dispatch.ts';
 
 /** Instructions a task runs before others, timers and the host get their turn. About ten milliseconds. */
 const SLICE = 1_000_000;
 /** What a system call or fault counts against the slice beyond its instructions, so that a task that does little else ends its slice too. */
 const TRAP_COST = 100;
+/** How many processes and threads there may be where nobody has said. */
+const MAX_TASKS = 4096;
 /** Calls after which the host must look again at which signals the guest catches: signal, sigaction, rt_sigaction. */
 const SIGACTION_CALLS = [48, 67, 174] as const;
 
@@ -75,7 +79,6 @@ export class Machine {
   private instructionsBefore = 0;
   /** Monotonic time up to which the current task's CPU time has been counted. */
   private accounted_ns = 0n;
-  private nextPid = 1;
   private refused: Outcome = DONE;
   private sigactions = 0;
   private tracer: MachineTracer = {};
@@ -100,6 +103,10 @@ export class Machine {
       scheduler,
       files: parts.files,
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
+      users: new Users(),
+      pids: new Pids((pid) => this.numberUsed(pid)),
+      maxTasks: parts.maxProcesses ?? MAX_TASKS,
+      cpu: engine,
       processes: new Map(),
       tasks: new Map(),
       tracer: this.tracer,
@@ -191,7 +198,8 @@ export class Machine {
       layout,
       clock,
     } = this.parts;
-    const pid = options.pid ?? this.freePid();
+    const { pids } = this.kernel;
+    const pid = options.pid === undefined ? pids.next() : pids.take(options.pid);
     const process = new Process(pid, undefined, clock.monotonic());
     this.kernel.processes.set(pid, process);
     const credentials: Credentials = credentialsOf(options.uid, options.gid, options.groups ?? [options.gid]);
@@ -219,17 +227,21 @@ export class Machine {
     });
   }
 
-  private freePid(): number {
-    while (this.kernel.processes.has(this.nextPid) || this.kernel.tasks.has(this.nextPid)) this.nextPid++;
-    return this.nextPid++;
+  /** A number is nobody else's while a process, a thread, a group or a session has it. */
+  private numberUsed(pid: number): boolean {
+    const { processes, tasks } = this.kernel;
+    if (processes.has(pid) || tasks.has(pid)) return true;
+    for (const process of processes.values()) if (process.pgid === pid || process.sid === pid) return true;
+    return false;
   }
 
   /** Takes back a task that never ran. */
   private discard(task: Task): void {
     this.kernel.processes.delete(task.process.pid);
     if (!this.kernel.tasks.delete(task.tid)) return;
-    task.files.closeAll();
-    task.space.release();
+    const { users } = this.kernel;
+    if (users.drop(task.files)) task.files.closeAll();
+    if (users.drop(task.space)) task.space.release();
     task.registers.release();
   }
 

@@ -1,10 +1,11 @@
 /** Delivering signals: taking pending ones, the frame of a handler, or what happens by default. */
 import { Errno } from '../abi/errno.ts';
 import { RLIMIT_CORE } from '../abi/resource.ts';
-import { CLD_STOPPED, SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SIGSEGV, type SignalSet } from '../abi/signal.ts';
+import { CLD_STOPPED, SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SIGSEGV, SIGSTOP, type SignalSet } from '../abi/signal.ts';
 import { DONE, type Outcome } from '../mm/outcome.ts';
 import { MustWait } from '../mm/user.ts';
 import { exitProcess } from './exit.ts';
+import { isOrphaned } from './family.ts';
 import type { Process } from './process.ts';
 import { forceSignal, tellParentOfStop } from './send.ts';
 import { pushFrame } from './sigframe.ts';
@@ -61,6 +62,8 @@ function runDefault(task: Task, info: SignalInfo): void {
       kernel.tracer.signal?.(task, info, 'continued', 0);
       return;
     case 'stop':
+      // Nobody could continue it: job control's signals do nothing there.
+      if (info.signo !== SIGSTOP && isOrphaned(kernel, process.pgid)) return;
       kernel.tracer.signal?.(task, info, 'stopped', 0);
       stopProcess(kernel, process, info.signo);
       return;
@@ -104,6 +107,8 @@ function runHandler(task: Task, info: SignalInfo, action: SignalAction): Outcome
 
 function stopProcess(kernel: Kernel, process: Process, signo: number): void {
   process.stopped = true;
+  process.stopReport = signo;
+  process.continueReport = false;
   for (const task of threadsOf(kernel, process)) kernel.scheduler.stop(task);
   tellParentOfStop(kernel, process, CLD_STOPPED, signo);
 }

@@ -1,15 +1,12 @@
 /** How tasks and processes end: what they let go, and who is told. */
 import { Errno } from '../abi/errno.ts';
-import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT, SIG_IGN, SIGCHLD } from '../abi/signal.ts';
+import { PAGE_SIZE } from '../abi/page.ts';
+import { release } from '../fs/path.ts';
 import { MustWait } from '../mm/user.ts';
+import { leaveFamily, passChildren } from './family.ts';
 import { futexKey, releaseRobustList } from './futex-key.ts';
 import type { ExitStatus, Process } from './process.ts';
-import { sendToProcess } from './send.ts';
-import { childInfo } from './siginfo.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
-
-/** Linux's clock tick in nanoseconds: 100 a second. */
-const TICK_NS = 10_000_000n;
 
 /** One thread ends (exit). The last one ends the process with this status. */
 export function exitTask(task: Task, code: number): void {
@@ -24,36 +21,60 @@ export function exitProcess(kernel: Kernel, process: Process, status: ExitStatus
   const tasks = threadsOf(kernel, process);
   kernel.tracer.exit?.(process, status);
   process.status = status;
+  process.uid = tasks[0]?.credentials.uid ?? 0;
   for (const timer of [process.timers.real, process.timers.virtual, process.timers.profile]) timer.due = undefined;
   process.posixTimers.clear();
   for (const task of tasks) endTask(task);
-  for (const child of process.children) child.parent = undefined;
-  process.children.clear();
-  tellParent(kernel, process, status, tasks[0]?.credentials.uid ?? 0);
+  leaveFamily(kernel, process);
+}
+
+/** execve: all threads but this one end, and it becomes the process's first. Linux: de_thread. */
+export function becomeOnlyThread(task: Task): void {
+  const { kernel, process } = task;
+  for (const other of threadsOf(kernel, process)) if (other !== task) endTask(other);
+  if (task.tid === process.pid) return;
+  kernel.tasks.delete(task.tid);
+  process.tids.delete(task.tid);
+  for (const child of process.children) if (child.parentTid === task.tid) child.parentTid = process.pid;
+  task.tid = process.pid;
+  kernel.tasks.set(task.tid, task);
+  process.tids.add(task.tid);
+}
+
+/** What a task leaves behind in memory that others may still use, before it leaves that memory. Linux: mm_release. */
+export function leaveMemory(task: Task): void {
+  task.kernel.futexes.finish(task);
+  tolerant(() => releaseRobustList(task));
+  tolerant(() => clearChildTid(task));
+  task.releaseVfork();
 }
 
 function endTask(task: Task): void {
   if (task.state === 'dead') return;
   const { kernel, process } = task;
-  kernel.futexes.finish(task);
-  tolerant(() => releaseRobustList(task));
-  tolerant(() => clearChildTid(task));
+  const { users } = kernel;
+  leaveMemory(task);
   kernel.scheduler.remove(task);
   kernel.tasks.delete(task.tid);
   process.tids.delete(task.tid);
-  if (!shared(task, (other) => other.files === task.files)) task.files.closeAll();
-  if (!shared(task, (other) => other.space === task.space)) task.space.release();
+  if (process.status === undefined) {
+    const [heir] = threadsOf(kernel, process);
+    if (heir !== undefined) passChildren(task, heir);
+  }
+  users.drop(task.actions);
+  if (users.drop(task.files)) task.files.closeAll();
+  if (users.drop(task.fs)) {
+    release(task.fs.root);
+    release(task.fs.cwd);
+  }
+  process.peakResident = Math.max(process.peakResident, task.space.copies.size * (PAGE_SIZE / 1024));
+  if (users.drop(task.space)) task.space.release();
   task.registers.release();
-}
-
-function shared(task: Task, same: (other: Task) => boolean): boolean {
-  for (const other of task.kernel.tasks.values()) if (other !== task && other.state !== 'dead' && same(other)) return true;
-  return false;
 }
 
 /** set_tid_address: tells a joining thread. Linux does so only while the memory has other users. */
 function clearChildTid(task: Task): void {
-  if (task.clearChildTid === 0 || !shared(task, (other) => other.space === task.space)) return;
+  if (task.clearChildTid === 0 || !task.kernel.users.shared(task.space)) return;
   task.user.writeU32(task.clearChildTid, 0);
   task.kernel.futexes.wake(futexKey(task, task.clearChildTid, false), 1, 0xffffffff);
 }
@@ -65,23 +86,4 @@ function tolerant(action: () => void): void {
   } catch (thrown) {
     if (!(thrown instanceof Errno || thrown instanceof MustWait)) throw thrown;
   }
-}
-
-function tellParent(kernel: Kernel, process: Process, status: ExitStatus, uid: number): void {
-  const { parent } = process;
-  if (parent === undefined) return;
-  const [head] = threadsOf(kernel, parent);
-  const action = head?.actions.get(SIGCHLD);
-  if (action?.handler === SIG_IGN || ((action?.flags ?? 0) & SA_NOCLDWAIT) !== 0) {
-    parent.children.delete(process);
-    kernel.processes.delete(process.pid);
-  }
-  const code = status.kind === 'exited' ? CLD_EXITED : status.core ? CLD_DUMPED : CLD_KILLED;
-  const value = status.kind === 'exited' ? status.code : status.signo;
-  const ticks = (time_ns: bigint) => Number(time_ns / TICK_NS);
-  if (process.exitSignal !== 0) {
-    const { userTime_ns, systemTime_ns } = process;
-    sendToProcess(kernel, parent, childInfo(code, process.exitSignal, process.pid, uid, value, ticks(userTime_ns), ticks(systemTime_ns)));
-  }
-  parent.childChanged.wakeAll();
 }

@@ -38,6 +38,10 @@ export class Process {
   readonly pid: number;
   /** Undefined: the parent is outside the machine. */
   parent: Process | undefined;
+  /** The thread that made it, or has been given it. */
+  parentTid: number = 0;
+  /** Its parent has ended, and no other process has taken it in: the machine itself is its parent. */
+  orphan: boolean = false;
   readonly children: Set<Process> = new Set();
   /** Its live threads. */
   readonly tids: Set<number> = new Set();
@@ -60,6 +64,11 @@ export class Process {
   status: ExitStatus | undefined;
   /** Job control: every task is stopped. */
   stopped: boolean = false;
+  /** What wait may still report: the signal that stopped it (0: nothing), and that it was continued. */
+  stopReport: number = 0;
+  continueReport: boolean = false;
+  /** Its last task's user. */
+  uid: number = 0;
   /** Wakes at every change that wait4 may report. */
   readonly childChanged: Waiters = new Waiters();
   /** prctl state that threads share. */
@@ -78,6 +87,8 @@ export class Process {
   /** The same of children that were waited for, theirs included. */
   childrenUser_ns: bigint = 0n;
   childrenSystem_ns: bigint = 0n;
+  childrenFaults: number = 0;
+  childrenPeak: number = 0;
   /** Page faults without and with I/O. */
   minorFaults: number = 0;
   majorFaults: number = 0;
@@ -91,5 +102,19 @@ export class Process {
     this.sid = parent?.sid ?? 0;
     this.started_ns = started_ns;
     parent?.children.add(this);
+  }
+
+  /** What a child has from its maker, beside what the constructor took from its parent. */
+  inherit(from: Process): void {
+    this.pgid = from.pgid;
+    this.sid = from.sid;
+    from.limits.forEach((limit, which) => (this.limits[which] = { ...limit }));
+    this.executable = from.executable;
+    this.image = from.image;
+    this.argv = from.argv;
+    this.envp = from.envp;
+    this.dumpable = from.dumpable;
+    this.personality = from.personality;
+    this.barriers = from.barriers;
   }
 }

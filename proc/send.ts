@@ -104,6 +104,8 @@ function interrupt(task: Task): void {
 function continueProcess(kernel: Kernel, process: Process): void {
   if (!process.stopped) return;
   resume(kernel, process);
+  process.stopReport = 0;
+  process.continueReport = true;
   tellParentOfStop(kernel, process, CLD_CONTINUED, SIGCONT);
 }
 

@@ -2,19 +2,22 @@
  * A task: one thread of execution, as the scheduler sees it. What it may share with others (memory, files, working place, signal actions)
  * hangs on it by reference, exactly as clone's flags decide. Also what the machine gives to all tasks, its Kernel.
  */
-import type { Registers } from '../emu/engine.ts';
+import type { Engine, Registers } from '../emu/engine.ts';
 import type { FdTable } from '../fs/fdtable.ts';
 import type { FileServices } from '../fs/guest.ts';
+import { Waiters } from '../fs/wait.ts';
 import type { DirectoryPlace, Tree } from '../fs/path.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { UserMemory } from '../mm/user.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { Credentials } from './credentials.ts';
 import type { FutexTable } from './futex.ts';
+import type { Pids } from './pids.ts';
 import type { ExitStatus, Process } from './process.ts';
 import type { Scheduler, TaskState } from './scheduler.ts';
 import type { SignalInfo } from './siginfo.ts';
 import { EMPTY_SET, type SignalActions, TaskSignals } from './signal.ts';
+import type { Users } from './users.ts';
 
 /** Where paths start. Shared under CLONE_FS. */
 export interface WorkingPlace {
@@ -50,7 +53,8 @@ export interface TaskParts {
 }
 
 export class Task {
-  readonly tid: number;
+  /** execve in a thread that is not the first takes over the first one's. */
+  tid: number;
   readonly process: Process;
   readonly kernel: Kernel;
   readonly registers: Registers;
@@ -82,6 +86,11 @@ export class Task {
   /** Addresses of the signal-return stubs in the vdso; 0 where there is none (then the kernel's code on the stack is used). */
   sigreturnStub: number = 0;
   rtSigreturnStub: number = 0;
+  /** The child of the vfork that this task waits in. */
+  vforked: { readonly child: Task; readonly tid: number } | undefined;
+  /** The task that waits until this one has its own program or is over, and what wakes that one. */
+  vforkParent: Task | undefined;
+  readonly vforkDone: Waiters = new Waiters();
   /** prctl(PR_SET_PDEATHSIG), timer slack and no_new_privs. */
   parentDeathSignal: number = 0;
   timerSlack_ns: number = 50_000;
@@ -106,6 +115,15 @@ export class Task {
     this.credentials = parts.credentials;
     parts.process.tids.add(parts.tid);
     parts.kernel.tasks.set(parts.tid, this);
+    const { users } = parts.kernel;
+    for (const thing of [parts.space, parts.files, parts.fs, parts.actions]) users.add(thing);
+  }
+
+  /** This task has its own memory now, or none any more: a parent in vfork goes on. */
+  releaseVfork(): void {
+    const parent = this.vforkParent;
+    this.vforkParent = undefined;
+    parent?.vforkDone.wakeAll();
   }
 
   /** The deadline of the running call: `duration_ns` from its first run on; the same value each time the call runs again. */
@@ -158,6 +176,13 @@ export interface Kernel {
   readonly scheduler: Scheduler<Task>;
   readonly files: FileServices;
   readonly futexes: FutexTable<Task>;
+  /** How many tasks share each space, table of descriptors and so on. */
+  readonly users: Users;
+  readonly pids: Pids;
+  /** No more tasks than that; processes that nobody has waited for count. */
+  readonly maxTasks: number;
+  /** Where new tasks get their registers and page tables. */
+  readonly cpu: Pick<Engine, 'createMmu' | 'createRegisters'>;
   readonly processes: Map<number, Process>;
   /** All threads by tid. */
   readonly tasks: Map<number, Task>;

@@ -225,8 +225,11 @@ const closeRange = define({
 
 /** A table of its own, where other tasks share it. */
 function unshareFiles(task: Task): void {
-  const shared = [...task.kernel.tasks.values()].some((other) => other !== task && other.files === task.files);
-  if (shared) task.files = task.files.copy();
+  const { users } = task.kernel;
+  if (!users.shared(task.files)) return;
+  users.drop(task.files);
+  task.files = task.files.copy();
+  users.add(task.files);
 }
 
 const dup = define({

@@ -2,6 +2,7 @@
 import { EFAULT, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { array, struct, u16, u32, x32 } from '../abi/struct.ts';
 import { type Credentials, privileged } from '../proc/credentials.ts';
+import { INIT_PID } from '../proc/pids.ts';
 import type { Process } from '../proc/process.ts';
 import type { Task } from '../proc/task.ts';
 import { define, type Kind, type Result } from './define.ts';
@@ -54,7 +55,7 @@ const setsid = simple('setsid', pidResult, (task) => {
 const sessions = [
   simple('getpid', pidResult, (task) => task.process.pid),
   simple('gettid', pidResult, (task) => task.tid),
-  simple('getppid', pidResult, (task) => task.process.parent?.pid ?? 0),
+  simple('getppid', pidResult, (task) => task.process.parent?.pid ?? (task.process.orphan ? INIT_PID : 0)),
   simple('getpgrp', pidResult, (task) => task.process.pgid),
   define({ name: 'getpgid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => processOf(task, n).pgid }),
   define({ name: 'getsid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => processOf(task, n).sid }),

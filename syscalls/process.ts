@@ -1,13 +1,12 @@
-/** The life of a process: exit, execve, children, and what prctl and personality say about it. */
-import { E2BIG, EBADF, ECHILD, EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, errno } from '../abi/errno.ts';
+/** The life of a process: exit, execve, and what prctl and personality say about it. */
+import { E2BIG, EFAULT, EINVAL, ENOSYS, EPERM, errno } from '../abi/errno.ts';
 import { READ_IMPLIES_EXEC } from '../abi/mman.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from '../abi/resource.ts';
 import { exitProcess, exitTask } from '../proc/exit.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import {
-  address, addressResult, choice, count, flags, hex, hexText, type In, int, intResult, none, path, pid, pidResult, pointerIn, pointerOut,
-  programReplaced, registersSet,
+  address, addressResult, choice, hex, type In, int, intResult, path, pid, pointerIn, programReplaced, registersSet,
 } from './kinds.ts';
 
 // ---- Ends ----------------------------------------------------------------------------------------------------------------------
@@ -60,69 +59,6 @@ function execute(task: Task, file: string, argv: In<Uint8Array>, envp: In<Uint8A
 const execve = define({
   name: 'execve', args: [['pathname', path], ['argv', pointerIn], ['envp', pointerIn]], result: programReplaced, support: 'full',
   handler: (task, file, argv, envp) => execute(task, file, argv, envp),
-});
-
-// ---- Children ------------------------------------------------------------------------------------------------------------------
-
-const NO_CHILDREN = { stub: 'ENOSYS: one process only, so far' } as const;
-
-function refuseFork(task: Task, what: string): never {
-  task.kernel.tracer.note?.(task, `${what}: new processes and threads are not there yet; answered ENOSYS`);
-  throw errno(ENOSYS);
-}
-
-const fork = define({ name: 'fork', args: [], result: pidResult, support: NO_CHILDREN, handler: (task) => refuseFork(task, 'fork') });
-const vfork = define({ name: 'vfork', args: [], result: pidResult, support: NO_CHILDREN, handler: (task) => refuseFork(task, 'vfork') });
-const clone = define({
-  name: 'clone', args: [['flags', hex], ['stack', address], ['parent_tid', pointerOut], ['tls', pointerIn], ['child_tid', pointerOut]],
-  result: pidResult, support: NO_CHILDREN, handler: (task, how) => refuseFork(task, `clone with flags ${hexText(how)}`),
-});
-const clone3 = define({
-  name: 'clone3', args: [['cl_args', pointerIn], ['size', count]], result: pidResult, support: NO_CHILDREN,
-  handler: (task) => refuseFork(task, 'clone3'),
-});
-
-const waitOptions = flags({
-  WNOHANG: 1, WUNTRACED: 2, WEXITED: 4, WCONTINUED: 8, WNOWAIT: 0x0100_0000, __WNOTHREAD: 0x2000_0000, __WALL: 0x4000_0000, __WCLONE: 0x8000_0000,
-});
-const WAIT4_OPTIONS = 1 | 2 | 8 | 0x2000_0000 | 0x4000_0000 | 0x8000_0000;
-const WAITID_OPTIONS = WAIT4_OPTIONS | 4 | 0x0100_0000;
-const ONLY_NO_CHILDREN = { partial: 'there are no children yet to wait for: ECHILD' } as const;
-
-function noChild(options: number, known: number): never {
-  if ((options & ~known) !== 0) throw errno(EINVAL);
-  throw errno(ECHILD);
-}
-
-/** -INT_MIN is no number: Linux says ESRCH. */
-function noChildOf(who: number, options: number): never {
-  if ((options & ~WAIT4_OPTIONS) === 0 && who === -0x8000_0000) throw errno(ESRCH);
-  return noChild(options, WAIT4_OPTIONS);
-}
-
-const wait4 = define({
-  name: 'wait4', args: [['pid', pid], ['status', pointerOut], ['options', waitOptions], ['rusage', pointerOut]], result: pidResult,
-  support: ONLY_NO_CHILDREN,
-  handler: (_task, who, _status, options) => noChildOf(who, options),
-});
-const waitpid = define({
-  name: 'waitpid', args: [['pid', pid], ['status', pointerOut], ['options', waitOptions]], result: pidResult, support: ONLY_NO_CHILDREN,
-  handler: (_task, who, _status, options) => noChildOf(who, options),
-});
-const P_PIDFD = 3;
-
-const waitid = define({
-  name: 'waitid',
-  args: [['idtype', choice({ P_ALL: 0, P_PID: 1, P_PGID: 2, P_PIDFD })], ['id', pid], ['info', pointerOut], ['options', waitOptions], ['rusage', pointerOut]],
-  result: none, support: ONLY_NO_CHILDREN,
-  handler: (task, type, id, info, options) => {
-    // Linux fills in an empty report whatever the answer is.
-    if (info !== 0) task.user.write(info, new Uint8Array(24));
-    if ((options & (4 | 2 | 8)) === 0 || type < 0 || type > 3 || (type !== 0 && id < 0) || (type === 1 && id === 0)) throw errno(EINVAL);
-    // No descriptor is a process yet.
-    if (type === P_PIDFD && (options & ~WAITID_OPTIONS) === 0) throw errno(EBADF);
-    noChild(options, WAITID_OPTIONS);
-  },
 });
 
 // ---- prctl and relatives -------------------------------------------------------------------------------------------------------
@@ -277,5 +213,5 @@ const ptrace = define({
 });
 
 export const calls = [
-  exit, exitGroup, execve, fork, vfork, clone, clone3, wait4, waitpid, waitid, prctl, archPrctl, personality, ptrace,
+  exit, exitGroup, execve, prctl, archPrctl, personality, ptrace,
 ];

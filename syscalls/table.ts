@@ -2,6 +2,7 @@
 import { assert } from '../abi/assert.ts';
 import type { Definition } from './define.ts';
 import { calls as attributes } from './attributes.ts';
+import { calls as clone } from './clone.ts';
 import { calls as directory } from './directory.ts';
 import { calls as file } from './file.ts';
 import { calls as identity } from './identity.ts';
@@ -21,11 +22,13 @@ import { calls as terminal } from './terminal.ts';
 import { calls as thread } from './thread.ts';
 import { calls as time } from './time.ts';
 import { calls as timer } from './timer.ts';
+import { calls as wait } from './wait.ts';
 import { calls as xattr } from './xattr.ts';
 
 /** The families. Each exports `calls`. */
 const FAMILIES: readonly (readonly Definition[])[] = [
   attributes,
+  clone,
   directory,
   file,
   identity,
@@ -45,6 +48,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   thread,
   time,
   timer,
+  wait,
   xattr,
 ];
 

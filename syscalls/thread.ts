@@ -1,13 +1,15 @@
 /** What threads are made of: TLS descriptors, the LDT, tid address, robust lists, futexes, and the CPU they run on. */
 import { EAGAIN, EFAULT, EINTR, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT, errno } from '../abi/errno.ts';
-import { struct, u32, x32 } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } from '../abi/time.ts';
 import type { Layout } from '../abi/struct.ts';
-import { type Descriptor, DS, ES, FS, GS } from '../emu/engine.ts';
+import type { Descriptor } from '../emu/engine.ts';
 import { NOBODY } from '../fs/wait.ts';
 import { futexKey } from '../proc/futex-key.ts';
 import type { FutexKey } from '../proc/futex.ts';
 import type { Task } from '../proc/task.ts';
+import {
+  checkEntry, decodeDescriptor, encodeDescriptor, freeArea, isEmpty, reloadSelector, setThreadArea, threadAreaOf, type UserDesc, userDesc,
+} from '../proc/thread-area.ts';
 import { block } from '../proc/wait.ts';
 import { define, type Kind } from './define.ts';
 import {
@@ -17,78 +19,30 @@ import {
 
 // ---- Thread areas and the LDT --------------------------------------------------------------------------------------------------
 
-interface UserDesc {
-  entry_number: number;
-  base_addr: number;
-  limit: number;
-  flags: number;
-}
-const userDesc = struct<UserDesc>({ entry_number: { ...u32, show: (entry) => String(entry | 0) }, base_addr: x32, limit: x32, flags: x32 });
-
-/** GDT entries that set_thread_area hands out, as a 64-bit kernel numbers them. */
-const TLS_FIRST = 12, TLS_LAST = 14;
 const LDT_ENTRIES = 8192, LDT_ENTRY_SIZE = 8;
-
-function decodeDescriptor(d: UserDesc): Descriptor {
-  return {
-    base: d.base_addr, limit: d.limit & 0xfffff, seg32Bit: (d.flags & 1) !== 0, contents: ((d.flags >> 1) & 3) as 0 | 1 | 2 | 3,
-    readExecOnly: (d.flags & 8) !== 0, limitInPages: (d.flags & 16) !== 0, notPresent: (d.flags & 32) !== 0, useable: (d.flags & 64) !== 0,
-  };
-}
-
-function encodeDescriptor(entry: number, d: Descriptor): UserDesc {
-  const bits = [d.seg32Bit, false, false, d.readExecOnly, d.limitInPages, d.notPresent, d.useable];
-  const flags = bits.reduce((set, on, i) => (on ? set | (1 << i) : set), d.contents << 1);
-  return { entry_number: entry, base_addr: d.base, limit: d.limit, flags };
-}
 
 /** What get_thread_area says of an entry never set. */
 const NO_DESCRIPTOR: UserDesc = { entry_number: 0, base_addr: 0, limit: 0, flags: 0x28 };
 
-/** Linux: LDT_empty, the way to say that an entry is to be cleared. */
-function isEmpty(d: UserDesc): boolean {
-  return d.base_addr === 0 && d.limit === 0 && (d.flags & 0x7f) === 0x28;
-}
-function isZero(d: UserDesc): boolean {
-  return d.base_addr === 0 && d.limit === 0 && (d.flags & 0x7f) === 0;
-}
-
-/** A segment register that holds the changed entry's selector sees the new base at once. */
-function reload(task: Task, selector: number): void {
-  for (const segment of [DS, ES, FS, GS]) {
-    if ((task.registers.selector(segment) & ~3) !== (selector & ~3)) continue;
-    if (!task.registers.loadSelector(segment, task.registers.selector(segment))) task.registers.loadSelector(segment, 0);
-  }
-}
-
-const setThreadArea = define({
+const setThreadAreaCall = define({
   name: 'set_thread_area', args: [['u_info', structInOut(userDesc, 'struct user_desc')]], result: none, support: 'full',
   handler: (task, info) => {
     const wanted = loadAt(task, info, userDesc);
-    const clear = isEmpty(wanted) || isZero(wanted);
-    const descriptor = decodeDescriptor(wanted);
-    if (!clear && (!descriptor.seg32Bit || descriptor.contents > 1 || descriptor.notPresent)) throw errno(EINVAL);
+    const descriptor = threadAreaOf(wanted);
     let entry = wanted.entry_number;
     if (entry === 0xffffffff) {
-      entry = freeArea(task);
+      entry = freeArea(task.registers);
       task.user.writeU32(info, entry);
     }
-    if (entry < TLS_FIRST || entry > TLS_LAST) throw errno(EINVAL);
-    task.registers.setThreadArea(entry, clear ? undefined : descriptor);
-    reload(task, entry * 8);
+    setThreadArea(task.registers, entry, descriptor);
   },
 });
-
-function freeArea(task: Task): number {
-  for (let entry = TLS_FIRST; entry <= TLS_LAST; entry++) if (task.registers.threadArea(entry) === undefined) return entry;
-  throw errno(ESRCH);
-}
 
 const getThreadArea = define({
   name: 'get_thread_area', args: [['u_info', structInOut(userDesc, 'struct user_desc')]], result: none, support: 'full',
   handler: (task, info) => {
     const entry = task.user.readU32(info);
-    if (entry < TLS_FIRST || entry > TLS_LAST) throw errno(EINVAL);
+    checkEntry(entry);
     const descriptor = task.registers.threadArea(entry);
     storeAt(task, info, userDesc, descriptor === undefined ? { ...NO_DESCRIPTOR, entry_number: entry } : encodeDescriptor(entry, descriptor));
   },
@@ -145,6 +99,10 @@ function writeRaw(view: DataView, at: number, d: Descriptor): void {
   view.setUint8(at + 7, d.base >>> 24);
 }
 
+function sharers(task: Task): Task[] {
+  return task.kernel.users.shared(task.space) ? [...task.kernel.tasks.values()].filter((other) => other.space === task.space) : [task];
+}
+
 function writeLdt(task: Task, from: number, bytes: number, oldMode: boolean): void {
   if (bytes !== userDesc.size) throw errno(EINVAL);
   const wanted = loadAt(task, from, userDesc);
@@ -152,8 +110,12 @@ function writeLdt(task: Task, from: number, bytes: number, oldMode: boolean): vo
   if (wanted.entry_number >= LDT_ENTRIES) throw errno(EINVAL);
   if (descriptor.contents === 3 && (oldMode || !descriptor.notPresent)) throw errno(EINVAL);
   const clear = (oldMode && wanted.base_addr === 0 && wanted.limit === 0) || isEmpty(wanted);
-  task.registers.setLdtEntry(wanted.entry_number, clear ? undefined : oldMode ? { ...descriptor, useable: false } : descriptor);
-  reload(task, wanted.entry_number * 8 + 4);
+  const entry = clear ? undefined : oldMode ? { ...descriptor, useable: false } : descriptor;
+  // The table is the address space's: all who run in it see the change.
+  for (const other of sharers(task)) {
+    other.registers.setLdtEntry(wanted.entry_number, entry);
+    reloadSelector(other.registers, wanted.entry_number * 8 + 4);
+  }
 }
 
 // ---- Identity of a thread ------------------------------------------------------------------------------------------------------
@@ -387,6 +349,6 @@ function compares(comparison: number, old: number, argument: number): boolean {
 }
 
 export const calls = [
-  setThreadArea, getThreadArea, modifyLdt, setTidAddress, setRobustList, getRobustList, getcpu, membarrier,
+  setThreadAreaCall, getThreadArea, modifyLdt, setTidAddress, setRobustList, getRobustList, getcpu, membarrier,
   futex('futex', timespec32), futex('futex_time64', timespec64),
 ];

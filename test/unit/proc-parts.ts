@@ -16,6 +16,7 @@ import { Scheduler } from '../../proc/scheduler.ts';
 import { SignalActions } from '../../proc/signal.ts';
 import { type Kernel, Task, type Tracer } from '../../proc/task.ts';
 import { settle } from '../../proc/trap.ts';
+import { Users } from '../../proc/users.ts';
 import { Dispatcher, type DispatcherOptions } from '../../syscalls/dispatch.ts';
 import { SYSCALL_NAMES } from '../../syscalls/table.ts';
 import { makeSpace } from './mm-parts.ts';
@@ -128,6 +129,7 @@ export class TestMachine {
       random: seededRandom(1),
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
       identity: { sysname: 'Linux', nodename: 'test', release: '6.1.0', version: '#1', machine: 'i686', domainname: '(none)' },
+      users: new Users(),
       processes: new Map(),
       tasks: new Map(),
       tracer: options.events ?? {},
