@@ -1,9 +1,10 @@
 /** mremap(2): shrinking, growing in place, and moving an area with its pages. Linux mm/mremap.c decides the order of refusals. */
 import { assert } from '../abi/assert.ts';
-import { EFAULT, EINVAL, ENOMEM, errno } from '../abi/errno.ts';
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, errno } from '../abi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
-import { type Area, fieldsOf, isData, objectPage } from './area.ts';
+import { AREA_LOCKED, type Area, fieldsOf, isData, objectPage } from './area.ts';
+import { populate } from './fault.ts';
 import { isFree, USER_TOP } from './placement.ts';
 import type { AddressSpace } from './space.ts';
 
@@ -17,6 +18,8 @@ export interface RemapRequest {
   readonly flags: number;
   /** Where to, with MREMAP_FIXED. */
   readonly newAddr: Addr;
+  /** Whether so many bytes more may be locked; absent: any number. */
+  readonly mayLock?: (bytes: number) => boolean;
 }
 
 /** Does what mremap(2) does and returns the new address. Throws EINVAL, EFAULT, ENOMEM. */
@@ -25,7 +28,7 @@ export function remap(space: AddressSpace, request: RemapRequest): Addr {
   const oldSize = pageUp(request.oldSize);
   const newSize = pageUp(request.newSize);
   checkFlags(request);
-  if (addr % PAGE_SIZE !== 0 || newSize === 0) throw errno(EINVAL);
+  if (addr % PAGE_SIZE !== 0 || newSize === 0 || newSize > USER_TOP) throw errno(EINVAL);
   checkTarget(request, oldSize, newSize);
   const area = space.find(addr);
   if (area === undefined) throw errno(EFAULT);
@@ -34,11 +37,15 @@ export function remap(space: AddressSpace, request: RemapRequest): Addr {
     if (oldSize > newSize) space.unmap(addr + newSize, oldSize - newSize);
     return addr;
   }
-  checkResize(space, area, addr, oldSize, newSize, false);
-  if (growInPlace(space, area, addr, oldSize, newSize)) return addr;
+  checkResize(space, area, request, oldSize, newSize);
+  if (growInPlace(space, area, addr, oldSize, newSize)) {
+    bringInLocked(space, area, addr + oldSize, addr + newSize);
+    return addr;
+  }
   if ((flags & MREMAP_MAYMOVE) === 0) throw errno(ENOMEM);
   const to = space.findPlace(newSize, area.sharing, false, 0);
   move(space, area, { base: addr, top: addr + oldSize }, { base: to, top: to + newSize }, false);
+  bringInLocked(space, area, to + oldSize, to + newSize);
   return to;
 }
 
@@ -68,20 +75,26 @@ function remapTo(space: AddressSpace, request: RemapRequest, oldSize: number, ne
   const size = Math.min(oldSize, newSize);
   const area = space.find(addr);
   if (area === undefined) throw errno(EFAULT);
-  checkResize(space, area, addr, size, newSize, keeps);
+  checkResize(space, area, request, size, newSize);
   const to = fixed ? newAddr : space.findPlace(newSize, area.sharing, false, newAddr);
   move(space, area, { base: addr, top: addr + size }, { base: to, top: to + newSize }, keeps);
+  bringInLocked(space, area, to + size, to + newSize);
   return to;
 }
 
 /** Linux vma_to_resize. */
-function checkResize(space: AddressSpace, area: Area, addr: Addr, oldSize: number, newSize: number, keeps: boolean): void {
+function checkResize(space: AddressSpace, area: Area, { addr, flags, mayLock }: RemapRequest, oldSize: number, newSize: number): void {
   if (oldSize === 0 && area.sharing === 'private') throw errno(EINVAL);
   if (oldSize > area.top - addr) throw errno(EFAULT);
-  if (area.object !== undefined && objectPage(area, addr) + newSize / PAGE_SIZE >= 2 ** 32) throw errno(EINVAL);
-  const growth = keeps ? newSize : newSize - oldSize;
+  const growth = (flags & MREMAP_DONTUNMAP) !== 0 ? newSize : newSize - oldSize;
+  if (newSize > oldSize && (area.flags & AREA_LOCKED) !== 0 && mayLock?.(newSize - oldSize) === false) throw errno(EAGAIN);
   if (growth > 0) space.checkExpansion(growth / PAGE_SIZE, isData(area));
   if (space.areaCount + 3 > space.maxAreas) throw errno(ENOMEM);
+}
+
+/** What a locked area has grown by is made present; what cannot be had comes when it is touched. */
+function bringInLocked(space: AddressSpace, area: Area, base: Addr, top: Addr): void {
+  if ((area.flags & AREA_LOCKED) !== 0 && base < top) populate(space, base, top);
 }
 
 function growInPlace(space: AddressSpace, area: Area, addr: Addr, oldSize: number, newSize: number): boolean {

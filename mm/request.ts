@@ -17,6 +17,8 @@ export interface MemoryLimits {
   as: number;
   /** RLIMIT_DATA. */
   data: number;
+  /** Its hard limit, which is what counts for mappings where the soft one is 0. Default: the soft one. */
+  dataMaximum?: number;
   /** RLIMIT_STACK. */
   stack: number;
 }

@@ -1,9 +1,9 @@
 /** An address space: segments of areas over memory objects, the pages it holds of its own, and its MMU, which only ever caches what these say. */
 import { assert } from '../abi/assert.ts';
-import { EACCES, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
+import { EACCES, EEXIST, EINVAL, ENOMEM, EPERM, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
-import { AREA_GROWS_DOWN, type Area, areaPages, fieldsOf, isData, type Sharing } from './area.ts';
+import { AREA_GROWS_DOWN, AREA_LOCKED, type Area, areaPages, fieldsOf, isData, type Sharing } from './area.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
 import { AreaTable } from './area-table.ts';
 import { forkAction } from './fork.ts';
@@ -34,6 +34,8 @@ export class AddressSpace {
   readonly copies = new PageMap(COPIES_CHUNK);
   /** personality READ_IMPLIES_EXEC: what is readable is executable too. Set by the loader for programs without a PT_GNU_STACK header; fork keeps it. */
   readImpliesExec = false;
+  /** mlockall(MCL_FUTURE): new areas are locked, and brought in at once or when they are touched. A child does not inherit it. */
+  lockFuture: 'no' | 'present' | 'on fault' = 'no';
   /** Whether mappings below MIN_ADDRESS are allowed (Linux CAP_SYS_RAWIO). */
   mayMapLow = false;
   /** The heap is `[brkStart, brkTop)`, in bytes; both 0 until `startBrk`. */
@@ -74,14 +76,13 @@ export class AddressSpace {
 
   /**
    * Maps as mmap(2) does and returns the address; the object, if any, is held by the area from then on.
-   * Throws EINVAL, ENOMEM, EPERM, EEXIST, EOVERFLOW as Linux does; checks of files and descriptors are the caller's.
+   * Throws EINVAL, ENOMEM, EPERM, EEXIST as Linux does; checks of files and descriptors are the caller's.
    */
   map(request: MapRequest): Addr {
     const { offset = 0, maxProt = mman.PROT_ALL } = request;
     if (request.size === 0) throw errno(EINVAL);
     const size = pageUp(request.size);
     if (size > USER_TOP) throw errno(ENOMEM);
-    if (offset + size / PAGE_SIZE >= 2 ** 32) throw errno(EOVERFLOW);
     if (this.areaCount + 2 > this.maxAreas) throw errno(ENOMEM);
     const base = this.#choose(request, size);
     const range = { base, top: base + size };
@@ -177,7 +178,13 @@ export class AddressSpace {
 
   #mayExpand(pages: number, isData: boolean): boolean {
     if (this.table.pages + pages > Math.floor(this.limits.as / PAGE_SIZE)) return false;
-    return !isData || this.table.dataPages + pages <= Math.floor(this.limits.data / PAGE_SIZE);
+    return !isData || this.table.dataPages + pages <= this.#dataLimit();
+  }
+
+  /** RLIMIT_DATA in pages. A soft limit of 0 leaves mappings the hard one (Linux may_expand_vm: for Valgrind). */
+  #dataLimit(): number {
+    const { data, dataMaximum = data } = this.limits;
+    return Math.floor((data === 0 ? dataMaximum : data) / PAGE_SIZE);
   }
 
   /** Throws ENOMEM where `pages` more may not be mapped. */
@@ -247,7 +254,7 @@ export class AddressSpace {
     if ((prot & ~area.maxProt) !== 0) throw errno(EACCES);
     if (prot === area.prot) return range.top;
     const becomesData = !isData(area) && isData({ ...fieldsOf(area), prot });
-    if (becomesData && this.table.dataPages + areaPages(range) > Math.floor(this.limits.data / PAGE_SIZE)) throw errno(ENOMEM);
+    if (becomesData && this.table.dataPages + areaPages(range) > this.#dataLimit()) throw errno(ENOMEM);
     const cuts = Number(range.base > area.base) + Number(range.top < area.top);
     if (this.areaCount + cuts > this.maxAreas) throw errno(ENOMEM);
     const lost = area.prot & ~prot;
@@ -279,6 +286,7 @@ export class AddressSpace {
     this.brkTop = 0;
     this.stackTop = 0;
     this.readImpliesExec = false;
+    this.lockFuture = 'no';
   }
 
   /** Says where the heap begins: the program's end, by the loader, before anything is mapped without an address. Any byte address. */
@@ -309,7 +317,7 @@ export class AddressSpace {
       prot,
       maxProt: mman.PROT_ALL,
       sharing: 'private',
-      flags: 0,
+      flags: this.lockFuture === 'no' ? 0 : AREA_LOCKED,
       object: undefined,
       offset: 0,
       name: '',
@@ -365,14 +373,18 @@ export class AddressSpace {
     child.brkTop = this.brkTop;
     child.stackTop = this.stackTop;
     const share = (frame: number): void => frames.share(frame);
+    let locked = false;
     for (const area of this.areas()) {
       const action = forkAction(area);
-      if (action !== 'omit') child.table.insert({ ...fieldsOf(area), space: child });
+      if (action !== 'omit') child.table.insert({ ...fieldsOf(area), space: child, flags: area.flags & ~AREA_LOCKED });
+      locked ||= (area.flags & AREA_LOCKED) !== 0;
       if (action !== 'copy') continue;
       const held = child.copies.size;
       child.copies.copyFrom(this.copies, area.base / PAGE_SIZE, area.top / PAGE_SIZE, share);
       if (child.copies.size > held) this.mmu.writeProtect(area);
     }
+    // Locks are not inherited, and what only they kept apart is one area.
+    if (locked) child.table.merge({ base: 0, top: USER_TOP });
     return child;
   }
 

@@ -1,9 +1,8 @@
-/** Memory calls: brk, mmap in both forms, munmap, mprotect, mremap, madvise, msync, mincore, mlock. The space does the work; here are files, flags and errors. */
-import { EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
+/** Memory calls: brk, mmap in both forms, munmap, mprotect, mremap, madvise, msync, mincore. The space does the work; here are files, flags and errors. */
+import { EACCES, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import { canRead, canWrite, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import * as mman from '../abi/mman.ts';
-import { type Access, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
-import { RLIM_INFINITY, RLIMIT_MEMLOCK } from '../abi/resource.ts';
+import { type Access, PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
 import { SIGKILL, SIGSEGV } from '../abi/signal.ts';
 import { array, u32 } from '../abi/struct.ts';
 import { pathOf } from '../fs/path.ts';
@@ -12,10 +11,10 @@ import { fault, populate } from '../mm/fault.ts';
 import { USER_TOP } from '../mm/placement.ts';
 import { remap } from '../mm/remap.ts';
 import type { MapRequest } from '../mm/request.ts';
-import { privileged } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
 import { define, multiplexer } from './define.ts';
+import { mayLock, willLock } from './memory-lock.ts';
 import { address, addressResult, choice, count, fd, flags, hex, loadAt, none, pointerIn, pointerOut, uint } from './kinds.ts';
 
 const prot = flags({
@@ -34,10 +33,18 @@ const mapFlags = flags(
 /** What MAP_SHARED_VALIDATE accepts for ordinary files. Linux: LEGACY_MAP_MASK. */
 const LEGACY_FLAGS = mman.MAP_TYPE | mman.MAP_FIXED | mman.MAP_ANONYMOUS | mman.MAP_DENYWRITE | mman.MAP_EXECUTABLE | mman.MAP_UNINITIALIZED
   | mman.MAP_GROWSDOWN | mman.MAP_LOCKED | mman.MAP_NORESERVE | mman.MAP_POPULATE | mman.MAP_NONBLOCK | mman.MAP_STACK | mman.MAP_HUGETLB
-  | mman.MAP_32BIT | mman.MAP_ABOVE4G | mman.MAP_FIXED_NOREPLACE;
+  | mman.MAP_32BIT | mman.MAP_ABOVE4G | mman.MAP_FIXED_NOREPLACE | mman.MAP_HUGE_2MB | mman.MAP_HUGE_1GB;
 
 const brk = define({
-  name: 'brk', args: [['addr', address]], result: addressResult, support: 'full', handler: (task, top) => task.space.brk(top),
+  name: 'brk', args: [['addr', address]], result: addressResult, support: 'full',
+  handler: (task, top) => {
+    const { space } = task;
+    const before = space.brkTop;
+    if (space.lockFuture !== 'no' && top > before && !mayLock(task, pageUp(top) - pageUp(before))) return before;
+    const after = space.brk(top);
+    if (space.lockFuture === 'present' && after > before) populate(space, pageUp(before), pageUp(after));
+    return after;
+  },
 });
 
 // ---- mmap ----------------------------------------------------------------------------------------------------------------------
@@ -47,9 +54,12 @@ const mmap2 = define({
   args: [['addr', address], ['length', count], ['prot', prot], ['flags', mapFlags], ['fd', fd], ['pgoffset', hex]],
   result: addressResult, support: { partial: 'MAP_HUGETLB answers ENOMEM: there are no huge pages' },
   handler: (task, addr, length, rights, how, file, offset) => {
-    const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags: how };
+    const locked = willLock(task, how, length);
+    const flags = locked ? how | mman.MAP_LOCKED : how;
+    const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags };
     const to = (how & mman.MAP_ANONYMOUS) !== 0 ? mapAnonymous(task, request) : mapFile(task, request, file, offset);
-    if ((how & (mman.MAP_POPULATE | mman.MAP_LOCKED)) !== 0 && (how & mman.MAP_NONBLOCK) === 0) {
+    const present = locked ? task.space.lockFuture !== 'on fault' : (how & (mman.MAP_POPULATE | mman.MAP_NONBLOCK)) === mman.MAP_POPULATE;
+    if (present) {
       // What cannot be had now comes when it is touched; mmap does not fail for it.
       populate(task.space, to, Math.min(to + pageUp(length), USER_TOP));
     }
@@ -57,8 +67,14 @@ const mmap2 = define({
   },
 });
 
+/** Sizes of huge pages, as logarithms; 0 is the usual one. */
+const HUGE_PAGES = [0, 21, 30];
+
 function mapAnonymous(task: Task, request: MapRequest): number {
-  if ((request.flags & mman.MAP_HUGETLB) !== 0) throw errno(ENOMEM);
+  if ((request.flags & mman.MAP_HUGETLB) !== 0) {
+    const logarithm = (request.flags >>> mman.MAP_HUGE_SHIFT) & 63;
+    throw errno(HUGE_PAGES.includes(logarithm) ? ENOMEM : EINVAL);
+  }
   return task.space.map(request);
 }
 
@@ -68,11 +84,11 @@ function mapFile(task: Task, request: MapRequest, fd: number, offset: number): n
   if (description.isPathOnly) throw errno(EBADF);
   if ((how & mman.MAP_HUGETLB) !== 0 || size === 0) throw errno(EINVAL);
   if (pageUp(size) > USER_TOP) throw errno(ENOMEM);
-  if (offset + pageUp(size) / PAGE_SIZE > 2 ** 32) throw errno(EOVERFLOW);
   const shared = (how & mman.MAP_TYPE) !== mman.MAP_PRIVATE;
   if ((how & mman.MAP_TYPE) === mman.MAP_SHARED_VALIDATE && (how & ~LEGACY_FLAGS) !== 0) throw errno(EOPNOTSUPP);
   if (shared && (rights & mman.PROT_WRITE) !== 0 && !canWrite(description.flags)) throw errno(EACCES);
   if (!canRead(description.flags)) throw errno(EACCES);
+  if ((how & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
   const { file } = description;
   if (file.memoryObject === undefined) throw errno(ENODEV);
   const object = file.memoryObject(pathOf(description.place, task.fs.root) ?? description.place.name);
@@ -110,7 +126,7 @@ const mremap = define({
     ['new_address', address],
   ],
   result: addressResult, support: 'full',
-  handler: (task, addr, oldSize, newSize, how, newAddr) => remap(task.space, { addr, oldSize, newSize, flags: how, newAddr }),
+  handler: (task, addr, oldSize, newSize, how, newAddr) => remap(task.space, { addr, oldSize, newSize, flags: how, newAddr, mayLock: (bytes) => mayLock(task, bytes) }),
 });
 
 // ---- Advice, synchronisation, residence ----------------------------------------------------------------------------------------
@@ -135,7 +151,11 @@ const madvise = define({
     if (size === 0) return;
     // The kernel counts in 64 bits: what lies past the top is a hole.
     const range = { base: addr, top: addr + size };
-    const holes = forAreas(task, range, (area, part) => act(task, area, part));
+    const stops = advice === mman.MADV_POPULATE_READ || advice === mman.MADV_POPULATE_WRITE;
+    const holes = forAreas(task, range, (area, part, gap) => {
+      if (stops && gap) throw errno(ENOMEM);
+      act(task, area, part);
+    });
     task.space.table.merge(range);
     if (holes) throw errno(ENOMEM);
   },
@@ -216,8 +236,8 @@ function changeFlags(bit: number, on: boolean): Advice {
   };
 }
 
-/** Calls `act` for each area in `range`, ascending, with the part of it that lies there. Returns whether there were holes. */
-function forAreas(task: Task, range: Range, act: (area: Area, part: Range) => void): boolean {
+/** Calls `act` for each area in `range`, ascending, with the part of it that lies there, and whether there was a hole before. Returns whether there were holes. */
+function forAreas(task: Task, range: Range, act: (area: Area, part: Range, gap: boolean) => void): boolean {
   let holes = false;
   for (let at = range.base; at < range.top; ) {
     const area = task.space.find(at) ?? task.space.segments.findAreaAbove(at);
@@ -225,7 +245,7 @@ function forAreas(task: Task, range: Range, act: (area: Area, part: Range) => vo
     if (area.base > at) holes = true;
     const part = { base: Math.max(area.base, at), top: Math.min(area.top, range.top) };
     at = part.top;
-    act(area, part);
+    act(area, part, holes);
   }
   return holes;
 }
@@ -281,72 +301,7 @@ function isResident(task: Task, area: Area, at: number): boolean {
   return area.object !== undefined && area.object.pages.get(area.offset + (at - area.base) / PAGE_SIZE) >= 0;
 }
 
-// ---- Locking -------------------------------------------------------------------------------------------------------------------
-
-function lock(task: Task, addr: number, length: number, present: boolean): void {
-  const range = { base: pageDown(addr), top: pageUp(addr + length) };
-  if (range.top === range.base) return;
-  const limit = task.process.limits[RLIMIT_MEMLOCK].current;
-  if (!privileged(task.credentials) && limit !== RLIM_INFINITY) {
-    if (limit === 0n) throw errno(EPERM);
-    if (BigInt(lockedBytes(task, range) + range.top - range.base) > limit) throw errno(ENOMEM);
-  }
-  setLocked(task, range, true);
-  if (!present) return;
-  const outcome = populate(task.space, range.base, Math.min(range.top, USER_TOP));
-  if (outcome.kind === 'wait') throw block(outcome.on);
-  if (outcome.kind === 'signal') throw errno(outcome.signo === SIGKILL ? EAGAIN : ENOMEM);
-}
-
-function lockedBytes(task: Task, except: Range): number {
-  let bytes = 0;
-  for (const area of task.space.areas()) {
-    if ((area.flags & AREA_LOCKED) !== 0 && (area.top <= except.base || area.base >= except.top)) bytes += area.top - area.base;
-  }
-  return bytes;
-}
-
-function setLocked(task: Task, range: Range, on: boolean): void {
-  const change = changeFlags(AREA_LOCKED, on);
-  const holes = forAreas(task, range, (area, part) => change(task, area, part));
-  task.space.table.merge(range);
-  if (holes) throw errno(ENOMEM);
-}
-
-const mlock = define({
-  name: 'mlock', args: [['addr', address], ['len', count]], result: none, support: 'full',
-  handler: (task, addr, length) => lock(task, addr, length, true),
-});
-const mlock2 = define({
-  name: 'mlock2', args: [['addr', address], ['len', count], ['flags', flags({ MLOCK_ONFAULT: mman.MLOCK_ONFAULT })]], result: none, support: 'full',
-  handler: (task, addr, length, how) => {
-    if ((how & ~mman.MLOCK_ONFAULT) !== 0) throw errno(EINVAL);
-    lock(task, addr, length, (how & mman.MLOCK_ONFAULT) === 0);
-  },
-});
-const munlock = define({
-  name: 'munlock', args: [['addr', address], ['len', count]], result: none, support: 'full',
-  handler: (task, addr, length) => {
-    const range = { base: pageDown(addr), top: pageUp(addr + length) };
-    if (range.top > range.base) setLocked(task, range, false);
-  },
-});
-const mlockall = define({
-  name: 'mlockall', args: [['flags', flags({ MCL_CURRENT: mman.MCL_CURRENT, MCL_FUTURE: mman.MCL_FUTURE, MCL_ONFAULT: mman.MCL_ONFAULT })]],
-  result: none, support: { partial: 'MCL_FUTURE is accepted, and later mappings are not locked: pages are never taken away here' },
-  handler: (task, how) => {
-    const ALL = mman.MCL_CURRENT | mman.MCL_FUTURE | mman.MCL_ONFAULT;
-    if ((how & ~ALL) !== 0 || how === 0 || how === mman.MCL_ONFAULT) throw errno(EINVAL);
-    if ((how & mman.MCL_CURRENT) === 0) return;
-    for (const area of [...task.space.areas()]) lock(task, area.base, area.top - area.base, false);
-  },
-});
-const munlockall = define({
-  name: 'munlockall', args: [], result: none, support: 'full',
-  handler: (task) => {
-    for (const area of [...task.space.areas()]) setLocked(task, { base: area.base, top: area.top }, false);
-  },
-});
+// ---- Protection keys --------------------------------------------------------------------------------------------------------------
 
 /** Without protection keys it is mprotect, and takes only key -1. */
 const pkeyMprotect = define({
@@ -358,5 +313,5 @@ const pkeyMprotect = define({
   });
 
 export const calls = [
-  brk, mmap2, oldMmap, munmap, mprotect, mremap, madvise, msync, mincore, mlock, mlock2, munlock, mlockall, munlockall, pkeyMprotect,
+  brk, mmap2, oldMmap, munmap, mprotect, mremap, madvise, msync, mincore, pkeyMprotect,
 ];

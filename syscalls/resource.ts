@@ -37,7 +37,7 @@ function setLimit(task: Task, which: number, current: bigint, maximum: bigint): 
 
 /** What memory and files keep of the limits for themselves. */
 function applyLimit(task: Task, which: number): void {
-  const { current } = task.process.limits[which];
+  const { current, maximum } = task.process.limits[which];
   const value = current === abi.RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(current);
   switch (which) {
     case abi.RLIMIT_AS:
@@ -45,6 +45,7 @@ function applyLimit(task: Task, which: number): void {
       return;
     case abi.RLIMIT_DATA:
       task.space.limits.data = value;
+      task.space.limits.dataMaximum = maximum === abi.RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(maximum);
       return;
     case abi.RLIMIT_STACK:
       task.space.limits.stack = value;

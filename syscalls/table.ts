@@ -9,9 +9,11 @@ import { calls as identity } from './identity.ts';
 import { calls as io } from './io.ts';
 import { calls as lock } from './lock.ts';
 import { calls as memory } from './memory.ts';
+import { calls as memoryLock } from './memory-lock.ts';
 import { calls as pipe } from './pipe.ts';
 import { calls as poll } from './poll.ts';
 import { calls as process } from './process.ts';
+import { calls as processMemory } from './process-memory.ts';
 import { calls as resource } from './resource.ts';
 import { calls as signal } from './signal.ts';
 import { calls as size } from './size.ts';
@@ -35,9 +37,11 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   io,
   lock,
   memory,
+  memoryLock,
   pipe,
   poll,
   process,
+  processMemory,
   resource,
   signal,
   size,

@@ -1,0 +1,127 @@
+/** Memory of other processes, and rarely used calls: process_vm_readv and writev, remap_file_pages, protection keys that no CPU here has, policies of one node. */
+import { EFAULT, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import * as mman from '../abi/mman.ts';
+import { PAGE_SIZE, pageDown } from '../abi/page.ts';
+import { objectPage } from '../mm/area.ts';
+import type { UserMemory } from '../mm/user.ts';
+import { privileged } from '../proc/credentials.ts';
+import type { Task } from '../proc/task.ts';
+import { define } from './define.ts';
+import { address, count, hex, int, none, pid, size, structsIn, uint } from './kinds.ts';
+import { type Iovec, iovec } from './transfer.ts';
+import { loadAt } from './kinds.ts';
+
+// ---- Other processes -----------------------------------------------------------------------------------------------------------
+
+/** Linux UIO_MAXIOV. */
+const VECTORS_MAX = 1024;
+/** Most bytes one call moves (Linux MAX_RW_COUNT). */
+const MOST = 0x7fff_f000;
+
+function vectors(task: Task, at: number, number: number): Iovec[] {
+  if (number > VECTORS_MAX) throw errno(EINVAL);
+  return Array.from({ length: number }, (_, i) => loadAt(task, at + i * iovec.size, iovec));
+}
+
+/** The memory of a process that the task may look into: its own, one of the same user, any for root. */
+function memoryOf(task: Task, number: number): UserMemory {
+  const other = task.kernel.tasks.get(number);
+  if (other === undefined || other.state === 'dead') throw errno(ESRCH);
+  const mine = task.credentials;
+  const { uid, euid, suid, gid, egid, sgid } = other.credentials;
+  const same = [uid, euid, suid].every((id) => id === mine.uid) && [gid, egid, sgid].every((id) => id === mine.gid);
+  if (other.process !== task.process && !privileged(mine) && !(same && other.process.dumpable === 1)) throw errno(EPERM);
+  return other.user;
+}
+
+/** A run over vectors: where the next piece, which lies in one page of the remote side, is. */
+interface Cursor {
+  readonly parts: readonly Iovec[];
+  index: number;
+  within: number;
+}
+
+/** Bytes left in the cursor's current part; passes over empty and finished ones. 0 at the end. */
+function left(cursor: Cursor): number {
+  for (; cursor.index < cursor.parts.length; cursor.index++, cursor.within = 0) {
+    const rest = cursor.parts[cursor.index].size - cursor.within;
+    if (rest > 0) return rest;
+  }
+  return 0;
+}
+
+/** Moves bytes until one side ends or a page cannot be reached: then as many as were moved, and EFAULT for none. */
+function transfer(task: Task, words: { pid: number; local: number; locals: number; remote: number; remotes: number; flags: number }, writes: boolean): number {
+  if (words.flags !== 0) throw errno(EINVAL);
+  const local: Cursor = { parts: vectors(task, words.local, words.locals), index: 0, within: 0 };
+  if (left(local) === 0) return 0;
+  const remote: Cursor = { parts: vectors(task, words.remote, words.remotes), index: 0, within: 0 };
+  if (left(remote) === 0) return 0;
+  const other = memoryOf(task, words.pid);
+  const buffer = new Uint8Array(PAGE_SIZE);
+  let done = 0;
+  while (done < MOST) {
+    const room = Math.min(left(local), left(remote));
+    if (room === 0) break;
+    const theirs = remote.parts[remote.index].base + remote.within;
+    const ours = local.parts[local.index].base + local.within;
+    const piece = buffer.subarray(0, Math.min(room, pageDown(theirs) + PAGE_SIZE - theirs));
+    const [source, from, target, to] = writes ? [task.user, ours, other, theirs] : [other, theirs, task.user, ours];
+    const got = source.copyIn(from, piece);
+    const moved = target.copyOut(to, piece.subarray(0, got));
+    done += moved;
+    local.within += moved;
+    remote.within += moved;
+    if (moved < piece.length) break;
+  }
+  if (done === 0) throw errno(EFAULT);
+  return done;
+}
+
+const vectorArguments = [
+  ['pid', pid], ['local_iov', structsIn(iovec, 'liovcnt', 'struct iovec')], ['liovcnt', count],
+  ['remote_iov', structsIn(iovec, 'riovcnt', 'struct iovec')], ['riovcnt', count], ['flags', uint],
+] as const;
+const processVmReadv = define({
+  name: 'process_vm_readv', args: vectorArguments, result: size, support: 'full',
+  handler: (task, id, local, locals, remote, remotes, flags) => transfer(task, { pid: id, local, locals, remote, remotes, flags }, false),
+});
+const processVmWritev = define({
+  name: 'process_vm_writev', args: vectorArguments, result: size, support: 'full',
+  handler: (task, id, local, locals, remote, remotes, flags) => transfer(task, { pid: id, local, locals, remote, remotes, flags }, true),
+});
+
+// ---- remap_file_pages ----------------------------------------------------------------------------------------------------------
+
+/** As today's Linux does it: a new mapping of the same object over the old one. */
+const remapFilePages = define({
+  name: 'remap_file_pages', args: [['addr', address], ['size', count], ['prot', uint], ['pgoff', hex], ['flags', uint]], result: none, support: 'full',
+  handler: (task, at, length, prot, pgoff, how) => {
+    const addr = pageDown(at);
+    const bytes = pageDown(length);
+    if (prot !== 0 || bytes === 0 || addr + bytes >= 2 ** 32) throw errno(EINVAL);
+    const first = task.space.find(addr);
+    if (first === undefined || first.sharing !== 'shared' || first.object === undefined) throw errno(EINVAL);
+    for (let { top } = first; top < addr + bytes; ) {
+      const next = task.space.find(top);
+      if (next === undefined || next.object !== first.object || next.sharing !== 'shared' || next.flags !== first.flags) throw errno(EINVAL);
+      if (objectPage(first, top) !== objectPage(next, top)) throw errno(EINVAL);
+      ({ top } = next);
+    }
+    const flags = mman.MAP_SHARED | mman.MAP_FIXED | (how & mman.MAP_NONBLOCK);
+    const { object, maxProt, file, name } = first;
+    task.space.map({ addr, size: bytes, prot: first.prot, flags, object, offset: pgoff, maxProt, file, name });
+  },
+});
+
+// ---- Protection keys and nodes that are not there --------------------------------------------------------------------------------
+
+/** A CPU without protection keys has none to give. */
+const pkeyAlloc = define({
+  name: 'pkey_alloc', args: [['flags', uint], ['access_rights', uint]], result: none, support: 'full', handler: () => { throw errno(EINVAL); },
+});
+const pkeyFree = define({
+  name: 'pkey_free', args: [['pkey', int]], result: none, support: 'full', handler: () => { throw errno(EINVAL); },
+});
+
+export const calls = [processVmReadv, processVmWritev, remapFilePages, pkeyAlloc, pkeyFree];
