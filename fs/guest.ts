@@ -32,6 +32,8 @@ export interface GuestFilesOptions {
 /** What system calls need beyond the tree: files without a place, and what all files of a machine share. */
 export interface FileServices {
   readonly locks: LockTable;
+  /** For a file without a place: a number that no other such file has. */
+  nextInode(): bigint;
   pipe(flags: number): { readonly reader: Description; readonly writer: Description };
   /** memfd_create: a file of memory without a place. */
   memoryFile(name: string, mode?: number, seals?: number): Description;
@@ -114,9 +116,13 @@ export class GuestFiles implements FileServices {
     this.tree.mount(this.tree.root, 'proc', procRoot(source));
   }
 
+  nextInode(): bigint {
+    return ++this.pipes + 1000n;
+  }
+
   /** A new pipe: its reading and its writing end, with these status flags. */
   pipe(flags: number): { readonly reader: Description; readonly writer: Description } {
-    const vnode = new PipeVnode(++this.pipes + 1000n, this.options.now_ns(), this.options.owner);
+    const vnode = new PipeVnode(this.nextInode(), this.options.now_ns(), this.options.owner);
     const end = (access: number) => new Description(vnode.open(access | flags), vnode.place, access | flags);
     return { reader: end(0), writer: end(1) };
   }

@@ -46,6 +46,7 @@ export class Pipe {
   }
 
   take(into: Uint8Array): number {
+    const wasFull = this.full;
     let done = 0;
     while (done < into.length && this.slots.length > 0) {
       const slot = this.slots[0];
@@ -58,7 +59,8 @@ export class Pipe {
       this.spare = slot.bytes;
     }
     this.filled -= done;
-    this.changed.wakeAll();
+    // As in Linux, writers hear of it where there was no room before (pipe_read).
+    if (wasFull) this.changed.wakeAll(POLLOUT | POLLWRNORM);
     return done;
   }
 
@@ -74,7 +76,7 @@ export class Pipe {
       done += part.length;
     }
     this.filled += done;
-    if (done > 0) this.changed.wakeAll();
+    if (done > 0) this.changed.wakeAll(POLLIN | POLLRDNORM);
     return done;
   }
 

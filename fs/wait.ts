@@ -3,19 +3,20 @@ import type { Waitable } from '../mm/outcome.ts';
 
 /** Those who wait for one thing, in the order they came. */
 export class Waiters implements Waitable {
-  private waiting: Set<() => void> = new Set();
+  private waiting: Set<(events?: number) => void> = new Set();
 
-  subscribe(wake: () => void): () => void {
-    const entry = () => wake();
+  subscribe(wake: (events?: number) => void): () => void {
+    const entry = (events?: number) => wake(events);
     this.waiting.add(entry);
     return () => this.waiting.delete(entry);
   }
 
-  wakeAll(): void {
+  /** `events` are the abi POLL bits that may have come to hold: an edge for those who wait for edges. Undefined: any may have. */
+  wakeAll(events?: number): void {
     const woken = this.waiting;
     if (woken.size === 0) return;
     this.waiting = new Set();
-    for (const wake of woken) wake();
+    for (const wake of woken) wake(events);
   }
 }
 

@@ -3,8 +3,8 @@ import type { Addr } from '../abi/page.ts';
 
 /** Something a task can wait on. Wakers call `wake()`; waiters register a callback that is run at most once. */
 export interface Waitable {
-  /** Registers `wake`; returns a function that takes the registration back. */
-  subscribe(wake: () => void): () => void;
+  /** Registers `wake`, which may be told what has happened (abi POLL bits; none: anything); returns a function that takes the registration back. */
+  subscribe(wake: (events?: number) => void): () => void;
 }
 
 export type Outcome =

@@ -20,11 +20,11 @@ export function anyOf(all: readonly Waitable[]): Waitable {
     subscribe: (wake) => {
       const cancels: (() => void)[] = [];
       let woken = false;
-      const once = () => {
+      const once = (events?: number) => {
         if (woken) return;
         woken = true;
         for (const cancel of cancels) cancel();
-        wake();
+        wake(events);
       };
       for (const on of all) cancels.push(on.subscribe(once));
       return () => {

@@ -1,5 +1,5 @@
 /** From the paths and descriptors of a call's arguments to places, and the kinds of argument that file calls share. */
-import { EBADF, EINVAL, ENOENT, ENOTDIR, ETXTBSY, errno } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, ENOENT, ENOTDIR, ETXTBSY, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import type { Description } from '../fs/description.ts';
 import { DirectoryPlace, type Walked, type WalkOptions } from '../fs/path.ts';
@@ -143,7 +143,12 @@ export function existing(walked: Walked): Place {
 
 /** A file's wait as the call's. */
 export function waiting(task: Task, wait: Wait): Blocked {
-  const { retry_ms } = wait;
+  const { retry_ms, timeout_ns } = wait;
+  if (timeout_ns !== undefined) {
+    const deadline = task.deadlineAfter(timeout_ns);
+    if (task.expired) throw errno(wait.late ?? EAGAIN);
+    return block(wait.on, deadline);
+  }
   return block(wait.on, retry_ms === undefined ? undefined : task.kernel.clock.monotonic() + BigInt(retry_ms) * 1_000_000n);
 }
 

@@ -4,6 +4,8 @@ import type { Definition } from './define.ts';
 import { calls as attributes } from './attributes.ts';
 import { calls as clone } from './clone.ts';
 import { calls as directory } from './directory.ts';
+import { calls as epoll } from './epoll.ts';
+import { calls as event } from './event.ts';
 import { calls as file } from './file.ts';
 import { calls as identity } from './identity.ts';
 import { calls as io } from './io.ts';
@@ -32,6 +34,8 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   attributes,
   clone,
   directory,
+  epoll,
+  event,
   file,
   identity,
   io,

@@ -1,0 +1,87 @@
+/** The nameless files behind epoll, eventfd, timerfd and sockets: what stat and /proc/self/fd tell of them. */
+import { EINVAL, ENXIO, errno } from '../abi/errno.ts';
+import { makeDevice } from '../abi/stat.ts';
+import type { FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
+
+const ANON_INODE_MAGIC = 0x09041934;
+
+export interface AnonymousOptions {
+  /** `anon_inode:[eventpoll]`, `socket:[12]`. */
+  readonly label: string;
+  readonly kind: FileKind;
+  /** Kind and permission bits; an anonymous inode of Linux has no kind. */
+  readonly mode: number;
+  /** Minor number of its file system, major 0. */
+  readonly device: number;
+  readonly ino: bigint;
+  readonly now_ns: bigint;
+  readonly owner: { readonly uid: number; readonly gid: number };
+}
+
+export class AnonymousVnode implements Vnode {
+  readonly kind: FileKind;
+  readonly key: string;
+  readonly label: string;
+  private readonly options: AnonymousOptions;
+
+  constructor(options: AnonymousOptions) {
+    this.options = options;
+    this.kind = options.kind;
+    this.label = options.label;
+    this.key = `${makeDevice(0, options.device)}:${options.ino}`;
+  }
+
+  /** A place to hang a description on. */
+  get place(): Place {
+    return { vnode: this, parent: undefined, name: this.label };
+  }
+
+  open(): OpenFile {
+    throw errno(ENXIO);
+  }
+
+  stat(): Stat {
+    const { device, ino, mode, now_ns, owner } = this.options;
+    return {
+      dev: makeDevice(0, device),
+      rdev: 0,
+      ino,
+      mode,
+      nlink: 1,
+      uid: owner.uid,
+      gid: owner.gid,
+      size: 0,
+      blksize: 4096,
+      blocks: 0,
+      atime_ns: now_ns,
+      mtime_ns: now_ns,
+      ctime_ns: now_ns,
+      btime_ns: undefined,
+    };
+  }
+
+  statfs(): FileSystemStat {
+    return { type: ANON_INODE_MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+  }
+
+  readlink(): string {
+    throw errno(EINVAL);
+  }
+
+  truncate(): void {
+    throw errno(EINVAL);
+  }
+
+  chmod(): void {}
+
+  chown(): void {}
+
+  utimes(): void {}
+
+  access(): void {}
+}
+
+/** Inode numbers of nameless files need only differ. */
+export function anonymous(label: string, ino: bigint, now_ns: bigint, owner: AnonymousOptions['owner']): AnonymousVnode {
+  return new AnonymousVnode({ label: `anon_inode:${label}`, kind: 'character', mode: 0o600, device: 14, ino, now_ns, owner });
+}

@@ -1,0 +1,67 @@
+/** timerfd: a file that counts how often its timer has expired. When it is due is the business of who arms it. */
+import { EAGAIN, EINVAL, errno } from '../abi/errno.ts';
+import { POLLIN, POLLRDNORM } from '../abi/poll.ts';
+import type { Io, OpenFile, Vnode } from './vnode.ts';
+import { Waiters } from './wait.ts';
+
+export class TimerFile implements OpenFile {
+  readonly vnode: Vnode;
+  readonly seekable = false;
+  readonly label: string = 'anon_inode:[timerfd]';
+  readonly changes: Waiters = new Waiters();
+  /** CLOCK_ number. */
+  readonly clock: number;
+  /** Monotonic nanoseconds; undefined: disarmed. */
+  due: bigint | undefined;
+  interval_ns = 0n;
+  private expirations = 0n;
+
+  constructor(vnode: Vnode, clock: number) {
+    this.vnode = vnode;
+    this.clock = clock;
+  }
+
+  /** Arms (or with undefined disarms) it; expirations not read yet are forgotten. */
+  set(due: bigint | undefined, interval_ns: bigint): void {
+    this.due = due;
+    this.interval_ns = interval_ns;
+    this.expirations = 0n;
+  }
+
+  /** Called by the scheduler when it is due; it must be entered again where it repeats. */
+  expire(now: bigint): void {
+    if (this.due === undefined || this.due > now) return;
+    if (this.interval_ns === 0n) {
+      this.due = undefined;
+      this.expirations++;
+    } else {
+      const periods = (now - this.due) / this.interval_ns + 1n;
+      this.expirations += periods;
+      this.due += periods * this.interval_ns;
+    }
+    this.changes.wakeAll(POLLIN | POLLRDNORM);
+  }
+
+  read(into: Uint8Array, _position: number, nonblocking: boolean): Io {
+    if (into.length < 8) throw errno(EINVAL);
+    if (this.expirations === 0n) {
+      if (nonblocking) throw errno(EAGAIN);
+      return { kind: 'wait', on: this.changes };
+    }
+    new DataView(into.buffer, into.byteOffset).setBigUint64(0, this.expirations, true);
+    this.expirations = 0n;
+    return 8;
+  }
+
+  write(): number {
+    throw errno(EINVAL);
+  }
+
+  poll(): number {
+    return this.expirations > 0n ? POLLIN | POLLRDNORM : 0;
+  }
+
+  close(): void {
+    this.due = undefined;
+  }
+}
