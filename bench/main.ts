@@ -11,9 +11,9 @@ import { corpusUnavailable } from '../test/corpus/root.ts';
 import { allFixtures, build, compilerVersion } from '../test/drivers/fixtures.ts';
 import { emulator, SEG386 } from '../test/drivers/emulator.ts';
 import { native } from '../test/drivers/native.ts';
+import { measureGuests } from './guests.ts';
 import { commands, type EngineName, type LoopResult, measureLoops } from './loops.ts';
 import { median, wall_s } from './measure.ts';
-import { measureMemory } from './memory.ts';
 import { measureSwitch } from './switch.ts';
 import { measureWorkloads, type WorkloadResult } from './workloads.ts';
 
@@ -88,9 +88,9 @@ if (!hello) throw new Error(`${HELLO} is gone`);
 const program = await build(hello);
 const start_s = median(Array.from({ length: START_RUNS }, () => wall_s([process.execPath, SEG386, '--', program])));
 console.log(`start to end of a static hello: ${(start_s * 1e3).toFixed(0)} ms\n`);
-const memory = measureMemory(commands(qemu), runs, only);
-if (memory.length > 0) {
-  printLoops(memory);
+const guests = measureGuests(commands(qemu), runs, only);
+if (guests.length > 0) {
+  printLoops(guests);
   console.log();
 }
 const reason = corpusUnavailable();
@@ -100,6 +100,6 @@ if (workloads.length > 0) printWorkloads(workloads);
 mkdirSync(join(OUTPUT, '..'), { recursive: true });
 writeFileSync(
   OUTPUT,
-  `${JSON.stringify({ node: process.versions.node, cpu: cpus()[0]?.model, loops, contextSwitch, start_s, memory, workloads }, undefined, 2)}\n`,
+  `${JSON.stringify({ node: process.versions.node, cpu: cpus()[0]?.model, loops, contextSwitch, start_s, guests, workloads }, undefined, 2)}\n`,
 );
 console.log(`\nwritten to ${OUTPUT}`);
