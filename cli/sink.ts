@@ -1,5 +1,6 @@
 /** Where our own lines go: standard error, or the file that --trace-file names. Failing to write is our failure, never the guest's. */
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import type { Core } from '../debug/core.ts';
 
 /** Lines for a file are gathered up to this many bytes; those for standard error keep their place among the guest's own. */
 const GATHERED_MAX = 65536;
@@ -55,6 +56,23 @@ export class Sink {
 export function writeWhole(path: string, text: string): void {
   try {
     writeFileSync(Buffer.from(path, 'latin1'), text);
+  } catch (error) {
+    throw new OwnFailure(`cannot write ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** Writes a core file, with holes where nothing is in memory. Throws OwnFailure. */
+export function writeCore({ size, pieces }: Core, path: string): void {
+  try {
+    const fd = openSync(Buffer.from(path, 'latin1'), 'w', 0o600);
+    try {
+      ftruncateSync(fd, size);
+      for (const { offset, bytes } of pieces) {
+        for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+      }
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     throw new OwnFailure(`cannot write ${path}: ${(error as Error).message}`);
   }
