@@ -20,6 +20,8 @@ export interface MachineOptions {
   readonly layout?: LayoutName;
   /** Bytes of memory all guests together may use; default 2 GiB. Beyond it system calls answer ENOMEM, and a touch kills. */
   readonly memory?: number;
+  /** Processes and threads there may be at once; default 4096. Beyond it fork answers EAGAIN. */
+  readonly maxProcesses?: number;
   /** Time that only instructions advance, and seeded randomness: the same run every time. */
   readonly deterministic?: boolean;
   /** Seed of the guest's randomness; makes it repeatable on its own too. */
@@ -60,7 +62,8 @@ export function createMachine(options: MachineOptions = {}): Machine {
     warn: options.warn,
   });
   const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };
-  const machine = new Machine({ engine, frames, files, clock, random, identity, layout: options.layout ?? 'linuxemu' });
+  const layout = options.layout ?? 'linuxemu';
+  const machine = new Machine({ engine, frames, files, clock, random, identity, layout, maxProcesses: options.maxProcesses });
   files.mountProc(procSource(machine.kernel, { cpu: engine.cpu, current: () => machine.current }));
   return machine;
 }

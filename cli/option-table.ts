@@ -43,6 +43,7 @@ export const FIELDS = {
 
   /** Bytes of guest memory the machine may use. */
   memory: value('--memory <size>', 'limit guest memory: 512M, 2G', memorySize, 'The machine:'),
+  maxProcesses: value('--max-processes <n>', 'processes and threads there may be at once; default 4096', processCount),
   layout: choice<LayoutName>('--layout <layout>', 'where things are mapped', ['linuxemu', 'linux']),
   deterministic: flag('--deterministic', 'time and randomness that repeat exactly'),
   seed: value('--seed <n>', 'seed of the randomness (implies nothing else)', seedNumber),
@@ -142,6 +143,12 @@ function memorySize(text: string): number {
   const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : Number.NaN;
   if (!(bytes >= MEMORY_MIN && bytes <= MEMORY_MAX)) throw new BadValue('It must be a size from 1M to 4G, as in 512M.');
   return bytes;
+}
+
+function processCount(text: string): number {
+  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count >= 1 && count <= 1_000_000)) throw new BadValue('It must be a number from 1 to 1000000.');
+  return count;
 }
 
 function seedNumber(text: string): number {

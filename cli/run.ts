@@ -48,13 +48,14 @@ export async function runProgram(options: CliOptions): Promise<Result> {
 }
 
 function makeMachine(options: CliOptions): Machine {
-  const { root, layout, memory, deterministic, seed } = options;
+  const { root, layout, memory, maxProcesses, deterministic, seed } = options;
   try {
     return createMachine({
       wasm: compiledEngine(engineFile()),
       root,
       layout,
       memory,
+      maxProcesses,
       deterministic,
       seed,
       hostname: deterministic ? undefined : hostName(),

@@ -30,6 +30,8 @@ const PASSED: readonly (readonly [NodeJS.Signals, number])[] = [
   ['SIGIO', 29],
   ['SIGPWR', 30],
 ];
+/** What keys and a terminal's window bring about: SIGINT, SIGQUIT, SIGTSTP, SIGWINCH. */
+const FROM_TERMINAL: ReadonlySet<number> = new Set([2, 3, 20, 28]);
 /** si_code of kill(2). */
 const SI_USER = 0;
 
@@ -77,8 +79,15 @@ export class SignalPasser {
     process.on(name, listener);
   }
 
-  /** The host does not tell who sent it: it looks as if our parent had. */
+  /**
+   * The host does not tell who sent it: it looks as if our parent had. What a terminal sends goes to the guest's foreground group, as it would there;
+   * everything else is for the first process.
+   */
   pass(signo: number): void {
-    sendToProcess(this.machine.kernel, this.process, userInfo(signo, SI_USER, process.ppid, 0));
+    const { kernel, parts } = this.machine;
+    const group = FROM_TERMINAL.has(signo) ? parts.files.streams?.terminal?.foreground : undefined;
+    const members = [...kernel.processes.values()].filter(({ pgid, status }) => pgid === group && status === undefined);
+    for (const member of members.length > 0 ? members : [this.process])
+      sendToProcess(kernel, member, userInfo(signo, SI_USER, process.ppid, 0));
   }
 }

@@ -25,6 +25,8 @@ export interface CloneRequest {
   /** The child's esp; 0: as the parent's. */
   readonly stack?: number;
   readonly parentTid?: number;
+  /** Where the descriptor's number goes. */
+  readonly pidfd?: number;
   readonly childTid?: number;
   /** CLONE_SETTLS, decoded. */
   readonly threadArea?: { readonly entry: number; readonly descriptor: Descriptor | undefined };

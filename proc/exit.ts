@@ -26,6 +26,7 @@ export function exitProcess(kernel: Kernel, process: Process, status: ExitStatus
   process.posixTimers.clear();
   for (const task of tasks) endTask(task);
   leaveFamily(kernel, process);
+  process.ended.wakeAll();
 }
 
 /** execve: all threads but this one end, and it becomes the process's first. Linux: de_thread. */

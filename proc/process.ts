@@ -71,6 +71,8 @@ export class Process {
   uid: number = 0;
   /** Wakes at every change that wait4 may report. */
   readonly childChanged: Waiters = new Waiters();
+  /** Wakes when the process is over. */
+  readonly ended: Waiters = new Waiters();
   /** prctl state that threads share. */
   dumpable: number = 1;
   childSubreaper: boolean = false;

@@ -1,10 +1,11 @@
 /** fork, vfork, clone and clone3: which flags go together, and waiting for a vforked child. */
 import * as abi from '../abi/clone.ts';
-import { E2BIG, EBADF, EEXIST, EINVAL, EPERM, errno } from '../abi/errno.ts';
+import { E2BIG, EBADF, EEXIST, EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { SIG_DFL } from '../abi/signal.ts';
 import { type CloneRequest, checkRoom, cloneTask, FORK, VFORK } from '../proc/clone.ts';
 import { privileged } from '../proc/credentials.ts';
+import { describeProcess } from '../proc/pidfd.ts';
 import { defaultAction, hasSignal, setOf, suspendMask, union, UNBLOCKABLE } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
 import { threadAreaOf, checkEntry, userDesc } from '../proc/thread-area.ts';
@@ -12,7 +13,7 @@ import { block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { address, count, flagsText, hex, loadAt, pidResult, pointerIn, pointerOut } from './kinds.ts';
 
-const NOT_THERE = { partial: 'CLONE_PIDFD answers EINVAL; namespaces of its own EPERM; CLONE_INTO_CGROUP EBADF; PTRACE, SYSVSEM and IO have nothing to share' } as const;
+const NOT_THERE = { partial: 'namespaces of its own answer EPERM; CLONE_INTO_CGROUP EBADF; PTRACE, SYSVSEM and IO have nothing to share' } as const;
 /** Linux's deepest nesting of pid namespaces, and the largest clone_args it reads. */
 const SET_TID_MAX = 32;
 
@@ -24,7 +25,7 @@ function checkFlags(task: Task, flags: number): void {
   if (has(CLONE_THREAD) && !has(CLONE_SIGHAND)) throw errno(EINVAL);
   if (has(CLONE_SIGHAND) && !has(CLONE_VM)) throw errno(EINVAL);
   if (has(CLONE_THREAD) && has(CLONE_NEWUSER | CLONE_NEWPID)) throw errno(EINVAL);
-  if (has(CLONE_PIDFD)) refuse(task, 'CLONE_PIDFD', EINVAL);
+  if (has(CLONE_PIDFD) && has(CLONE_THREAD | abi.CLONE_DETACHED)) throw errno(EINVAL);
   if (has(abi.CLONE_NAMESPACES)) refuse(task, 'a namespace of its own', EPERM);
 }
 
@@ -43,7 +44,12 @@ function run(task: Task, request: () => CloneRequest): number {
   // Pages that have yet to be fetched are fetched before anything has changed.
   if ((wanted.flags & abi.CLONE_PARENT_SETTID) !== 0) task.user.probe(wanted.parentTid ?? 0, 4, 'write');
   if ((wanted.flags & abi.CLONE_CHILD_SETTID) !== 0) task.user.probe(wanted.childTid ?? 0, 4, 'write');
+  const pidfd = wanted.pidfd ?? 0;
+  const wantsPidfd = (wanted.flags & abi.CLONE_PIDFD) !== 0;
+  if (wantsPidfd && task.user.probe(pidfd, 4, 'write') < 4) throw errno(EFAULT);
+  if (wantsPidfd) task.files.free();
   const child = cloneTask(task, wanted);
+  if (wantsPidfd) task.user.writeU32(pidfd, task.files.add(describeProcess(task, child.process, 0), true));
   task.kernel.scheduler.add(child);
   if ((wanted.flags & abi.CLONE_VFORK) === 0) return child.tid;
   task.vforked = { child, tid: child.tid };
@@ -89,7 +95,9 @@ const clone = define({
     const flags = (how & ~abi.CSIGNAL) >>> 0;
     checkFlags(task, flags);
     const area = threadArea(task, flags, tls);
-    return { flags, exitSignal: (flags & abi.CLONE_THREAD) !== 0 ? 0 : how & abi.CSIGNAL, stack, parentTid, childTid, threadArea: area };
+    const both = abi.CLONE_PIDFD | abi.CLONE_PARENT_SETTID;
+    if ((flags & both) === both) throw errno(EINVAL);
+    return { flags, pidfd: parentTid, exitSignal: (flags & abi.CLONE_THREAD) !== 0 ? 0 : how & abi.CSIGNAL, stack, parentTid, childTid, threadArea: area };
   }),
 });
 
@@ -117,7 +125,7 @@ function readArgs(task: Task, from: number, size: number): CloneRequest {
   if ((low & abi.CLONE_NEWTIME) !== 0) refuse(task, 'a time of its own', EPERM);
   if (intoCgroup) throw errno(EBADF);
   return {
-    flags: low, clearActions, exitSignal: Number(args.exit_signal), stack: word(args.stack + args.stack_size), parentTid: word(args.parent_tid),
+    flags: low, pidfd: word(args.pidfd), clearActions, exitSignal: Number(args.exit_signal), stack: word(args.stack + args.stack_size), parentTid: word(args.parent_tid),
     childTid: word(args.child_tid), threadArea: threadArea(task, low, word(args.tls)), tid: chosenTid(task, args),
   };
 }

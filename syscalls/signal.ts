@@ -205,7 +205,7 @@ function checkNumber(number: number): void {
   if (number < 0 || number > abi.NSIG) throw errno(EINVAL);
 }
 
-function sendOne(task: Task, target: Process, info: SignalInfo, number: number): void {
+export function sendOne(task: Task, target: Process, info: SignalInfo, number: number): void {
   checkNumber(number);
   if (!mayKill(task, target, number)) throw errno(EPERM);
   if (number !== 0 && sendToProcess(task.kernel, target, info) === 'full') throw errno(EAGAIN);
@@ -271,12 +271,12 @@ const tgkill = define({
   },
 });
 
-function readInfo(task: Task, number: number, info: In<Uint8Array>): SignalInfo {
+export function readInfo(task: Task, number: number, info: In<Uint8Array>): SignalInfo {
   return decodeSiginfo(number, task.user.read(info, abi.SIGINFO_SIZE));
 }
 
 /** Only the kernel may claim to be the kernel (or kill, or tgkill), except towards oneself. */
-function checkSender(info: SignalInfo, toSelf: boolean): void {
+export function checkSender(info: SignalInfo, toSelf: boolean): void {
   if ((info.code >= abi.SI_USER || info.code === abi.SI_TKILL) && !toSelf) throw errno(EPERM);
 }
 

@@ -12,6 +12,7 @@ import { calls as io } from './io.ts';
 import { calls as lock } from './lock.ts';
 import { calls as memory } from './memory.ts';
 import { calls as memoryLock } from './memory-lock.ts';
+import { calls as pidfd } from './pidfd.ts';
 import { calls as pipe } from './pipe.ts';
 import { calls as poll } from './poll.ts';
 import { calls as process } from './process.ts';
@@ -42,6 +43,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   lock,
   memory,
   memoryLock,
+  pidfd,
   pipe,
   poll,
   process,

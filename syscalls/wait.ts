@@ -1,5 +1,5 @@
 /** wait4, waitpid and waitid: what became of children. */
-import { EBADF, ECHILD, EINVAL, ESRCH, errno } from '../abi/errno.ts';
+import { EAGAIN, ECHILD, EINVAL, ESRCH, errno } from '../abi/errno.ts';
 import * as resource from '../abi/resource.ts';
 import { SIGCHLD } from '../abi/signal.ts';
 import { toTimespec } from '../abi/time.ts';
@@ -9,6 +9,7 @@ import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { choice, flags, none, pid, pidResult, pointerOut, storeAt } from './kinds.ts';
+import { processBehind } from './pidfd.ts';
 
 const waitOptions = flags({ WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT, __WNOTHREAD: WNOTHREAD, __WALL: WALL, __WCLONE: WCLONE });
 const WAIT4_OPTIONS = WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE;
@@ -80,7 +81,7 @@ function writeInfo(task: Task, info: number, event: ChildEvent | undefined): voi
 const waitid = define({
   name: 'waitid',
   args: [['idtype', choice({ P_ALL, P_PID, P_PGID, P_PIDFD })], ['id', pid], ['info', pointerOut], ['options', waitOptions], ['rusage', pointerOut]],
-  result: none, support: { partial: 'no descriptor stands for a process: P_PIDFD answers EBADF' },
+  result: none, support: 'full',
   handler: (task, type, id, info, options, usage) => {
     probe(task, info, 24);
     probe(task, usage, resource.rusage.size);
@@ -94,8 +95,13 @@ function waitById(task: Task, type: number, id: number, info: number, options: n
   try {
     if ((options & ~WAITID_OPTIONS) !== 0 || (options & (WEXITED | WUNTRACED | WCONTINUED)) === 0) throw errno(EINVAL);
     if (type < P_ALL || type > P_PIDFD || (type === P_PID && id <= 0) || (type !== P_ALL && id < 0)) throw errno(EINVAL);
-    if (type === P_PIDFD) throw errno(EBADF);
     const group = id === 0 ? task.process.pgid : id;
+    if (type === P_PIDFD) {
+      const { process, nonblocking } = processBehind(task, id);
+      const event = waitFor(task, (child) => child === process, nonblocking ? options | WNOHANG : options);
+      if (event === undefined && nonblocking && (options & WNOHANG) === 0) throw errno(EAGAIN);
+      return event;
+    }
     const matches = (child: Process): boolean => type === P_ALL || (type === P_PID ? child.pid === id : child.pgid === group);
     return waitFor(task, matches, options);
   } catch (thrown) {

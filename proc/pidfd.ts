@@ -1,0 +1,47 @@
+/** A descriptor that stands for a process: readable once that is over. */
+import { EINVAL, errno } from '../abi/errno.ts';
+import { POLLIN, POLLRDNORM } from '../abi/poll.ts';
+import { anonymous } from '../fs/anonymous.ts';
+import { Description } from '../fs/description.ts';
+import type { OpenFile, Vnode } from '../fs/vnode.ts';
+import type { Waiters } from '../fs/wait.ts';
+import { O_RDWR } from '../abi/fcntl.ts';
+import type { Process } from './process.ts';
+import type { Task } from './task.ts';
+
+export class PidFile implements OpenFile {
+  readonly vnode: Vnode;
+  readonly seekable = false;
+  readonly label: string = 'anon_inode:[pidfd]';
+  readonly process: Process;
+
+  constructor(vnode: Vnode, process: Process) {
+    this.vnode = vnode;
+    this.process = process;
+  }
+
+  get changes(): Waiters {
+    return this.process.ended;
+  }
+
+  read(): number {
+    throw errno(EINVAL);
+  }
+
+  write(): number {
+    throw errno(EINVAL);
+  }
+
+  poll(): number {
+    return this.process.status === undefined ? 0 : POLLIN | POLLRDNORM;
+  }
+
+  close(): void {}
+}
+
+/** `flags` may have O_NONBLOCK, which only waitid looks at. */
+export function describeProcess(task: Task, process: Process, flags: number): Description {
+  const { uid, gid } = task.credentials;
+  const vnode = anonymous('[pidfd]', BigInt(process.pid), task.kernel.clock.realtime(), { uid, gid });
+  return new Description(new PidFile(vnode, process), vnode.place, O_RDWR | flags);
+}
