@@ -29,6 +29,7 @@ import {
   F_SEAL_WRITE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  O_RDONLY,
   O_RDWR,
   O_TRUNC,
   RENAME_EXCHANGE,
@@ -94,8 +95,9 @@ export class MemFileSystem {
     return new MemVnode(this, S_IFREG | mode);
   }
 
+  /** As memfd_create opens it: Linux does not count it as open for writing, so it may be executed. */
   openUnnamed(vnode: MemVnode): OpenFile {
-    return new MemFile(vnode, O_RDWR);
+    return new MemFile(vnode, O_RDONLY);
   }
 }
 
