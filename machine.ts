@@ -13,6 +13,7 @@ import { execute } from './machine-exec.ts';
 import { fault } from './mm/fault.ts';
 import { MemoryObject } from './mm/object.ts';
 import { DONE, type Outcome } from './mm/outcome.ts';
+import { MAX_MAP_COUNT } from './mm/request.ts';
 import { AddressSpace } from './mm/space.ts';
 import { UserMemory } from './mm/user.ts';
 import { PAGE_SIZE } from './abi/page.ts';
@@ -203,7 +204,7 @@ export class Machine {
     const process = new Process(pid, undefined, clock.monotonic());
     this.kernel.processes.set(pid, process);
     const credentials: Credentials = credentialsOf(options.uid, options.gid, options.groups ?? [options.gid]);
-    const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout });
+    const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout, maxAreas: MAX_MAP_COUNT });
     space.mayMapLow = privileged(credentials);
     const files = new FdTable();
     options.limits?.forEach((limit, which) => (process.limits[which] = { ...limit }));

@@ -7,6 +7,7 @@ import type { Engine } from '../emu/engine.ts';
 import { pathOf } from '../fs/path.ts';
 import type { ProcessView, ProcSource } from '../fs/procfs.ts';
 import { accountSpace, residentPages } from '../mm/account.ts';
+import { MAX_MAP_COUNT } from '../mm/request.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import { MustWait } from '../mm/user.ts';
 import { privileged } from '../proc/credentials.ts';
@@ -335,7 +336,7 @@ const MACHINE_FILES: Readonly<Record<string, (kernel: Kernel, options: ProcOptio
   'sys/kernel/randomize_va_space': () => '0\n',
   'sys/kernel/threads-max': () => '32768\n',
   'sys/kernel/version': ({ identity }) => `${identity.version}\n`,
-  'sys/vm/max_map_count': () => '262144\n',
+  'sys/vm/max_map_count': () => `${MAX_MAP_COUNT}\n`,
   'sys/vm/mmap_min_addr': () => '65536\n',
   'sys/vm/overcommit_memory': () => '0\n',
 };

@@ -89,7 +89,6 @@ function checkResize(space: AddressSpace, area: Area, { addr, flags, mayLock }: 
   const growth = (flags & MREMAP_DONTUNMAP) !== 0 ? newSize : newSize - oldSize;
   if (newSize > oldSize && (area.flags & AREA_LOCKED) !== 0 && mayLock?.(newSize - oldSize) === false) throw errno(EAGAIN);
   if (growth > 0) space.checkExpansion(growth / PAGE_SIZE, isData(area));
-  if (space.areaCount + 3 > space.maxAreas) throw errno(ENOMEM);
 }
 
 /** What a locked area has grown by is made present; what cannot be had comes when it is touched. */
@@ -107,6 +106,8 @@ function growInPlace(space: AddressSpace, area: Area, addr: Addr, oldSize: numbe
 
 /** Maps what `from` shows at `to` as well, takes the pages along, and unmaps `from` unless it stays (then empty). Requires: `to` is free. */
 function move(space: AddressSpace, area: Area, from: Range, to: Range, keeps: boolean): void {
+  // Linux move_vma: room for both ends of what is left.
+  if (space.areaCount >= space.maxAreas - 3) throw errno(ENOMEM);
   const { copies, mmu, table } = space;
   table.insert({ ...fieldsOf(area), ...to, offset: area.object === undefined ? 0 : objectPage(area, from.base) });
   mmu.unmap(from);

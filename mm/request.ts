@@ -8,8 +8,10 @@ import type { Mmu } from './mmu.ts';
 import type { MappedFile, MemoryObject } from './object.ts';
 import type { LayoutName } from './placement.ts';
 
-/** Most areas a space may have unless told otherwise. Linux stops at 65,530; small mappings are an ordinary case here. */
+/** Most areas a space may have unless told otherwise; small mappings are an ordinary case here. */
 export const MAX_AREAS = 131_072;
+/** Linux's vm.max_map_count: what a guest's space is told to stop at, and what /proc/sys says. */
+export const MAX_MAP_COUNT = 65_530;
 
 /** Resource limits that memory obeys, in bytes; Infinity is RLIM_INFINITY. The owner may change them at any time. */
 export interface MemoryLimits {

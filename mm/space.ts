@@ -83,9 +83,10 @@ export class AddressSpace {
     if (request.size === 0) throw errno(EINVAL);
     const size = pageUp(request.size);
     if (size > USER_TOP) throw errno(ENOMEM);
-    if (this.areaCount + 2 > this.maxAreas) throw errno(ENOMEM);
+    if (this.areaCount > this.maxAreas) throw errno(ENOMEM);
     const base = this.#choose(request, size);
     const range = { base, top: base + size };
+    if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     const sharing = sharingOf(request.flags);
     const prot = this.#effectiveProt(request.prot, maxProt);
     const flags = areaFlags(request.flags);
@@ -196,10 +197,15 @@ export class AddressSpace {
   unmap(addr: Addr, size: number): void {
     const rounded = pageUp(size);
     if (addr % PAGE_SIZE !== 0 || addr > USER_TOP || size > USER_TOP - addr || rounded === 0) throw errno(EINVAL);
-    const around = this.segments.findArea(addr);
-    const splits = around !== undefined && around.base < addr && around.top > addr + rounded;
-    if (splits && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
-    this.#remove({ base: addr, top: addr + rounded });
+    const range = { base: addr, top: addr + rounded };
+    if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
+    this.#remove(range);
+  }
+
+  /** Whether taking the range out leaves an area in two pieces. */
+  #splits({ base, top }: Range): boolean {
+    const around = this.segments.findArea(base);
+    return around !== undefined && around.base < base && around.top > top;
   }
 
   /** Takes everything out of `range`: areas, pages, MMU entries. */
@@ -310,7 +316,7 @@ export class AddressSpace {
   #growHeap(range: Range): boolean {
     const prot = this.#effectiveProt(mman.PROT_READ | mman.PROT_WRITE, mman.PROT_ALL);
     if (!isFree(this.segments, range.base, Math.min(range.top + PAGE_SIZE, USER_TOP) - range.base)) return false;
-    if (this.areaCount + 2 > this.maxAreas || !this.#mayExpand(areaPages(range), true)) return false;
+    if (this.areaCount > this.maxAreas || !this.#mayExpand(areaPages(range), true)) return false;
     this.table.insert({
       space: this,
       ...range,
