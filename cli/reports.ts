@@ -1,22 +1,21 @@
 /** What the options ask us to tell: traces while the guest runs, maps and counts at its end, an explanation where it dies. */
 import { type Addr, PAGE_SIZE, type Access } from '../abi/page.ts';
 import { SIGKILL, signalName } from '../abi/signal.ts';
-import { coreOf } from '../debug/core.ts';
 import { explainFault } from '../debug/explain.ts';
 import { faultLine } from '../debug/fault-trace.ts';
 import { MapTrace } from '../debug/map-trace.ts';
 import { type RunStatistics, statisticsText } from '../debug/stats.ts';
 import { exitLine, signalLine, Strace } from '../debug/strace.ts';
+import { hex8 } from '../debug/umem.ts';
 import type { Machine, MachineTracer } from '../machine.ts';
 import type { Outcome } from '../mm/outcome.ts';
 import type { ExitStatus, Process } from '../proc/process.ts';
 import type { SignalInfo } from '../proc/siginfo.ts';
-import { defaultAction } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
 import type { CallTracer } from '../syscalls/dispatch.ts';
 import { SYSCALLS, syscallName } from '../syscalls/table.ts';
 import type { CliOptions } from './options.ts';
-import { type Sink, writeCore } from './sink.ts';
+import type { Sink } from './sink.ts';
 import { Views } from './views.ts';
 
 /** A fault that could not be resolved, and the task that made it. */
@@ -66,7 +65,7 @@ export class Reports {
       fault: (task, addr, access, outcome) => this.fault(task, addr, access, outcome),
       fatal: (task, info) => this.fatal(task, info),
       exit: (process, status) => this.exit(process, status),
-      exec: trace.has('maps') ? (task, _path, refused) => refused ?? this.mapChanges(task) : undefined,
+      exec: trace.has('maps') ? (task, _path, refused) => refused ?? this.mapChanges(task, 'execve') : undefined,
     };
   }
 
@@ -81,19 +80,27 @@ export class Reports {
         this.tellEnding();
         const [task, , call] = event;
         if (call === undefined) return;
-        if (trace.has('maps') && MAPPING_CALLS.has(call.name)) this.mapChanges(task);
+        if (trace.has('maps') && MAPPING_CALLS.has(call.name)) this.mapChanges(task, call.name);
         this.views.called(task, call.name);
       },
     };
   }
 
-  private mapChanges(task: Task): void {
-    for (const line of this.mapTrace.changes(task.space)) this.sink.line(line);
+  private mapChanges(task: Task, cause: string): void {
+    const behind = ` (${cause}, eip 0x${hex8(task.registers.eip)})`;
+    for (const line of this.mapTrace.changes(task.space)) this.sink.line(`${this.whose(task)}${line}${behind}`);
+  }
+
+  /** Only with several tasks does a line say whose it is. */
+  private whose(task: Task): string {
+    return task.kernel.tasks.size > 1 ? `[pid ${task.tid}] ` : '';
   }
 
   private fault(task: Task, addr: Addr, access: Access, outcome: Outcome): void {
     if (outcome.kind === 'signal') this.refused = { task, outcome, access };
-    if (this.options.trace.has('faults')) this.sink.line(faultLine(task.space, addr, access, outcome));
+    if (this.options.trace.has('faults')) {
+      this.sink.line(`${this.whose(task)}${faultLine(task.space, addr, access, outcome, task.registers.eip)}`);
+    }
   }
 
   /** Running out of the machine's memory is told in any case: no program can tell it by itself. */
@@ -106,7 +113,6 @@ export class Reports {
       if (json) this.json({ pid: task.process.pid, command: task.name, explanation });
       else this.sink.line(this.machine.kernel.processes.size > 1 ? `[pid ${task.process.pid} ${task.name}] ${explanation}` : explanation);
     }
-    if (this.options.core !== undefined && defaultAction(info.signo) === 'core') writeCore(coreOf(task, info), this.options.core);
     this.views.fatal(task, explain);
   }
 

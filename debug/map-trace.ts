@@ -3,14 +3,15 @@ import type { AddressSpace } from '../mm/space.ts';
 import { maps, mapsLine } from './maps.ts';
 
 export class MapTrace {
-  private before: ReadonlySet<string> = new Set();
+  private readonly before: WeakMap<AddressSpace, ReadonlySet<string>> = new WeakMap();
 
   /** The lines since the last time: those gone with a minus before them, new ones with a plus, each kind ascending. */
   changes(space: AddressSpace): string[] {
     const now = new Set(maps(space).map((entry) => mapsLine(entry).trimEnd()));
-    const gone = [...this.before].filter((line) => !now.has(line)).map((line) => `- ${line}`);
-    const fresh = [...now].filter((line) => !this.before.has(line)).map((line) => `+ ${line}`);
-    this.before = now;
+    const before = this.before.get(space) ?? new Set();
+    const gone = [...before].filter((line) => !now.has(line)).map((line) => `- ${line}`);
+    const fresh = [...now].filter((line) => !before.has(line)).map((line) => `+ ${line}`);
+    this.before.set(space, now);
     return [...gone, ...fresh];
   }
 }
