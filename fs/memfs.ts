@@ -7,7 +7,6 @@ import {
   EINVAL,
   EISDIR,
   ELOOP,
-  ENODEV,
   ENOENT,
   ENOMEM,
   ENOSPC,
@@ -17,31 +16,26 @@ import {
   EPERM,
   errno,
   EXDEV,
-  EOPNOTSUPP,
 } from '../abi/errno.ts';
 import {
-  canWrite,
   F_SEAL_EXEC,
   F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
   F_SEAL_WRITE,
-  FALLOC_FL_KEEP_SIZE,
-  FALLOC_FL_PUNCH_HOLE,
   O_RDONLY,
   O_RDWR,
   O_TRUNC,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
 } from '../abi/fcntl.ts';
-import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { MemoryObject } from '../mm/object.ts';
 import type { FileIdentity } from '../mm/pager.ts';
+import { MemDirectoryFile, MemFile } from './memory-file.ts';
 import {
   type Directory,
-  type DirectoryEntry,
   type FileKind,
   type FileSystemStat,
   kindOf,
@@ -413,107 +407,4 @@ export class MemVnode implements Vnode, Directory {
     to.insert(toName, vnode);
     this.touch();
   }
-}
-
-const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-
-class MemFile implements OpenFile {
-  readonly vnode: MemVnode;
-  readonly seekable = true;
-  private readonly mayWrite: boolean;
-
-  constructor(vnode: MemVnode, flags: number) {
-    this.vnode = vnode;
-    this.mayWrite = canWrite(flags);
-    vnode.opens++;
-    if (this.mayWrite) vnode.writers++;
-  }
-
-  read(into: Uint8Array, position: number): number {
-    return this.vnode.read(into, position);
-  }
-
-  write(from: Uint8Array, position: number): number {
-    return this.vnode.write(from, position);
-  }
-
-  append(from: Uint8Array): number {
-    return this.vnode.write(from, this.vnode.size);
-  }
-
-  poll(): number {
-    return READY;
-  }
-
-  size(): number {
-    return this.vnode.size;
-  }
-
-  truncate(size: number): void {
-    this.vnode.truncate(size);
-  }
-
-  allocate(mode: number, offset: number, size: number): void {
-    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) throw errno(EOPNOTSUPP);
-    if (mode & FALLOC_FL_PUNCH_HOLE) {
-      if (!(mode & FALLOC_FL_KEEP_SIZE)) throw errno(EOPNOTSUPP);
-      return this.vnode.punch(offset, offset + size);
-    }
-    const end = this.size();
-    if (this.vnode.seals & F_SEAL_GROW && offset + size > end) throw errno(EPERM);
-    if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > end) this.truncate(offset + size);
-    this.vnode.reserve(offset, offset + size);
-  }
-
-  sync(): void {}
-
-  memoryObject(name: string): MemoryObject {
-    const object = this.vnode.pages();
-    if (object === undefined) throw errno(ENODEV);
-    object.pager.rename?.(name);
-    return object;
-  }
-
-  close(): void {
-    this.vnode.opens--;
-    if (this.mayWrite) this.vnode.writers--;
-    this.vnode.retire();
-  }
-}
-
-class MemDirectoryFile implements OpenFile {
-  readonly vnode: MemVnode;
-  readonly seekable = true;
-  private listing: readonly string[] = [];
-
-  constructor(vnode: MemVnode) {
-    this.vnode = vnode;
-  }
-
-  read(): number {
-    throw errno(EISDIR);
-  }
-
-  write(): number {
-    throw errno(EISDIR);
-  }
-
-  poll(): number {
-    return READY;
-  }
-
-  *entries(from: number): Generator<DirectoryEntry> {
-    if (from === 0) this.listing = this.vnode.names();
-    const { ino } = this.vnode.stat();
-    if (from === 0) yield { name: '.', ino, type: 4, next: 1 };
-    if (from <= 1) yield { name: '..', ino, type: 4, next: 2 };
-    for (let i = Math.max(0, from - 2); i < this.listing.length; i++) {
-      const stat = this.vnode.entry(this.listing[i])?.stat();
-      if (stat !== undefined) yield { name: this.listing[i], ino: stat.ino, type: stat.mode >> 12, next: i + 3 };
-    }
-  }
-
-  sync(): void {}
-
-  close(): void {}
 }

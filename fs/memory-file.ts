@@ -1,0 +1,129 @@
+/** Open files and directories of a memory file system. */
+import { EISDIR, ENODEV, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
+import { canWrite, F_SEAL_GROW, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../abi/fcntl.ts';
+import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import type { MemoryObject } from '../mm/object.ts';
+import type { DirectoryEntry, OpenFile, Vnode } from './vnode.ts';
+
+/** A regular file as its open files know it. */
+export interface MemoryNode extends Vnode {
+  readonly size: number;
+  readonly seals: number;
+  /** Open files, and those that may write. */
+  opens: number;
+  writers: number;
+  read(into: Uint8Array, position: number): number;
+  write(from: Uint8Array, position: number): number;
+  punch(base: number, top: number): void;
+  reserve(base: number, top: number): void;
+  pages(): MemoryObject | undefined;
+  retire(): void;
+}
+
+export interface MemoryDirectory extends Vnode {
+  names(): readonly string[];
+  entry(name: string): Vnode | undefined;
+}
+
+const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+
+export class MemFile implements OpenFile {
+  readonly vnode: MemoryNode;
+  readonly seekable = true;
+  private readonly mayWrite: boolean;
+
+  constructor(vnode: MemoryNode, flags: number) {
+    this.vnode = vnode;
+    this.mayWrite = canWrite(flags);
+    vnode.opens++;
+    if (this.mayWrite) vnode.writers++;
+  }
+
+  read(into: Uint8Array, position: number): number {
+    return this.vnode.read(into, position);
+  }
+
+  write(from: Uint8Array, position: number): number {
+    return this.vnode.write(from, position);
+  }
+
+  append(from: Uint8Array): number {
+    return this.vnode.write(from, this.vnode.size);
+  }
+
+  poll(): number {
+    return READY;
+  }
+
+  size(): number {
+    return this.vnode.size;
+  }
+
+  truncate(size: number): void {
+    this.vnode.truncate(size);
+  }
+
+  allocate(mode: number, offset: number, size: number): void {
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) throw errno(EOPNOTSUPP);
+    if (mode & FALLOC_FL_PUNCH_HOLE) {
+      if (!(mode & FALLOC_FL_KEEP_SIZE)) throw errno(EOPNOTSUPP);
+      return this.vnode.punch(offset, offset + size);
+    }
+    const end = this.size();
+    if (this.vnode.seals & F_SEAL_GROW && offset + size > end) throw errno(EPERM);
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > end) this.truncate(offset + size);
+    this.vnode.reserve(offset, offset + size);
+  }
+
+  sync(): void {}
+
+  memoryObject(name: string): MemoryObject {
+    const object = this.vnode.pages();
+    if (object === undefined) throw errno(ENODEV);
+    object.pager.rename?.(name);
+    return object;
+  }
+
+  close(): void {
+    this.vnode.opens--;
+    if (this.mayWrite) this.vnode.writers--;
+    this.vnode.retire();
+  }
+}
+
+export class MemDirectoryFile implements OpenFile {
+  readonly vnode: MemoryDirectory;
+  readonly seekable = true;
+  private listing: readonly string[] = [];
+
+  constructor(vnode: MemoryDirectory) {
+    this.vnode = vnode;
+  }
+
+  read(): number {
+    throw errno(EISDIR);
+  }
+
+  write(): number {
+    throw errno(EISDIR);
+  }
+
+  poll(): number {
+    return READY;
+  }
+
+  *entries(from: number): Generator<DirectoryEntry> {
+    if (from === 0) this.listing = this.vnode.names();
+    const { ino } = this.vnode.stat();
+    if (from === 0) yield { name: '.', ino, type: 4, next: 1 };
+    if (from <= 1) yield { name: '..', ino, type: 4, next: 2 };
+    for (let i = Math.max(0, from - 2); i < this.listing.length; i++) {
+      const stat = this.vnode.entry(this.listing[i])?.stat();
+      if (stat !== undefined) yield { name: this.listing[i], ino: stat.ino, type: stat.mode >> 12, next: i + 3 };
+    }
+  }
+
+  sync(): void {}
+
+  close(): void {}
+}
