@@ -11,6 +11,7 @@ import { Machine } from './machine.ts';
 import { PageCache } from './mm/cache.ts';
 import { FramePool } from './mm/frame.ts';
 import type { LayoutName } from './mm/placement.ts';
+import { jobControl } from './proc/job-control.ts';
 import { type Clock, hostClock, instructionClock, type RandomSource, seededRandom } from './proc/clock.ts';
 
 export interface MachineOptions {
@@ -56,14 +57,24 @@ export function createMachine(options: MachineOptions = {}): Machine {
     root: options.root ?? '/',
     cache: new PageCache<string>(frames),
     now_ns: () => clock.realtime(),
+    monotonic_ns: () => clock.monotonic(),
     random,
     owner: hostOwner(),
     terminal: options.terminal,
     warn: options.warn,
   });
   const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };
-  const layout = options.layout ?? 'linuxemu';
-  const machine = new Machine({ engine, frames, files, clock, random, identity, layout, maxProcesses: options.maxProcesses });
+  const machine = new Machine({
+    engine,
+    frames,
+    files,
+    clock,
+    random,
+    identity,
+    layout: options.layout ?? 'linuxemu',
+    maxProcesses: options.maxProcesses,
+  });
+  files.jobs = jobControl(machine.kernel, () => machine.current);
   files.mountProc(procSource(machine.kernel, { cpu: engine.cpu, current: () => machine.current }));
   return machine;
 }

@@ -9,9 +9,11 @@ import type { IoctlArgument, OpenFile, Vnode } from './vnode.ts';
 export interface DeviceOptions {
   readonly random: (into: Uint8Array) => void;
   /** Opens the controlling terminal; undefined where there is none. */
-  readonly openTerminal: (flags: number) => OpenFile | undefined;
+  readonly openTerminal: (vnode: Vnode, flags: number) => OpenFile | undefined;
   /** Opens the terminal with this device number, where it is one of our standard streams. */
-  readonly openTerminalNumber?: (rdev: number, flags: number) => OpenFile | undefined;
+  readonly openTerminalNumber?: (vnode: Vnode, rdev: number, flags: number) => OpenFile | undefined;
+  /** Makes a pty. */
+  readonly openMaster?: (vnode: Vnode) => OpenFile;
 }
 
 const MEMORY_DEVICES = 1,
@@ -54,8 +56,9 @@ export class Devices {
       const behaviour = this.memory.get(minor);
       return behaviour && new MemoryDevice(vnode, behaviour);
     }
-    if (major === TERMINALS && minor <= 1) return this.options.openTerminal(flags & ~O_NONBLOCK);
-    if (major >= FIRST_PTS && major <= LAST_PTS) return this.options.openTerminalNumber?.(rdev, flags & ~O_NONBLOCK);
+    if (major === TERMINALS && minor <= 1) return this.options.openTerminal(vnode, flags & ~O_NONBLOCK);
+    if (major === TERMINALS && minor === 2) return this.options.openMaster?.(vnode);
+    if (major >= FIRST_PTS && major <= LAST_PTS) return this.options.openTerminalNumber?.(vnode, rdev, flags & ~O_NONBLOCK);
     return undefined;
   }
 
@@ -69,6 +72,7 @@ export class Devices {
     node('random', 1, 8);
     node('urandom', 1, 9);
     node('tty', 5, 0);
+    node('ptmx', 5, 2);
     system.root.symlink('fd', '/proc/self/fd');
     system.root.symlink('stdin', '/proc/self/fd/0');
     system.root.symlink('stdout', '/proc/self/fd/1');

@@ -14,7 +14,9 @@ import { DirectoryPlace, Tree } from './path.ts';
 import { PipeVnode } from './pipe.ts';
 import { type ProcSource, procRoot } from './procfs.ts';
 import { HostStreams } from './streams.ts';
-import type { TerminalPort } from './tty.ts';
+import { PtyTable } from './pty.ts';
+import { type JobControl, NO_JOBS, type TerminalPort } from './tty.ts';
+import type { OpenFile, Vnode } from './vnode.ts';
 
 export interface GuestFilesOptions {
   /** Host directory that becomes the guest's `/`; '/' for the host's own files. */
@@ -22,6 +24,8 @@ export interface GuestFilesOptions {
   readonly cache: PageCache<string>;
   /** Wall-clock nanoseconds since 1970. */
   readonly now_ns: () => bigint;
+  /** Nanoseconds that only grow. */
+  readonly monotonic_ns?: () => bigint;
   readonly random: (into: Uint8Array) => void;
   readonly owner: { readonly uid: number; readonly gid: number };
   readonly terminal?: TerminalPort;
@@ -34,6 +38,8 @@ export interface FileServices {
   readonly locks: LockTable;
   /** For a file without a place: a number that no other such file has. */
   nextInode(): bigint;
+  /** A session's leader has ended: its terminal is nobody's any more. */
+  sessionOver?(session: number): void;
   pipe(flags: number): { readonly reader: Description; readonly writer: Description };
   /** memfd_create: a file of memory without a place. */
   memoryFile(name: string, mode?: number, seals?: number): Description;
@@ -52,25 +58,31 @@ export class GuestFiles implements FileServices {
   readonly host: HostFileSystem;
   readonly streams: HostStreams;
   readonly locks: LockTable = new LockTable();
+  readonly ptys: PtyTable;
+  /** Sessions and process groups, once there are processes. */
+  jobs: JobControl = NO_JOBS;
   private readonly options: GuestFilesOptions;
   private readonly memory: MemFileSystem;
   private pipes = 0n;
 
   constructor(options: GuestFilesOptions) {
     this.options = options;
+    this.ptys = new PtyTable({ jobs: () => this.jobs, monotonic_ns: options.monotonic_ns ?? options.now_ns, now_ns: options.now_ns });
     const devices = new Devices({
       random: options.random,
-      openTerminal: (flags) => this.streams.openTerminal(flags),
-      openTerminalNumber: (rdev, flags) => this.streams.openTerminal(flags, rdev),
+      openTerminal: (vnode, flags) => this.openControlling(vnode, flags),
+      openTerminalNumber: (vnode, rdev, flags) => this.ptys.openSlave(vnode, rdev, flags) ?? this.streams.openTerminal(flags, rdev),
+      openMaster: (vnode) => this.ptys.openMaster(vnode),
     });
     this.host = new HostFileSystem(options.root, {
       cache: options.cache,
       openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags),
       openFifo: openHostFifo,
     });
-    this.streams = new HostStreams({ terminal: options.terminal, files: this.host });
+    this.streams = new HostStreams({ terminal: options.terminal, files: this.host, jobs: () => this.jobs });
     this.tree = new Tree(this.host.root, () => this.host.forgetSeen());
     this.addDevices(devices);
+    this.addTerminals();
     this.memory = this.memoryFileSystem(MEMFD_DEVICE);
     if (options.root !== '/') this.mountSharedMemory();
   }
@@ -109,6 +121,30 @@ export class GuestFiles implements FileServices {
       const node = ours.entry(name);
       if (node !== undefined) theirs.fallbacks.set(name, node);
     }
+  }
+
+  /** /dev/pts: our ptys, and the host's terminals that we were given. */
+  private addTerminals(): void {
+    const dev = this.tree.child(this.tree.root, 'dev');
+    if (!(dev instanceof DirectoryPlace)) return;
+    const pts = this.tree.mount(dev, 'pts', this.ptys.root);
+    for (const [number, vnode] of this.streams.terminalNodes()) {
+      this.ptys.reserved.add(number);
+      pts.fallbacks.set(String(number), vnode);
+    }
+  }
+
+  /** /dev/tty: the terminal of the caller's session; the first process's is the host's. */
+  private openControlling(vnode: Vnode, flags: number): OpenFile | undefined {
+    const session = this.jobs.caller()?.session ?? 0;
+    const pty = this.ptys.openControlling(vnode, session, flags);
+    if (pty !== undefined) return pty;
+    return session === 0 || this.streams.terminal?.session === session ? this.streams.openTerminal(flags) : undefined;
+  }
+
+  /** A session's leader has ended: its terminal is nobody's any more. */
+  sessionOver(session: number): void {
+    this.ptys.sessionOver(session);
   }
 
   /** Shows processes under /proc; whatever the root has there is hidden. */

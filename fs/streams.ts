@@ -9,8 +9,8 @@ import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts
 import { Description } from './description.ts';
 import type { HostFileSystem } from './host-tree.ts';
 import * as host from './hostfs.ts';
-import { Terminal, type TerminalPort } from './tty.ts';
-import type { FileKind, FileSystemStat, Io, IoctlArgument, OpenFile, Place, Stat, Vnode } from './vnode.ts';
+import { type JobControl, Terminal, type TerminalPort } from './tty.ts';
+import type { FileKind, FileSystemStat, Io, IoctlArgument, OpenFile, Place, Stat, Vnode, Wait } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
 /** Bytes taken ahead of the guest from a terminal: at most a line. From a pipe one byte is enough to know. */
@@ -125,6 +125,7 @@ export interface HostStreamsOptions {
   readonly terminal?: TerminalPort;
   /** For standard streams that are regular files. */
   readonly files: HostFileSystem;
+  readonly jobs?: () => JobControl;
 }
 
 export class HostStreams {
@@ -181,7 +182,8 @@ export class HostStreams {
 
   /** The terminal behind the standard streams, made at its first use. */
   get terminal(): Terminal | undefined {
-    if (this.console === undefined && this.options.terminal !== undefined) this.console = new Terminal(this.options.terminal);
+    if (this.console === undefined && this.options.terminal !== undefined)
+      this.console = new Terminal(this.options.terminal, this.options.jobs);
     return this.console;
   }
 
@@ -194,6 +196,18 @@ export class HostStreams {
       return new StreamVnode(this, fd, stat, host.descriptorName(fd)).open(flags);
     }
     return undefined;
+  }
+
+  /** Our terminals of /dev/pts, by number: the guest's /dev/pts shows them under their names. */
+  terminalNodes(): ReadonlyMap<number, Vnode> {
+    const nodes = new Map<number, Vnode>();
+    for (const fd of [0, 1, 2]) {
+      if (!host.isTerminal(fd)) continue;
+      const name = host.descriptorName(fd);
+      const number = /^\/dev\/pts\/(\d+)$/.exec(name)?.[1];
+      if (number !== undefined) nodes.set(Number(number), new StreamVnode(this, fd, host.fstat(fd), name));
+    }
+    return nodes;
   }
 
   /** Notes that a task waits for the channel's input. */
@@ -333,6 +347,8 @@ class StreamFile implements OpenFile {
     const { channel } = this;
     if (channel === undefined) throw errno(EBADF);
     if (into.length === 0) return 0;
+    const background = this.isTerminal ? this.streams.terminal?.mayRead() : undefined;
+    if (background !== undefined) return background;
     const moved = channel.read(into);
     if (moved !== undefined) return moved;
     if (nonblocking) throw errno(EAGAIN);
@@ -362,7 +378,7 @@ class StreamFile implements OpenFile {
     return ready;
   }
 
-  ioctl(request: number, argument: IoctlArgument): number | undefined {
+  ioctl(request: number, argument: IoctlArgument): number | Wait | undefined {
     if (request === FIONREAD && this.channel !== undefined) {
       const bytes = new Uint8Array(4);
       new DataView(bytes.buffer).setInt32(0, this.channel.available(), true);

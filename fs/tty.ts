@@ -1,5 +1,5 @@
-/** A terminal as the guest's ioctls see it. What the host's terminal can really do comes through a port; process groups are the machine's own. */
-import { EINVAL, EPERM, errno } from '../abi/errno.ts';
+/** A terminal as the guest's ioctls see it: the host's or a pty, whose own ways come through a port; sessions and process groups are the machine's own. */
+import { EINVAL, EIO, ENOTTY, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import {
   defaultTermios,
   TCFLSH,
@@ -19,7 +19,10 @@ import {
   TCSETSW2,
   TCXONC,
   type Termios,
+  TOSTOP,
   TIOCEXCL,
+  TIOCGETD,
+  TIOCGEXCL,
   TIOCGPGRP,
   TIOCGSID,
   TIOCGWINSZ,
@@ -27,16 +30,53 @@ import {
   TIOCNXCL,
   TIOCOUTQ,
   TIOCSCTTY,
+  TIOCSETD,
   TIOCSPGRP,
+  TIOCSTI,
   TIOCSWINSZ,
   termios,
   type WindowSize,
   winsize,
 } from '../abi/ioctl.ts';
+import { SIGCONT, SIGHUP, SIGTTIN, SIGTTOU, SIGWINCH } from '../abi/signal.ts';
 import type { Struct } from '../abi/struct.ts';
-import type { IoctlArgument } from './vnode.ts';
+import type { IoctlArgument, Wait } from './vnode.ts';
+import { NOBODY } from './wait.ts';
 
-/** The host's terminal, as far as somebody gave us access to it. */
+/** The process whose call is running, as far as terminals ask. */
+export interface Caller {
+  readonly pid: number;
+  readonly group: number;
+  readonly session: number;
+  readonly uid: number;
+  readonly privileged: boolean;
+  /** Blocks or ignores the signal. */
+  shuns(signo: number): boolean;
+}
+
+/** Sessions and process groups: what terminals need of processes. */
+export interface JobControl {
+  /** Undefined: the host itself. */
+  caller(): Caller | undefined;
+  signalGroup(group: number, signo: number): void;
+  /** The session of a process group; undefined where there is no such group. */
+  sessionOf(group: number): number | undefined;
+  /** Nobody could continue its members. */
+  isOrphaned(group: number): boolean;
+}
+
+/** Where nobody has sessions: one program alone. */
+export const NO_JOBS: JobControl = {
+  caller: () => undefined,
+  signalGroup: () => {},
+  sessionOf: (group) => group,
+  isOrphaned: () => false,
+};
+
+/** The signal that was just sent stops (or kills) the caller before it waits; continued, its call runs again. */
+const STOPPED_HERE: Wait = { kind: 'wait', on: NOBODY };
+
+/** A terminal itself, behind its ioctls. */
 export interface TerminalPort {
   /** Undefined where the host does not tell; a default is assumed then. */
   attributes(): Termios | undefined;
@@ -44,20 +84,86 @@ export interface TerminalPort {
   setAttributes(attributes: Termios, when: 'now' | 'drain' | 'flush'): void;
   windowSize(): WindowSize;
   setWindowSize?(size: WindowSize): void;
+  /** TCFLSH and TCXONC, by their argument. */
+  flush?(queue: number): void;
+  flow?(action: number): void;
+  /** A byte as if it were typed (TIOCSTI). */
+  type?(byte: number): void;
+  /** All that was written has been taken; else what to wait for. */
+  drain?(): Wait | undefined;
 }
 
 const SPEED_38400 = 38400;
 
 export class Terminal {
-  /** The process group that may read, and the session whose terminal this is: set by whoever makes the machine's first process. */
-  foreground = 1;
-  session = 1;
+  /** The process group that may read, and the session whose terminal this is: set by whoever makes the machine's first process. 0: none. */
+  foreground: number;
+  session: number;
+  exclusive = false;
+  /** The terminal that the first process has from outside of the machine; its session began there and has number 0. */
+  private readonly isConsole: boolean;
   private readonly port: TerminalPort;
+  private readonly jobs: () => JobControl;
   /** As last read or set: only the guest changes it while it runs. */
   private known: Termios | undefined;
 
-  constructor(port: TerminalPort) {
+  constructor(port: TerminalPort, jobs: () => JobControl = () => NO_JOBS, session = 1) {
     this.port = port;
+    this.jobs = jobs;
+    this.foreground = this.session = session;
+    this.isConsole = session !== 0;
+  }
+
+  /** Whether it is the caller's controlling terminal. */
+  private isOf(caller: Caller | undefined): boolean {
+    if (caller === undefined) return true;
+    return this.session !== 0 && (caller.session === this.session || (this.isConsole && caller.session === 0));
+  }
+
+  /** Linux: tty_check_change. A background process may not change the terminal, and is stopped where it tries. */
+  private checkChange(signo: number): Wait | undefined {
+    const caller = this.jobs().caller();
+    if (caller === undefined || !this.isOf(caller) || caller.group === this.foreground || this.foreground === 0) return undefined;
+    if (caller.shuns(signo)) {
+      if (signo === SIGTTIN) throw errno(EIO);
+      return undefined;
+    }
+    if (this.jobs().isOrphaned(caller.group)) throw errno(EIO);
+    this.jobs().signalGroup(caller.group, signo);
+    return STOPPED_HERE;
+  }
+
+  /** Before a read: a background process has to wait until it is in the foreground. */
+  mayRead(): Wait | undefined {
+    return this.checkChange(SIGTTIN);
+  }
+
+  /** Before a write, where TOSTOP asks for it. */
+  mayWrite(): Wait | undefined {
+    return this.attributes.c_lflag & TOSTOP ? this.checkChange(SIGTTOU) : undefined;
+  }
+
+  /** A signal of the keyboard, or of a change of size. */
+  signal(signo: number): void {
+    if (this.foreground !== 0) this.jobs().signalGroup(this.foreground, signo);
+  }
+
+  /** The line is gone, or the session's leader: who was in the foreground is told. */
+  hangUp(): void {
+    const { foreground, session } = this;
+    this.foreground = this.session = 0;
+    if (session !== 0 && foreground !== session) this.jobs().signalGroup(session, SIGHUP);
+    if (foreground === 0) return;
+    this.jobs().signalGroup(foreground, SIGHUP);
+    this.jobs().signalGroup(foreground, SIGCONT);
+  }
+
+  /** A session's leader opens it, or asks by TIOCSCTTY: it becomes the session's own terminal. Returns false where it is another's. */
+  takeBy(caller: Caller): boolean {
+    if (this.session !== 0) return this.session === caller.session;
+    this.session = caller.session;
+    this.foreground = caller.group;
+    return true;
   }
 
   private get attributes(): Termios {
@@ -65,7 +171,11 @@ export class Terminal {
   }
 
   /** Undefined: no request of a terminal. */
-  ioctl(request: number, argument: IoctlArgument): number | undefined {
+  ioctl(request: number, argument: IoctlArgument): number | Wait | undefined {
+    if (CHANGES.has(request >>> 0)) {
+      const wait = this.checkChange(SIGTTOU) ?? (DRAINS.has(request >>> 0) ? this.port.drain?.() : undefined);
+      if (wait !== undefined) return wait;
+    }
     switch (request >>> 0) {
       case TCGETS:
         return give(argument, termios, this.attributes);
@@ -94,31 +204,89 @@ export class Terminal {
       case TIOCGWINSZ:
         return give(argument, winsize, this.port.windowSize());
       case TIOCSWINSZ: {
-        this.port.setWindowSize?.(winsize.read(view(argument.bytesIn(winsize.size)), 0));
+        this.resize(winsize.read(view(argument.bytesIn(winsize.size)), 0));
         return 0;
       }
       case TIOCGPGRP:
+        this.checkOwn();
         return giveWord(argument, this.foreground);
       case TIOCSPGRP:
         return this.setForeground(word(argument));
       case TIOCGSID:
+        this.checkOwn();
         return giveWord(argument, this.session);
       case TIOCOUTQ:
         return giveWord(argument, 0);
       case TCSBRK:
       case TCSBRKP:
+        return 0;
       case TIOCEXCL:
       case TIOCNXCL:
+        this.exclusive = request >>> 0 === TIOCEXCL;
+        return 0;
+      case TIOCGEXCL:
+        return giveWord(argument, this.exclusive ? 1 : 0);
       case TIOCSCTTY:
+        return this.become(argument.value);
       case TIOCNOTTY:
+        return this.giveUp();
+      case TIOCSTI:
+        return this.typed(argument.bytesIn(1)[0]);
+      case TIOCGETD:
+        return giveWord(argument, 0);
+      case TIOCSETD:
+        if (word(argument) !== 0) throw errno(EINVAL);
         return 0;
       case TCXONC:
-      case TCFLSH:
         if (argument.value > 3) throw errno(EINVAL);
+        this.port.flow?.(argument.value);
+        return 0;
+      case TCFLSH:
+        if (argument.value > 2) throw errno(EINVAL);
+        this.port.flush?.(argument.value);
         return 0;
       default:
         return undefined;
     }
+  }
+
+  /** A new size, which the foreground is told of. */
+  resize(size: WindowSize): void {
+    const { ws_row, ws_col, ws_xpixel, ws_ypixel } = this.port.windowSize();
+    if (ws_row === size.ws_row && ws_col === size.ws_col && ws_xpixel === size.ws_xpixel && ws_ypixel === size.ws_ypixel) return;
+    this.port.setWindowSize?.(size);
+    this.signal(SIGWINCH);
+  }
+
+  private checkOwn(): void {
+    if (!this.isOf(this.jobs().caller())) throw errno(ENOTTY);
+  }
+
+  private become(steal: number): number {
+    const caller = this.jobs().caller();
+    if (caller === undefined || (this.session !== 0 && this.isOf(caller))) return 0;
+    if (caller.pid !== caller.session) throw errno(EPERM);
+    if (this.session !== 0) {
+      if (steal !== 1 || !caller.privileged) throw errno(EPERM);
+      this.session = this.foreground = 0;
+    }
+    this.takeBy(caller);
+    return 0;
+  }
+
+  private giveUp(): number {
+    const caller = this.jobs().caller();
+    this.checkOwn();
+    if (caller !== undefined && caller.pid === caller.session) this.hangUp();
+    return 0;
+  }
+
+  private typed(byte: number): number {
+    const caller = this.jobs().caller();
+    if (caller !== undefined && !this.isOf(caller) && !caller.privileged) throw errno(EPERM);
+    if (this.port.type === undefined) throw errno(EIO);
+    this.port.type(byte);
+    return 0;
   }
 
   private set(argument: IoctlArgument, when: 'now' | 'drain' | 'flush', size: number): number {
@@ -166,12 +334,20 @@ export class Terminal {
   }
 
   private setForeground(group: number): number {
+    this.checkOwn();
     if ((group | 0) < 0) throw errno(EINVAL);
-    if (group === 0) throw errno(EPERM);
+    const session = this.jobs().sessionOf(group);
+    if (session === undefined) throw errno(ESRCH);
+    const caller = this.jobs().caller();
+    if (caller !== undefined && session !== caller.session) throw errno(EPERM);
     this.foreground = group;
     return 0;
   }
 }
+
+/** Requests that a background process may not make, and those that first wait for output. */
+const DRAINS: ReadonlySet<number> = new Set([TCSETSW, TCSETSF, TCSETSW2, TCSETSF2, TCSETAW, TCSETAF, TCSBRK, TCSBRKP]);
+const CHANGES: ReadonlySet<number> = new Set([...DRAINS, TCSETS, TCSETS2, TCSETA, TCXONC, TCFLSH, TIOCSPGRP]);
 
 function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -189,7 +189,7 @@ export interface OpenFile {
   /** Current length in bytes, for SEEK_END; without it the vnode's stat decides. */
   size?(): number;
   /** Undefined: no such request (ENOTTY). */
-  ioctl?(request: number, argument: IoctlArgument): number | undefined;
+  ioctl?(request: number, argument: IoctlArgument): number | Wait | undefined;
   /** `position` is the description's last one. */
   close(position?: number): void;
   /** Writes pages `[from, to)` of the file's mappings back, and throws the errno of a write-back that failed since the last time this opening was told. */

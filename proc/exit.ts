@@ -25,6 +25,7 @@ export function exitProcess(kernel: Kernel, process: Process, status: ExitStatus
   for (const timer of [process.timers.real, process.timers.virtual, process.timers.profile]) timer.due = undefined;
   process.posixTimers.clear();
   for (const task of tasks) endTask(task);
+  if (process.pid === process.sid) kernel.files.sessionOver?.(process.sid);
   leaveFamily(kernel, process);
   process.ended.wakeAll();
 }

@@ -8,7 +8,7 @@ import type { IoctlArgument } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { address, choice, fd, intResult, loadAt, storeAt } from './kinds.ts';
-import { openAt } from './paths.ts';
+import { openAt, orWait } from './paths.ts';
 
 const request = choice({
   TCGETS: io.TCGETS,
@@ -105,7 +105,7 @@ function setFlag(task: Task, description: Description, at: number, flag: number)
 
 function ofFile(task: Task, description: Description, what: number, at: number): number {
   const own = description.file.ioctl?.(what, new GuestArgument(task, at));
-  if (own !== undefined) return own;
+  if (own !== undefined) return orWait(task, own);
   const { kind } = description.vnode;
   if (kind === 'file' || kind === 'directory') return ofPlainFile(task, description, what, at);
   throw errno(ENOTTY);
