@@ -1,6 +1,7 @@
 /** What the options ask us to tell: traces while the guest runs, maps and counts at its end, an explanation where it dies. */
 import { type Addr, PAGE_SIZE, type Access } from '../abi/page.ts';
 import { SIGKILL, signalName } from '../abi/signal.ts';
+import { coreOf } from '../debug/core.ts';
 import { explainFault } from '../debug/explain.ts';
 import { faultLine } from '../debug/fault-trace.ts';
 import { MapTrace } from '../debug/map-trace.ts';
@@ -11,11 +12,12 @@ import type { Machine, MachineTracer } from '../machine.ts';
 import type { Outcome } from '../mm/outcome.ts';
 import type { ExitStatus, Process } from '../proc/process.ts';
 import type { SignalInfo } from '../proc/siginfo.ts';
+import { defaultAction } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
 import type { CallTracer } from '../syscalls/dispatch.ts';
 import { SYSCALLS, syscallName } from '../syscalls/table.ts';
 import type { CliOptions } from './options.ts';
-import type { Sink } from './sink.ts';
+import { type Sink, writeCore } from './sink.ts';
 import { Views } from './views.ts';
 
 /** A fault that could not be resolved, and the task that made it. */
@@ -113,6 +115,7 @@ export class Reports {
       if (json) this.json({ pid: task.process.pid, command: task.name, explanation });
       else this.sink.line(this.machine.kernel.processes.size > 1 ? `[pid ${task.process.pid} ${task.name}] ${explanation}` : explanation);
     }
+    if (this.options.core !== undefined && defaultAction(info.signo) === 'core') writeCore(coreOf(task, info), this.options.core);
     this.views.fatal(task, explain);
   }
 
