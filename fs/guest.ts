@@ -13,6 +13,8 @@ import { MemFileSystem } from './memfs.ts';
 import { DirectoryPlace, Tree } from './path.ts';
 import { PipeVnode } from './pipe.ts';
 import { type ProcSource, procRoot } from './procfs.ts';
+import type { LocalSocket } from './socket.ts';
+import { SocketNames } from './socket-names.ts';
 import { HostStreams } from './streams.ts';
 import { PtyTable } from './pty.ts';
 import { type JobControl, NO_JOBS, type TerminalPort } from './tty.ts';
@@ -36,6 +38,8 @@ export interface GuestFilesOptions {
 /** What system calls need beyond the tree: files without a place, and what all files of a machine share. */
 export interface FileServices {
   readonly locks: LockTable;
+  /** Who is bound to which name or port. */
+  readonly sockets: SocketNames<LocalSocket>;
   /** For a file without a place: a number that no other such file has. */
   nextInode(): bigint;
   /** A session's leader has ended: its terminal is nobody's any more. */
@@ -58,6 +62,7 @@ export class GuestFiles implements FileServices {
   readonly host: HostFileSystem;
   readonly streams: HostStreams;
   readonly locks: LockTable = new LockTable();
+  readonly sockets: SocketNames<LocalSocket> = new SocketNames();
   readonly ptys: PtyTable;
   /** Sessions and process groups, once there are processes. */
   jobs: JobControl = NO_JOBS;

@@ -317,7 +317,15 @@ function unlinkAt(task: Task, dir: Fd, name: string): void {
   if (isMountPoint(walked)) throw errno(EBUSY);
   if (place.vnode.kind === 'directory') throw errno(EISDIR);
   if (walked.slash) throw errno(ENOTDIR);
-  directoryOf(walked).unlink(walked.name);
+  if (!forgetSocket(walked)) directoryOf(walked).unlink(walked.name);
+}
+
+/** The name of a socket that only the guest sees: the host has no file for it (bind). */
+function forgetSocket({ parent, name }: Walked): boolean {
+  if (parent.fallbacks.get(name)?.kind !== 'socket') return false;
+  parent.fallbacks.delete(name);
+  release(parent);
+  return true;
 }
 
 function rmdirAt(task: Task, dir: Fd, name: string): void {

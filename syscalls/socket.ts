@@ -1,63 +1,197 @@
-/** Sockets: none so far. Each call checks what Linux checks first, and says honestly that no address family is there. */
-import { EAFNOSUPPORT, EINVAL, ENOTSOCK, errno } from '../abi/errno.ts';
+/** Sockets: making, naming, connecting and accepting them, and the old multiplexer in front of all. */
+import {
+  EAFNOSUPPORT, EALREADY, ECONNREFUSED, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno,
+} from '../abi/errno.ts';
+import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
+import * as s from '../abi/socket.ts';
+import { S_IFSOCK } from '../abi/stat.ts';
+import { AnonymousVnode } from '../fs/anonymous.ts';
+import { Description } from '../fs/description.ts';
+import { LocalSocket } from '../fs/socket.ts';
+import { inetAddress, portOf } from '../fs/socket-names.ts';
+import { isWait } from '../fs/vnode.ts';
+import { privileged } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
-import { define, multiplexer, type Parameter, type Words } from './define.ts';
-import { choice, count, type Fd, fd, fdResult, flags, hex, int, intResult, pointerIn, pointerOut, size } from './kinds.ts';
-
-const NONE = { stub: 'no address family is there: EAFNOSUPPORT, and ENOTSOCK for other descriptors' } as const;
+import { define, multiplexer, type Words } from './define.ts';
+import { choice, type Fd, fd, fdResult, flags, int, none, pointerIn, pointerOut } from './kinds.ts';
+import { openAt, waiting } from './paths.ts';
+import { bindSocket, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
+import { recvfrom, recvmmsg32, recvmmsg64, recvmsg, sendmmsg, sendmsg, sendto } from './socket-message.ts';
+import { getsockopt, setsockopt } from './socket-option.ts';
 
 const family = choice({ AF_UNSPEC: 0, AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16, AF_PACKET: 17 });
-const type = flags({ SOCK_CLOEXEC: 0o2000000, SOCK_NONBLOCK: 0o4000 }, {
+const type = flags({ SOCK_CLOEXEC: s.SOCK_CLOEXEC, SOCK_NONBLOCK: s.SOCK_NONBLOCK }, {
   mask: 0xf, values: { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_RAW: 3, SOCK_RDM: 4, SOCK_SEQPACKET: 5 },
 });
-const AF_MAX = 46, SOCK_MAX = 11, TYPE_FLAGS = 0o2004000;
+const TYPE_FLAGS = s.SOCK_CLOEXEC | s.SOCK_NONBLOCK;
+const PARTIAL = { partial: 'AF_UNIX, and AF_INET and AF_INET6 over the machine\'s own loopback; EAFNOSUPPORT for others' };
+/** sockfs's device minor. */
+const SOCKFS = 8;
 
-function refuse(task: Task, domain: number, kind: number): never {
-  const bare = kind & 0xf;
-  if ((kind & ~(0xf | TYPE_FLAGS)) !== 0) throw errno(EINVAL);
-  if (domain < 0 || domain >= AF_MAX) throw errno(EAFNOSUPPORT);
-  if (bare >= SOCK_MAX) throw errno(EINVAL);
-  task.kernel.tracer.note?.(task, `sockets are not there yet; address family ${domain} answered EAFNOSUPPORT`);
-  throw errno(EAFNOSUPPORT);
+/** Checks what is asked for in Linux's order, and says what it is. */
+function kindOf(task: Task, domain: number, kind: number, protocol: number): { readonly type: number; readonly protocol: number } {
+  const bare = kind & s.SOCK_TYPE_MASK;
+  if ((kind & ~(s.SOCK_TYPE_MASK | TYPE_FLAGS)) !== 0) throw errno(EINVAL);
+  if (domain < 0 || domain >= s.AF_MAX) throw errno(EAFNOSUPPORT);
+  if (bare >= s.SOCK_MAX) throw errno(EINVAL);
+  if (domain === s.AF_UNIX) {
+    if (protocol !== 0 && protocol !== s.AF_UNIX) throw errno(EPROTONOSUPPORT);
+    if (![s.SOCK_STREAM, s.SOCK_DGRAM, s.SOCK_RAW, s.SOCK_SEQPACKET].includes(bare)) throw errno(ESOCKTNOSUPPORT);
+    return { type: bare === s.SOCK_RAW ? s.SOCK_DGRAM : bare, protocol: 0 };
+  }
+  if (domain !== s.AF_INET && domain !== s.AF_INET6) {
+    task.kernel.tracer.note?.(task, `address family ${domain} is not there; answered EAFNOSUPPORT`);
+    throw errno(EAFNOSUPPORT);
+  }
+  if (bare === s.SOCK_RAW) throw errno(privileged(task.credentials) ? EPROTONOSUPPORT : EPERM);
+  if (bare !== s.SOCK_STREAM && bare !== s.SOCK_DGRAM) throw errno(ESOCKTNOSUPPORT);
+  const natural = bare === s.SOCK_STREAM ? s.IPPROTO_TCP : s.IPPROTO_UDP;
+  if (protocol !== 0 && protocol !== natural) throw errno(EPROTONOSUPPORT);
+  return { type: bare, protocol: natural };
+}
+
+function make(task: Task, domain: number, kind: { readonly type: number; readonly protocol: number }): LocalSocket {
+  const { kernel, credentials, process } = task;
+  const ino = kernel.files.nextInode();
+  const owner = { uid: credentials.euid, gid: credentials.egid };
+  const vnode = new AnonymousVnode({
+    label: `socket:[${ino}]`, kind: 'socket', mode: S_IFSOCK | 0o777, device: SOCKFS, ino, now_ns: kernel.clock.realtime(), owner,
+  });
+  const own = { pid: process.pid, uid: credentials.euid, gid: credentials.egid };
+  return new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: own });
+}
+
+function enter(task: Task, socket: LocalSocket, how: number): number {
+  const place = { vnode: socket.vnode, parent: undefined, name: socket.label ?? 'socket' };
+  return task.files.add(new Description(socket, place, O_RDWR | (how & s.SOCK_NONBLOCK ? O_NONBLOCK : 0)), (how & s.SOCK_CLOEXEC) !== 0);
 }
 
 const socket = define({
-  name: 'socket', args: [['domain', family], ['type', type], ['protocol', int]], result: fdResult, support: NONE,
-  handler: (task, domain, kind) => refuse(task, domain, kind),
+  name: 'socket', args: [['domain', family], ['type', type], ['protocol', int]], result: fdResult, support: PARTIAL,
+  handler: (task, domain, kind, protocol) => {
+    const what = kindOf(task, domain, kind, protocol);
+    task.files.free();
+    return enter(task, make(task, domain, what), kind);
+  },
 });
 const socketpair = define({
-  name: 'socketpair', args: [['domain', family], ['type', type], ['protocol', int], ['sv', pointerOut]], result: intResult, support: NONE,
-  handler: (task, domain, kind) => refuse(task, domain, kind),
+  name: 'socketpair', args: [['domain', family], ['type', type], ['protocol', int], ['sv', pointerOut]], result: none, support: PARTIAL,
+  handler: (task, domain, kind, protocol, to) => {
+    const what = kindOf(task, domain, kind, protocol);
+    if (domain !== s.AF_UNIX) throw errno(EOPNOTSUPP);
+    task.files.reserve(2);
+    const ends = [make(task, domain, what), make(task, domain, what)];
+    ends[0].pair(ends[1]);
+    const numbers = ends.map((end) => enter(task, end, kind));
+    try {
+      task.user.write(to, new Uint8Array(Uint32Array.from(numbers).buffer));
+    } catch (error) {
+      for (const number of numbers) task.files.close(number);
+      throw error;
+    }
+  },
 });
 
-/** Everything else is asked of a descriptor, and no descriptor is a socket. */
-function onSocket(name: string, rest: readonly Parameter[]) {
-  const args: readonly Parameter[] = [['sockfd', fd], ...rest];
-  return define({
-    name, args, result: size, support: NONE,
-    handler: (task, ...values) => {
-      task.files.get(values[0] as Fd);
-      throw errno(ENOTSOCK);
-    },
-  });
+const bind = define({
+  name: 'bind', args: [['sockfd', fd], ['addr', pointerIn], ['addrlen', int]], result: none, support: 'full',
+  handler: (task, file, at, length) => {
+    const found = socketAt(task, file);
+    bindSocket(task, found, readAddress(task, at, length));
+  },
+});
+
+const connect = define({
+  name: 'connect', args: [['sockfd', fd], ['addr', pointerIn], ['addrlen', int]], result: none, support: 'full',
+  handler: (task, file, at, length) => {
+    const found = socketAt(task, file);
+    const address = readAddress(task, at, length);
+    if (address.length >= 2 && address[0] === s.AF_UNSPEC && address[1] === 0 && found.type === s.SOCK_DGRAM) return found.disconnect();
+    if (found.type === s.SOCK_DGRAM) return connectPackets(task, found, address);
+    connectStream(task, found, address, openAt(task, file).nonblocking);
+  },
+});
+
+function connectPackets(task: Task, found: LocalSocket, address: Uint8Array): void {
+  const peer = socketNamed(task, found, address);
+  if (!found.isUnix) {
+    found.bindFree(false);
+    found.remote = inetAddress(found.family, portOf(address));
+    if (found.local !== undefined) found.local = inetAddress(found.family, portOf(found.local));
+  }
+  found.peer = peer;
 }
 
-const bind = onSocket('bind', [['addr', pointerIn], ['addrlen', int]]);
-const connect = onSocket('connect', [['addr', pointerIn], ['addrlen', int]]);
-const listen = onSocket('listen', [['backlog', int]]);
-const accept4 = onSocket('accept4', [['addr', pointerOut], ['addrlen', pointerOut], ['flags', type]]);
-const getsockname = onSocket('getsockname', [['addr', pointerOut], ['addrlen', pointerOut]]);
-const getpeername = onSocket('getpeername', [['addr', pointerOut], ['addrlen', pointerOut]]);
-const sendto = onSocket('sendto', [['buf', pointerIn], ['len', count], ['flags', hex], ['dest_addr', pointerIn], ['addrlen', int]]);
-const recvfrom = onSocket('recvfrom', [['buf', pointerOut], ['len', count], ['flags', hex], ['src_addr', pointerOut], ['addrlen', pointerOut]]);
-const shutdown = onSocket('shutdown', [['how', int]]);
-const setsockopt = onSocket('setsockopt', [['level', int], ['optname', int], ['optval', pointerIn], ['optlen', int]]);
-const getsockopt = onSocket('getsockopt', [['level', int], ['optname', int], ['optval', pointerOut], ['optlen', pointerOut]]);
-const sendmsg = onSocket('sendmsg', [['msg', pointerIn], ['flags', hex]]);
-const recvmsg = onSocket('recvmsg', [['msg', pointerOut], ['flags', hex]]);
-const recvmmsg = onSocket('recvmmsg', [['msgvec', pointerOut], ['vlen', count], ['flags', hex], ['timeout', pointerIn]]);
-const recvmmsg64 = onSocket('recvmmsg_time64', [['msgvec', pointerOut], ['vlen', count], ['flags', hex], ['timeout', pointerIn]]);
-const sendmmsg = onSocket('sendmmsg', [['msgvec', pointerIn], ['vlen', count], ['flags', hex]]);
+function connectStream(task: Task, found: LocalSocket, address: Uint8Array, nonblocking: boolean): void {
+  if (found.listening) throw errno(found.isUnix ? EINVAL : EISCONN);
+  if (found.connecting) {
+    found.connecting = false;
+    const failed = found.takeError();
+    if (failed !== 0) throw errno(failed);
+    return;
+  }
+  if (found.isConnected) throw errno(EISCONN);
+  const target = socketNamed(task, found, address);
+  if (target === undefined || !target.listening) {
+    if (found.isUnix || !nonblocking) throw errno(ECONNREFUSED);
+    found.connecting = true;
+    found.error = ECONNREFUSED;
+    found.changes.wakeAll();
+    throw errno(EINPROGRESS);
+  }
+  const other = () => make(task, target.family, { type: target.type, protocol: target.protocol });
+  const wait = found.connectTo(target, other, nonblocking);
+  if (wait !== undefined) {
+    if (!nonblocking) throw waiting(task, wait);
+    throw errno(EALREADY);
+  }
+  if (!nonblocking || found.isUnix) return;
+  found.connecting = true;
+  throw errno(EINPROGRESS);
+}
+
+const listen = define({
+  name: 'listen', args: [['sockfd', fd], ['backlog', int]], result: none, support: 'full',
+  handler: (task, file, backlog) => socketAt(task, file).listen(backlog),
+});
+
+const accept4 = define({
+  name: 'accept4', args: [['sockfd', fd], ['addr', pointerOut], ['addrlen', pointerOut], ['flags', type]], result: fdResult, support: 'full',
+  handler: (task, file, at, sizeAt, how) => {
+    if ((how & ~TYPE_FLAGS) !== 0) throw errno(EINVAL);
+    const found = socketAt(task, file);
+    task.files.free();
+    const next = found.accept(openAt(task, file).nonblocking);
+    if (isWait(next)) throw waiting(task, next);
+    const number = enter(task, next, how);
+    try {
+      if (at !== 0) writeAddress(task, shown(next, next.isUnix ? next.peer?.local : next.remote), at, sizeAt);
+    } catch (error) {
+      task.files.close(number);
+      throw error;
+    }
+    return number;
+  },
+});
+
+const getsockname = define({
+  name: 'getsockname', args: [['sockfd', fd], ['addr', pointerOut], ['addrlen', pointerOut]], result: none, support: 'full',
+  handler: (task, file, at, sizeAt) => {
+    const found = socketAt(task, file);
+    writeAddress(task, shown(found, found.local), at, sizeAt);
+  },
+});
+const getpeername = define({
+  name: 'getpeername', args: [['sockfd', fd], ['addr', pointerOut], ['addrlen', pointerOut]], result: none, support: 'full',
+  handler: (task, file, at, sizeAt) => {
+    const found = socketAt(task, file);
+    if (!found.isConnected) throw errno(ENOTCONN);
+    writeAddress(task, shown(found, found.isUnix ? found.peer?.local : found.remote), at, sizeAt);
+  },
+});
+const shutdown = define({
+  name: 'shutdown', args: [['sockfd', fd], ['how', choice({ SHUT_RD: 0, SHUT_WR: 1, SHUT_RDWR: 2 })]], result: none, support: 'full',
+  handler: (task, file: Fd, how) => socketAt(task, file).shutdown(how),
+});
 
 // ---- socketcall ----------------------------------------------------------------------------------------------------------------
 
@@ -67,7 +201,7 @@ const SUBCALLS = [
   { call: accept4, words: 3 }, { call: getsockname, words: 3 }, { call: getpeername, words: 3 }, { call: socketpair, words: 4 },
   { call: sendto, words: 4 }, { call: recvfrom, words: 4 }, { call: sendto, words: 6 }, { call: recvfrom, words: 6 },
   { call: shutdown, words: 2 }, { call: setsockopt, words: 5 }, { call: getsockopt, words: 5 }, { call: sendmsg, words: 3 },
-  { call: recvmsg, words: 3 }, { call: accept4, words: 4 }, { call: recvmmsg, words: 5 }, { call: sendmmsg, words: 4 },
+  { call: recvmsg, words: 3 }, { call: accept4, words: 4 }, { call: recvmmsg32, words: 5 }, { call: sendmmsg, words: 4 },
 ] as const;
 
 const SUBCALL_NAMES = {
@@ -88,5 +222,5 @@ const socketcall = multiplexer('socketcall', [['call', choice(SUBCALL_NAMES)], [
 
 export const calls = [
   socket, socketpair, bind, connect, listen, accept4, getsockname, getpeername, sendto, recvfrom, shutdown, setsockopt, getsockopt, sendmsg,
-  recvmsg, recvmmsg, recvmmsg64, sendmmsg, socketcall,
+  recvmsg, recvmmsg32, recvmmsg64, sendmmsg, socketcall,
 ];

@@ -80,15 +80,15 @@ function walk(span: Span, from: number, count: number, move: (addr: number, done
   return done;
 }
 
-function copyOut(task: Task, span: Span, from: number, bytes: Uint8Array): number {
+export function copyOut(task: Task, span: Span, from: number, bytes: Uint8Array): number {
   return walk(span, from, bytes.length, (addr, done, part) => task.user.copyOut(addr, bytes.subarray(done, done + part)));
 }
 
-function copyIn(task: Task, span: Span, from: number, into: Uint8Array): number {
+export function copyIn(task: Task, span: Span, from: number, into: Uint8Array): number {
   return walk(span, from, into.length, (addr, done, part) => task.user.copyIn(addr, into.subarray(done, done + part)));
 }
 
-function writable(task: Task, span: Span, count: number): number {
+export function writable(task: Task, span: Span, count: number): number {
   return walk(span, 0, count, (addr, _done, part) => task.user.probe(addr, part, 'write'));
 }
 

@@ -1,0 +1,47 @@
+/** Sockets: families, types, message flags, options and the structures around them. Source: uapi/linux/socket.h, net.h, asm-generic/socket.h, in.h. */
+import { i32, type Struct, struct, u32 } from './struct.ts';
+
+export const AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_MAX = 46;
+export const SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3, SOCK_SEQPACKET = 5, SOCK_MAX = 11;
+export const SOCK_TYPE_MASK = 0xf, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
+export const IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_IPV6 = 41;
+export const SHUT_RD = 0, SHUT_WR = 1, SHUT_RDWR = 2;
+
+export const MSG_OOB = 1, MSG_PEEK = 2, MSG_CTRUNC = 8, MSG_TRUNC = 0x20, MSG_DONTWAIT = 0x40, MSG_EOR = 0x80, MSG_WAITALL = 0x100;
+export const MSG_ERRQUEUE = 0x2000, MSG_NOSIGNAL = 0x4000, MSG_WAITFORONE = 0x10000, MSG_CMSG_CLOEXEC = 0x4000_0000;
+
+export const SOL_SOCKET = 1;
+export const SO_TYPE = 3, SO_ERROR = 4, SO_SNDBUF = 7, SO_RCVBUF = 8, SO_LINGER = 13, SO_PASSCRED = 16, SO_PEERCRED = 17;
+export const SO_RCVTIMEO = 20, SO_SNDTIMEO = 21, SO_ACCEPTCONN = 30, SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33, SO_PROTOCOL = 38, SO_DOMAIN = 39;
+export const SO_RCVTIMEO_NEW = 66, SO_SNDTIMEO_NEW = 67;
+export const SCM_RIGHTS = 1, SCM_CREDENTIALS = 2;
+/** SCM_MAX_FD: descriptors in one message. */
+export const MOST_RIGHTS = 253;
+
+/** Bytes of struct sockaddr_storage, sockaddr_un, sockaddr_in and sockaddr_in6. */
+export const ADDRESS_MAX = 128, UNIX_ADDRESS = 110, INET_ADDRESS = 16, INET6_ADDRESS = 28;
+
+export interface MessageHeader {
+  name: number;
+  nameSize: number;
+  iov: number;
+  iovCount: number;
+  control: number;
+  controlSize: number;
+  flags: number;
+}
+export const messageHeader: Struct<MessageHeader> = struct<MessageHeader>({
+  name: u32, nameSize: i32, iov: u32, iovCount: u32, control: u32, controlSize: u32, flags: u32,
+});
+export interface ControlHeader {
+  size: number;
+  level: number;
+  type: number;
+}
+export const controlHeader: Struct<ControlHeader> = struct<ControlHeader>({ size: u32, level: i32, type: i32 });
+export interface Ucred {
+  pid: number;
+  uid: number;
+  gid: number;
+}
+export const ucred: Struct<Ucred> = struct<Ucred>({ pid: i32, uid: u32, gid: u32 });

@@ -1,0 +1,138 @@
+/** Socket addresses between guest memory, names in the file system, and the sockets they mean. */
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
+import { W_OK } from '../abi/fcntl.ts';
+import { ADDRESS_MAX, AF_INET, AF_UNIX, UNIX_ADDRESS } from '../abi/socket.ts';
+import { makeDevice, S_IFSOCK } from '../abi/stat.ts';
+import { AnonymousVnode } from '../fs/anonymous.ts';
+import { hold, newName } from '../fs/path.ts';
+import { LocalSocket } from '../fs/socket.ts';
+import { type Address, checkInet, familyOf, mustBeLocal, mustBeReachable, portOf } from '../fs/socket-names.ts';
+import { privileged } from '../proc/credentials.ts';
+import type { Task } from '../proc/task.ts';
+import type { Fd } from './kinds.ts';
+import { AT_FDCWD, directoryOf, entryAt, openAt, placeAt } from './paths.ts';
+
+export function socketAt(task: Task, fd: Fd): LocalSocket {
+  const { file } = openAt(task, fd);
+  if (!(file instanceof LocalSocket)) throw errno(ENOTSOCK);
+  return file;
+}
+
+export function readAddress(task: Task, at: number, size: number): Address {
+  if (size < 0 || size > ADDRESS_MAX) throw errno(EINVAL);
+  return size === 0 ? new Uint8Array(0) : task.user.read(at, size);
+}
+
+/** move_addr_to_user: as much as there is room for, and how much there would have been. */
+export function writeAddress(task: Task, address: Address, at: number, sizeAt: number): void {
+  const room = task.user.readI32(sizeAt);
+  if (room < 0) throw errno(EINVAL);
+  task.user.write(at, address.subarray(0, Math.min(room, address.length)));
+  task.user.writeU32(sizeAt, address.length);
+}
+
+/** What getsockname and getpeername say of an end without a name. */
+export function shown(socket: LocalSocket, address: Address | undefined): Address {
+  if (address !== undefined) return address;
+  const none = new Uint8Array(socket.isUnix ? 2 : socket.family === AF_INET ? 16 : 28);
+  none[0] = socket.family;
+  return none;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+/** The path of a unix address, or the key of an abstract one. */
+function unixName(address: Address): { readonly path: string } | { readonly key: string } {
+  if (familyOf(address) !== AF_UNIX || address.length > UNIX_ADDRESS || address.length <= 2) throw errno(EINVAL);
+  if (address[2] === 0) return { key: `unix:${latin1(address.subarray(2))}` };
+  const end = address.indexOf(0, 2);
+  return { path: latin1(address.subarray(2, end < 0 ? address.length : end)) };
+}
+
+export function bindSocket(task: Task, socket: LocalSocket, address: Address): void {
+  if (socket.isUnix) return bindUnix(task, socket, address);
+  checkInet(socket.family, address);
+  mustBeLocal(socket.family, address);
+  const port = portOf(address);
+  if (port > 0 && port < 1024 && !privileged(task.credentials)) throw errno(EACCES);
+  if (socket.isBound) throw errno(EINVAL);
+  const chosen = address.slice(0, socket.family === AF_INET ? 16 : 28);
+  const number = port === 0 ? task.kernel.files.sockets.freePort(socket.ports) : port;
+  chosen[2] = number >> 8;
+  chosen[3] = number & 0xff;
+  socket.bind(`${socket.ports}${socket.family === AF_INET ? 4 : 6}:${number}`, chosen);
+}
+
+function bindUnix(task: Task, socket: LocalSocket, address: Address): void {
+  if (address.length === 2 && familyOf(address) === AF_UNIX) {
+    if (!socket.isBound) autobind(task, socket);
+    return;
+  }
+  const name = unixName(address);
+  if (socket.isBound) throw errno(EINVAL);
+  if ('key' in name) return socket.bind(name.key, address);
+  let walked: ReturnType<typeof entryAt>;
+  let entry: string;
+  try {
+    walked = entryAt(task, AT_FDCWD, name.path);
+    entry = newName(walked, false);
+  } catch (error) {
+    throw error instanceof Errno && error.name === 'EEXIST' ? errno(EADDRINUSE) : error;
+  }
+  const mode = S_IFSOCK | (0o777 & ~task.fs.umask);
+  try {
+    directoryOf(walked).mknod(entry, mode, 0);
+  } catch (error) {
+    if (!(error instanceof Errno) || error.code !== EPERM) throw error;
+    // The host does not make sockets for us: the name is seen by the guest only.
+    walked.parent.vnode.access(W_OK);
+    walked.parent.fallbacks.set(entry, shadow(task, mode));
+    hold(walked.parent);
+  }
+  const made = placeAt(task, AT_FDCWD, name.path);
+  const full = new Uint8Array(name.path.length + 3);
+  full.set(address.subarray(0, name.path.length + 2));
+  socket.bind(`path:${made.vnode.key}`, full);
+}
+
+function shadow(task: Task, mode: number): AnonymousVnode {
+  const { euid, egid } = task.credentials;
+  const ino = task.kernel.files.nextInode();
+  return new AnonymousVnode({
+    label: 'socket', kind: 'socket', mode, device: makeDevice(0, 15), ino, now_ns: task.kernel.clock.realtime(), owner: { uid: euid, gid: egid },
+  });
+}
+
+export function autobind(task: Task, socket: LocalSocket): void {
+  const name = task.kernel.files.sockets.freeName();
+  const address = new Uint8Array(8);
+  address[0] = AF_UNIX;
+  for (let i = 0; i < name.length; i++) address[3 + i] = name.charCodeAt(i);
+  socket.bind(`unix:\0${name}`, address);
+}
+
+/** The socket that an address names; ECONNREFUSED where nobody is there. For internet datagrams undefined: they are lost. */
+export function socketNamed(task: Task, socket: LocalSocket, address: Address): LocalSocket | undefined {
+  if (!socket.isUnix) {
+    if (address.length >= 2 && familyOf(address) !== socket.family) throw errno(EAFNOSUPPORT);
+    checkInet(socket.family, address);
+    mustBeReachable(socket.family, address);
+    if (portOf(address) === 0) throw errno(socket.ports === 'udp' ? EINVAL : EADDRNOTAVAIL);
+    return socket.atPort(address);
+  }
+  if (address.length <= 2) throw errno(address.length === 0 ? EDESTADDRREQ : EINVAL);
+  const name = unixName(address);
+  const { sockets } = task.kernel.files;
+  let found: LocalSocket | undefined;
+  if ('key' in name) found = sockets.find(name.key);
+  else {
+    const { vnode } = placeAt(task, AT_FDCWD, name.path);
+    vnode.access(W_OK);
+    found = vnode.kind === 'socket' ? sockets.find(`path:${vnode.key}`) : undefined;
+  }
+  if (found === undefined) throw errno(ECONNREFUSED);
+  if (found.type !== socket.type) throw errno(EPROTOTYPE);
+  return found;
+}
