@@ -6,6 +6,7 @@ import { procSource } from './debug/procfs.ts';
 import { createEngine } from './emu/unicorn.ts';
 import { GuestFiles, hostOwner } from './fs/guest.ts';
 import * as host from './fs/hostfs.ts';
+import type { Mount } from './fs/mounts.ts';
 import type { TerminalPort } from './fs/tty.ts';
 import { Machine } from './machine.ts';
 import { PageCache } from './mm/cache.ts';
@@ -37,6 +38,10 @@ export interface MachineOptions {
   readonly hostname?: string;
   /** What inherited streams' terminal can do. */
   readonly terminal?: TerminalPort;
+  /** Changes to the root's files stay in memory and end with the machine; `Machine.changes` lists them. */
+  readonly overlay?: boolean;
+  /** More of the host's files, or memory, shown in the guest's tree. */
+  readonly mounts?: readonly Mount[];
   /** Told, in a line for people, of what is lost when the machine is closed: pages that the host's disk did not take. */
   readonly warn?: (text: string) => void;
 }
@@ -61,6 +66,8 @@ export function createMachine(options: MachineOptions = {}): Machine {
     random,
     owner: hostOwner(),
     terminal: options.terminal,
+    overlay: options.overlay,
+    mounts: options.mounts,
     warn: options.warn,
   });
   const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };

@@ -2,6 +2,7 @@
 import type { Engine } from './emu/engine.ts';
 import type { Description } from './fs/description.ts';
 import type { FileServices } from './fs/guest.ts';
+import type { Change } from './fs/overlay.ts';
 import type { DirectoryPlace, Tree } from './fs/path.ts';
 import type { FramePool } from './mm/frame.ts';
 import type { LayoutName } from './mm/placement.ts';
@@ -21,6 +22,8 @@ export interface MachineFiles extends FileServices {
     /** Sleeps until input that a guest waits for is there, or for so long; false at once where none waits for any. */
     idle(timeout_ms: number | undefined): boolean;
   };
+  /** What was changed and stays in memory (overlays). */
+  changes?(): Change[];
   /** Writes everything back. */
   close(): void;
 }

@@ -8,6 +8,7 @@ import { type MapsEntry, maps } from './debug/maps.ts';
 import { type SegmentEntry, segments } from './debug/segments.ts';
 import { type UmemEntry, umem } from './debug/umem.ts';
 import { FdTable } from './fs/fdtable.ts';
+import type { Change } from './fs/overlay.ts';
 import { hold } from './fs/path.ts';
 import { execute } from './machine-exec.ts';
 import { fault } from './mm/fault.ts';
@@ -25,6 +26,7 @@ import { type Credentials, credentialsOf, privileged } from './proc/credentials.
 import { FutexTable } from './proc/futex.ts';
 import { Pids } from './proc/pids.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
+import { leaveSequence } from './proc/rseq.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SignalActions } from './proc/signal.ts';
 import { type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
@@ -83,6 +85,8 @@ export class Machine {
   private refused: Outcome = DONE;
   private sigactions = 0;
   private tracer: MachineTracer = {};
+  /** Whose slice the last one was. */
+  private last: Task | undefined;
 
   constructor(parts: MachineParts) {
     this.parts = parts;
@@ -267,6 +271,8 @@ export class Machine {
     this.current = task;
     this.accounted_ns = this.kernel.clock.monotonic();
     let left = SLICE;
+    if (this.last !== task && task.rseq !== undefined) settle(task, leaveSequence(task));
+    this.last = task;
     while (task.state === 'ready' && left > 0) {
       left -= this.step(task, left) + TRAP_COST;
       if (this.sigactionsSeen()) break;
@@ -335,6 +341,11 @@ export class Machine {
     if (seen === this.sigactions) return false;
     this.sigactions = seen;
     return true;
+  }
+
+  /** What the guest changed of files whose changes stay in memory. */
+  changes(): Change[] {
+    return this.parts.files.changes?.() ?? [];
   }
 
   /** The memory map of a running process as linuxemu's umem has it; empty once it is over. */

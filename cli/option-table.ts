@@ -2,6 +2,7 @@
  * Every option, one entry a field of CliOptions: what it is when nothing is given, and the switches that change it. A new option is a new entry here
  * and its use; cli/options.ts turns the table into a command line and its help.
  */
+import { type Mount, parseMount } from '../fs/mounts.ts';
 import type { LayoutName } from '../mm/placement.ts';
 import { type Occasion, OCCASIONS_HELP, occasions } from './occasions.ts';
 
@@ -38,6 +39,14 @@ export const FIELDS = {
     { flags: '-E <name=value>', help: 'set a variable of the environment', take: (text, before) => [...before, assignment(text)] },
     { flags: '-U <name>', help: 'remove a variable of the environment', take: (name, before) => [...before, [name, undefined]] },
   ),
+  /** Changes below the root stay in memory. */
+  overlay: flag('--overlay', 'keep all changes to files in memory: nothing on the host is written'),
+  overlayList: flag('--overlay-list', 'list at exit what was changed in memory (with --json: one object a line)'),
+  mounts: field<readonly Mount[]>([], {
+    flags: '--mount <mount>',
+    help: 'show more files: HOST:GUEST[:ro|rw|overlay], or tmpfs:GUEST for memory',
+    take: (text, before) => [...before, mountOf(text)],
+  }),
   argv0: value('-0, --argv0 <name>', 'give the program this argv[0]', asGiven),
   directory: value('-w, --chdir <dir>', "start in this directory (the guest's name for it)", asGiven),
 
@@ -112,6 +121,12 @@ function view(name: string, help: string, heading?: string): Field<readonly Occa
 
 function asGiven(text: string): string {
   return text;
+}
+
+function mountOf(text: string): Mount {
+  const mount = parseMount(text);
+  if (mount === undefined) throw new BadValue('It must look like HOST:GUEST, HOST:GUEST:ro, HOST:GUEST:overlay or tmpfs:GUEST.');
+  return mount;
 }
 
 function whenOf(text: string, before: readonly Occasion[]): readonly Occasion[] {

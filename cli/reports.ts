@@ -145,10 +145,18 @@ export class Reports {
   /** The guest is over. */
   finish(): void {
     this.tellEnding();
+    if (this.options.overlayList) this.listChanges();
     if (!this.options.stats) return;
     const statistics = this.statistics();
     if (this.options.json) this.json({ stats: statistics });
     else this.sink.write(statisticsText(statistics));
+  }
+
+  private listChanges(): void {
+    for (const change of this.machine.changes()) {
+      if (this.options.json) this.json({ change });
+      else this.sink.write(`${change.change.padEnd(7)} ${change.path}${change.kind === 'directory' ? '/' : ''}\n`);
+    }
   }
 
   private statistics(): RunStatistics {

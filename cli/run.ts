@@ -3,6 +3,7 @@ import type { Refusal } from '../loader/refusal.ts';
 import type { Description } from '../fs/description.ts';
 import type { DirectoryPlace } from '../fs/path.ts';
 import * as host from '../fs/hostfs.ts';
+import { MountError } from '../fs/mounts.ts';
 import type { Machine, Pause } from '../machine.ts';
 import { createMachine, engineFile } from '../machine-host.ts';
 import { type ExitStatus, Process } from '../proc/process.ts';
@@ -48,7 +49,7 @@ export async function runProgram(options: CliOptions): Promise<Result> {
 }
 
 function makeMachine(options: CliOptions): Machine {
-  const { root, layout, memory, maxProcesses, deterministic, seed } = options;
+  const { root, layout, memory, maxProcesses, deterministic, seed, overlay, mounts } = options;
   try {
     return createMachine({
       wasm: compiledEngine(engineFile()),
@@ -60,9 +61,12 @@ function makeMachine(options: CliOptions): Machine {
       seed,
       hostname: deterministic ? undefined : hostName(),
       terminal: hostTerminal(),
+      overlay,
+      mounts,
       warn: (text) => process.stderr.write(`seg386: ${toText(text)}\n`),
     });
   } catch (error) {
+    if (error instanceof MountError) throw new OwnFailure(toText(error.message));
     if (error instanceof Errno)
       throw new OwnFailure(
         root === undefined ? `cannot read the host's files: ${error.name}` : `${toText(root)} cannot be the root: ${error.name}`,

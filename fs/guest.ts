@@ -5,11 +5,14 @@ import { ZeroPager } from '../mm/pager.ts';
 import { F_SEAL_SEAL, O_LARGEFILE, O_RDWR } from '../abi/fcntl.ts';
 import { Description } from './description.ts';
 import { Devices } from './devfs.ts';
+import { Fifos } from './fifo.ts';
 import { openHostFifo } from './host-fifo.ts';
 import { HostFileSystem } from './host-tree.ts';
 import * as host from './hostfs.ts';
 import { LockTable } from './locks.ts';
 import { MemFileSystem } from './memfs.ts';
+import { type Mount, mount } from './mounts.ts';
+import { type Change, OverlayFileSystem, type OverlayOptions } from './overlay.ts';
 import { DirectoryPlace, Tree } from './path.ts';
 import { PipeVnode } from './pipe.ts';
 import { type ProcSource, procRoot } from './procfs.ts';
@@ -31,6 +34,9 @@ export interface GuestFilesOptions {
   readonly random: (into: Uint8Array) => void;
   readonly owner: { readonly uid: number; readonly gid: number };
   readonly terminal?: TerminalPort;
+  /** Changes below the root stay in memory. */
+  readonly overlay?: boolean;
+  readonly mounts?: readonly Mount[];
   /** Told of what is lost at the end, in a line for people. */
   readonly warn?: (text: string) => void;
 }
@@ -55,7 +61,8 @@ export interface FileServices {
 const MEMORY_FILE_SHARE = 0.75;
 /** Minor numbers of our memory file systems' devices. */
 const MEMFD_DEVICE = 1,
-  SHARED_MEMORY_DEVICE = 24;
+  SHARED_MEMORY_DEVICE = 24,
+  FIRST_MOUNT_DEVICE = 40;
 
 export class GuestFiles implements FileServices {
   readonly tree: Tree;
@@ -66,6 +73,10 @@ export class GuestFiles implements FileServices {
   readonly ptys: PtyTable;
   /** Sessions and process groups, once there are processes. */
   jobs: JobControl = NO_JOBS;
+  /** Files whose changes stay in memory, by where they are mounted. */
+  private readonly overlays: Map<string, OverlayFileSystem> = new Map();
+  private readonly fifos: Fifos = new Fifos();
+  private nextDevice = FIRST_MOUNT_DEVICE;
   private readonly options: GuestFilesOptions;
   private readonly memory: MemFileSystem;
   private pipes = 0n;
@@ -85,21 +96,30 @@ export class GuestFiles implements FileServices {
       openFifo: openHostFifo,
     });
     this.streams = new HostStreams({ terminal: options.terminal, files: this.host, jobs: () => this.jobs });
-    this.tree = new Tree(this.host.root, () => this.host.forgetSeen());
+    const openSpecial: OverlayOptions['openSpecial'] = (vnode, rdev, flags) =>
+      vnode.kind === 'fifo' ? this.fifos.open(vnode, flags) : devices.open(vnode, rdev, flags);
+    const memory = (): MemFileSystem => this.memoryFileSystem(this.nextDevice++, openSpecial);
+    if (options.overlay) this.overlays.set('/', new OverlayFileSystem(this.host.root, { memory: memory(), openSpecial }));
+    this.tree = new Tree(this.overlays.get('/')?.root ?? this.host.root, () => this.host.forgetSeen());
     this.addDevices(devices);
     this.addTerminals();
     this.memory = this.memoryFileSystem(MEMFD_DEVICE);
     if (options.root !== '/') this.mountSharedMemory();
+    for (const each of options.mounts ?? []) {
+      const overlay = mount({ tree: this.tree, host: this.host, memory, openSpecial }, each);
+      if (overlay !== undefined) this.overlays.set(each.target, overlay);
+    }
   }
 
   /** A file system whose files are pages like any others: read, written, mapped, cut and sealed. */
-  private memoryFileSystem(device: number): MemFileSystem {
+  private memoryFileSystem(device: number, openSpecial?: OverlayOptions['openSpecial']): MemFileSystem {
     const { cache, now_ns, owner } = this.options;
     const { frames } = cache;
     return new MemFileSystem({
       device,
       now_ns,
       ...owner,
+      openSpecial,
       mayGrow: () => frames.inUse < frames.limit * MEMORY_FILE_SHARE,
       pages: (name, identity) => new MemoryObject({ frames, pager: new ZeroPager(name, identity), size: 0 }),
     });
@@ -145,6 +165,15 @@ export class GuestFiles implements FileServices {
     const pty = this.ptys.openControlling(vnode, session, flags);
     if (pty !== undefined) return pty;
     return session === 0 || this.streams.terminal?.session === session ? this.streams.openTerminal(flags) : undefined;
+  }
+
+  /** Every change that stays in memory, by its path in the guest. */
+  changes(): Change[] {
+    return [...this.overlays].flatMap(([target, overlay]) =>
+      overlay
+        .changes()
+        .map((change) => ({ ...change, path: target === '/' ? change.path : `${target}${change.path === '/' ? '' : change.path}` })),
+    );
   }
 
   /** A session's leader has ended: its terminal is nobody's any more. */

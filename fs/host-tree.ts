@@ -74,11 +74,15 @@ export class HostFileSystem {
   constructor(path: string, options: HostFileSystemOptions) {
     this.options = options;
     this.inodes = new InodeTable(options.cache);
-    const real = host.realpath(path);
+    this.root = this.top(host.realpath(path));
+  }
+
+  /** A host directory that is not looked up from another: the root, the source of a mount. `real` has no links in it. */
+  top(real: string): HostVnode {
     const stat = host.lstat(real);
     if (stat === undefined) throw errno(ENOENT);
     if ((Number(stat.mode) & S_IFMT) !== S_IFDIR) throw errno(ENOTDIR);
-    this.root = new HostVnode(this, stat, { parent: undefined, name: real });
+    return new HostVnode(this, stat, { parent: undefined, name: real });
   }
 
   /** What the last look-up saw, good for one use: stat right after a walk asks the host only once. */

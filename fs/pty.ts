@@ -38,7 +38,7 @@ export class PtyTable {
   constructor(options: PtyOptions) {
     this.options = options;
     this.system = new MemFileSystem({
-      device: 24,
+      device: 25,
       now_ns: options.now_ns,
       magic: DEVPTS_MAGIC,
       openSpecial: (vnode, rdev, flags) => this.openNode(vnode, rdev, flags),

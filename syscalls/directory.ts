@@ -79,7 +79,7 @@ function getdentsCall(name: string, put: Put) {
 // ---- Where a process stands ------------------------------------------------------------------------------------------------------------
 
 function enterable(place: Place): DirectoryPlace {
-  if (!(place instanceof DirectoryPlace)) throw errno(ENOTDIR);
+  if (!(place instanceof DirectoryPlace) || place.vnode.kind !== 'directory') throw errno(ENOTDIR);
   place.vnode.access(f.X_OK);
   return place;
 }

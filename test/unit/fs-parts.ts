@@ -4,7 +4,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { errnoName, Errno } from '../../abi/errno.ts';
 import { Description } from '../../fs/description.ts';
-import { GuestFiles } from '../../fs/guest.ts';
+import { GuestFiles, type GuestFilesOptions } from '../../fs/guest.ts';
 import type { WalkContext } from '../../fs/path.ts';
 import { isWait, type Place } from '../../fs/vnode.ts';
 import { PageCache } from '../../mm/cache.ts';
@@ -25,7 +25,7 @@ export interface TestRoot {
   remove(): void;
 }
 
-export function testRoot(): TestRoot {
+export function testRoot(more: Partial<GuestFilesOptions> | ((base: string) => Partial<GuestFilesOptions>) = {}): TestRoot {
   const base = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'seg386-fs-')));
   const directory = path.join(base, 'root');
   const outside = path.join(base, 'outside');
@@ -39,6 +39,7 @@ export function testRoot(): TestRoot {
     now_ns: () => BigInt(Date.now()) * 1_000_000n,
     random: (into) => void into.fill(7),
     owner: { uid: 0, gid: 0 },
+    ...(typeof more === 'function' ? more(base) : more),
   });
   const context = { root: files.tree.root, cwd: files.tree.root };
   const resolve = (name: string, follow = true) => files.tree.resolve(context, name, { follow });
