@@ -52,7 +52,7 @@ function entriesOf(space: AddressSpace, area: Area): MapsEntry[] {
     base: area.base,
     top: area.top,
     rights,
-    offset: isFile && area.name === '' ? area.offset * PAGE_SIZE : 0,
+    offset: object !== undefined && area.name === '' ? area.offset * PAGE_SIZE : 0,
     identity: object?.pager.identity ?? (area.sharing === 'shared' && !isFile ? SHARED_ANONYMOUS : NO_FILE),
     name: nameOf(space, area),
   };

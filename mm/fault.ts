@@ -21,7 +21,15 @@ export function fault(space: AddressSpace, addr: Addr, access: Access): Outcome 
   space.statistics.faults++;
   const area = space.find(addr) ?? space.growStack(addr);
   if (area === undefined) return segfault(space, addr, access);
-  if (!allows(area, access)) return refused(area, addr, access);
+  if (!allows(area, access)) {
+    // Linux fetches as it reads: only a page that is there can forbid it (access_error), so one past a file's end is SIGBUS all the same.
+    const found = access === 'fetch' && allows(area, 'read') ? inArea(space, area, addr, 'read') : DONE;
+    return found.kind === 'done' ? refused(area, addr, access) : found;
+  }
+  return inArea(space, area, addr, access);
+}
+
+function inArea(space: AddressSpace, area: Area, addr: Addr, access: Access): Outcome {
   return area.sharing === 'private' ? faultPrivate(space, area, addr, access) : faultShared(space, area, addr, access);
 }
 

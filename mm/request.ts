@@ -53,6 +53,8 @@ export interface MapRequest {
   readonly maxProt?: number;
   /** The open file that `object` is the content of; held by the area from then on. */
   readonly file?: MappedFile;
+  /** Throws what else forbids the mapping; asked when its place is known, as Linux does. */
+  readonly check?: () => void;
   /** Shown by maps instead of the object's name, such as `[vdso]`. */
   readonly name?: string;
 }

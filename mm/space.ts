@@ -85,6 +85,7 @@ export class AddressSpace {
     if (size > USER_TOP) throw errno(ENOMEM);
     if (this.areaCount > this.maxAreas) throw errno(ENOMEM);
     const base = this.#choose(request, size);
+    request.check?.();
     const range = { base, top: base + size };
     if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     const sharing = sharingOf(request.flags);

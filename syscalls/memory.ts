@@ -11,6 +11,7 @@ import { fault, populate } from '../mm/fault.ts';
 import { USER_TOP } from '../mm/placement.ts';
 import { remap } from '../mm/remap.ts';
 import type { MapRequest } from '../mm/request.ts';
+import { privileged } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
 import { define, multiplexer } from './define.ts';
@@ -33,7 +34,7 @@ const mapFlags = flags(
 /** What MAP_SHARED_VALIDATE accepts for ordinary files. Linux: LEGACY_MAP_MASK. */
 const LEGACY_FLAGS = mman.MAP_TYPE | mman.MAP_FIXED | mman.MAP_ANONYMOUS | mman.MAP_DENYWRITE | mman.MAP_EXECUTABLE | mman.MAP_UNINITIALIZED
   | mman.MAP_GROWSDOWN | mman.MAP_LOCKED | mman.MAP_NORESERVE | mman.MAP_POPULATE | mman.MAP_NONBLOCK | mman.MAP_STACK | mman.MAP_HUGETLB
-  | mman.MAP_32BIT | mman.MAP_ABOVE4G | mman.MAP_FIXED_NOREPLACE | mman.MAP_HUGE_2MB | mman.MAP_HUGE_1GB;
+  | mman.MAP_32BIT | mman.MAP_ABOVE4G | mman.MAP_HUGE_2MB | mman.MAP_HUGE_1GB;
 
 const brk = define({
   name: 'brk', args: [['addr', address]], result: addressResult, support: 'full',
@@ -57,6 +58,7 @@ const mmap2 = define({
     const locked = willLock(task, how, length);
     const flags = locked ? how | mman.MAP_LOCKED : how;
     const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags };
+    task.space.mayMapLow = privileged(task.credentials);
     const to = (how & mman.MAP_ANONYMOUS) !== 0 ? mapAnonymous(task, request) : mapFile(task, request, file, offset);
     const present = locked ? task.space.lockFuture !== 'on fault' : (how & (mman.MAP_POPULATE | mman.MAP_NONBLOCK)) === mman.MAP_POPULATE;
     if (present) {
@@ -85,17 +87,18 @@ function mapFile(task: Task, request: MapRequest, fd: number, offset: number): n
   if ((how & mman.MAP_HUGETLB) !== 0 || size === 0) throw errno(EINVAL);
   if (pageUp(size) > USER_TOP) throw errno(ENOMEM);
   const shared = (how & mman.MAP_TYPE) !== mman.MAP_PRIVATE;
-  if ((how & mman.MAP_TYPE) === mman.MAP_SHARED_VALIDATE && (how & ~LEGACY_FLAGS) !== 0) throw errno(EOPNOTSUPP);
-  if (shared && (rights & mman.PROT_WRITE) !== 0 && !canWrite(description.flags)) throw errno(EACCES);
-  if (!canRead(description.flags)) throw errno(EACCES);
-  if ((how & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
-  const { file } = description;
-  if (file.memoryObject === undefined) throw errno(ENODEV);
-  const object = file.memoryObject(pathOf(description.place, task.fs.root) ?? description.place.name);
+  const object = description.file.memoryObject?.(pathOf(description.place, task.fs.root) ?? description.place.name);
   const sealed = shared && ((description.vnode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
-  if (sealed && (rights & mman.PROT_WRITE) !== 0) throw errno(EPERM);
+  const check = () => {
+    if ((how & mman.MAP_TYPE) === mman.MAP_SHARED_VALIDATE && (how & ~LEGACY_FLAGS) !== 0) throw errno(EOPNOTSUPP);
+    if (shared && (rights & mman.PROT_WRITE) !== 0 && !canWrite(description.flags)) throw errno(EACCES);
+    if (!canRead(description.flags)) throw errno(EACCES);
+    if (object === undefined) throw errno(ENODEV);
+    if ((how & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
+    if (sealed && (rights & mman.PROT_WRITE) !== 0) throw errno(EPERM);
+  };
   const maxProt = shared && (sealed || !canWrite(description.flags)) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
-  return task.space.map({ ...request, object, offset, maxProt, file: description });
+  return task.space.map({ ...request, object, offset, maxProt, check, file: description });
 }
 
 /** The arguments of the old mmap: one struct. */

@@ -74,8 +74,10 @@ export class ModelSpace {
   touch(page: number, access: Access, value: number): Expected {
     const at = this.pages.get(page);
     if (at === undefined) return 'MAPERR';
-    if (access === 'read' ? at.prot === 0 : (at.prot & (access === 'write' ? 2 : 4)) === 0) return 'ACCERR';
+    if (at.prot === 0 || (access === 'write' && (at.prot & 2) === 0)) return 'ACCERR';
     if (at.file !== undefined && at.own === undefined && at.index >= at.file.pages) return 'BUS';
+    // A fetch is a read that is refused once the page is there.
+    if (access === 'fetch' && (at.prot & 4) === 0) return 'ACCERR';
     if (access === 'write') {
       if (at.shared) at.file?.values.set(at.index, value);
       else at.own = value;
