@@ -26,7 +26,6 @@ import { type Credentials, credentialsOf, privileged } from './proc/credentials.
 import { FutexTable } from './proc/futex.ts';
 import { Pids } from './proc/pids.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
-import { leaveSequence } from './proc/rseq.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SignalActions } from './proc/signal.ts';
 import { type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
@@ -85,8 +84,6 @@ export class Machine {
   private refused: Outcome = DONE;
   private sigactions = 0;
   private tracer: MachineTracer = {};
-  /** Whose slice the last one was. */
-  private last: Task | undefined;
 
   constructor(parts: MachineParts) {
     this.parts = parts;
@@ -271,8 +268,6 @@ export class Machine {
     this.current = task;
     this.accounted_ns = this.kernel.clock.monotonic();
     let left = SLICE;
-    if (this.last !== task && task.rseq !== undefined) settle(task, leaveSequence(task));
-    this.last = task;
     while (task.state === 'ready' && left > 0) {
       left -= this.step(task, left) + TRAP_COST;
       if (this.sigactionsSeen()) break;
