@@ -27,6 +27,7 @@ import { FutexTable } from './proc/futex.ts';
 import { Pids } from './proc/pids.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
 import { Scheduler } from './proc/scheduler.ts';
+import { SharedMemory } from './proc/shared-memory.ts';
 import { SignalActions } from './proc/signal.ts';
 import { type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
 import { excepted, faulted, settle } from './proc/trap.ts';
@@ -105,6 +106,7 @@ export class Machine {
       scheduler,
       files: parts.files,
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
+      shm: new SharedMemory(),
       users: new Users(),
       pids: new Pids((pid) => this.numberUsed(pid)),
       maxTasks: parts.maxProcesses ?? MAX_TASKS,

@@ -15,6 +15,7 @@ import type { FutexTable } from './futex.ts';
 import type { Pids } from './pids.ts';
 import type { ExitStatus, Process } from './process.ts';
 import type { Scheduler, TaskState } from './scheduler.ts';
+import type { SharedMemory } from './shared-memory.ts';
 import type { SignalInfo } from './siginfo.ts';
 import { EMPTY_SET, type SignalActions, TaskSignals } from './signal.ts';
 import type { Users } from './users.ts';
@@ -176,6 +177,8 @@ export interface Kernel {
   readonly scheduler: Scheduler<Task>;
   readonly files: FileServices;
   readonly futexes: FutexTable<Task>;
+  /** System V shared memory. */
+  readonly shm: SharedMemory;
   /** How many tasks share each space, table of descriptors and so on. */
   readonly users: Users;
   readonly pids: Pids;

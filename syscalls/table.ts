@@ -18,6 +18,7 @@ import { calls as poll } from './poll.ts';
 import { calls as process } from './process.ts';
 import { calls as processMemory } from './process-memory.ts';
 import { calls as resource } from './resource.ts';
+import { calls as sharedMemory } from './shared-memory.ts';
 import { calls as signal } from './signal.ts';
 import { calls as size } from './size.ts';
 import { calls as socket } from './socket.ts';
@@ -49,6 +50,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   process,
   processMemory,
   resource,
+  sharedMemory,
   signal,
   size,
   socket,

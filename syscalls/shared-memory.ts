@@ -1,0 +1,214 @@
+/** System V shared memory: shmget, shmat, shmdt, shmctl, by themselves and through ipc(2). */
+import { EINVAL, ENOMEM, ENOSYS, EPERM, errno } from '../abi/errno.ts';
+import * as ipc from '../abi/ipc.ts';
+import * as mman from '../abi/mman.ts';
+import { PAGE_SIZE } from '../abi/page.ts';
+import type { Struct } from '../abi/struct.ts';
+import { privileged } from '../proc/credentials.ts';
+import { checkAccess, checkOwner, type Segment } from '../proc/shared-memory.ts';
+import type { Task } from '../proc/task.ts';
+import { type Definition, define, multiplexer, type Words } from './define.ts';
+import { address, addressResult, choice, count, flags, hex, int, intResult, loadAt, none, pointerOut, storeAt } from './kinds.ts';
+
+const shmFlags = flags({ IPC_CREAT: ipc.IPC_CREAT, IPC_EXCL: ipc.IPC_EXCL, SHM_HUGETLB: ipc.SHM_HUGETLB, SHM_NORESERVE: ipc.SHM_NORESERVE });
+const attachFlags = flags({ SHM_RDONLY: ipc.SHM_RDONLY, SHM_RND: ipc.SHM_RND, SHM_REMAP: ipc.SHM_REMAP, SHM_EXEC: ipc.SHM_EXEC });
+const command = choice({
+  IPC_RMID: ipc.IPC_RMID, IPC_SET: ipc.IPC_SET, IPC_STAT: ipc.IPC_STAT, IPC_INFO: ipc.IPC_INFO, SHM_LOCK: ipc.SHM_LOCK,
+  SHM_UNLOCK: ipc.SHM_UNLOCK, SHM_STAT: ipc.SHM_STAT, SHM_INFO: ipc.SHM_INFO, SHM_STAT_ANY: ipc.SHM_STAT_ANY,
+});
+
+function seconds(task: Task): number {
+  return Number(task.kernel.clock.realtime() / 1_000_000_000n);
+}
+
+const shmget = define({
+  name: 'shmget', args: [['key', hex], ['size', count], ['shmflg', shmFlags]], result: intResult,
+  support: { partial: 'SHM_HUGETLB answers ENOMEM: there are no huge pages' },
+  handler: (task, key, size, how) => {
+    if ((how & ipc.SHM_HUGETLB) !== 0) throw errno(ENOMEM);
+    const { credentials, process, space, kernel } = task;
+    return kernel.shm.get({ key, size, flags: how, credentials, pid: process.pid, frames: space.frames, now: seconds(task) }).id;
+  },
+});
+
+const shmat = define({
+  name: 'shmat', args: [['shmid', int], ['shmaddr', address], ['shmflg', attachFlags]], result: addressResult, support: 'full',
+  handler: attach,
+});
+
+function attach(task: Task, id: number, wanted: number, how: number): number {
+  if (id < 0) throw errno(EINVAL);
+  const addr = placeOf(wanted, how);
+  const readOnly = (how & ipc.SHM_RDONLY) !== 0;
+  const executable = (how & ipc.SHM_EXEC) !== 0;
+  const segment = task.kernel.shm.find(id);
+  checkAccess(segment, task.credentials, (readOnly ? 0o444 : 0o666) | (executable ? 0o111 : 0));
+  const size = segment.object.size;
+  if (addr !== 0 && (how & ipc.SHM_REMAP) === 0) {
+    if (addr + size > 2 ** 32) throw errno(EINVAL);
+    const above = task.space.segments.findAreaAbove(addr);
+    if (above !== undefined && above.base < addr + size) throw errno(EINVAL);
+  }
+  const prot = mman.PROT_READ | (readOnly ? 0 : mman.PROT_WRITE) | (executable ? mman.PROT_EXEC : 0);
+  const maxProt = readOnly ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
+  const at = task.space.map({
+    addr, size, prot, flags: mman.MAP_SHARED | (addr !== 0 ? mman.MAP_FIXED : 0), object: segment.object, offset: 0, maxProt,
+  });
+  segment.atime = seconds(task);
+  segment.lpid = task.process.pid;
+  return at;
+}
+
+/** Where it is to be; 0: anywhere. */
+function placeOf(wanted: number, how: number): number {
+  if (wanted === 0) {
+    if ((how & ipc.SHM_REMAP) !== 0) throw errno(EINVAL);
+    return 0;
+  }
+  if (wanted % PAGE_SIZE === 0) return wanted;
+  if ((how & ipc.SHM_RND) === 0) throw errno(EINVAL);
+  const rounded = wanted - (wanted % PAGE_SIZE);
+  if (rounded === 0 && (how & ipc.SHM_REMAP) !== 0) throw errno(EINVAL);
+  return rounded;
+}
+
+const shmdt = define({
+  name: 'shmdt', args: [['shmaddr', address]], result: none, support: 'full',
+  handler: (task, addr) => {
+    if (addr % PAGE_SIZE !== 0) throw errno(EINVAL);
+    const { space, kernel } = task;
+    // As Linux does: what is left of the first attachment that began at this address, however it was cut since.
+    let segment: Segment | undefined;
+    for (const area of [...space.areas()].filter((each) => each.top > addr)) {
+      if (area.object === undefined || area.base - addr !== area.offset * PAGE_SIZE) continue;
+      const owner = kernel.shm.ofObject(area.object);
+      if (owner === undefined || (segment !== undefined && owner !== segment)) continue;
+      if (segment !== undefined && area.base >= addr + segment.object.size) break;
+      segment = owner;
+      segment.dtime = seconds(task);
+      segment.lpid = task.process.pid;
+      space.unmap(area.base, area.top - area.base);
+    }
+    if (segment === undefined) throw errno(EINVAL);
+  },
+});
+
+// ---- shmctl --------------------------------------------------------------------------------------------------------------------
+
+function statOf(segment: Segment): ipc.SegmentStat {
+  const { key, uid, gid, cuid, cgid, mode, size, atime, dtime, ctime, cpid, lpid, object, id } = segment;
+  return { key, uid, gid, cuid, cgid, mode, seq: id >> ipc.INDEX_BITS, segsz: size, atime, dtime, ctime, cpid, lpid, nattch: object.areas.size };
+}
+
+const NO_PADDING = { pad1: 0, pad2: 0, unused: 0, unused1: 0, unused2: 0, unused3: 0, unused4: 0, unused5: 0, atimeHigh: 0, dtimeHigh: 0, ctimeHigh: 0 };
+
+function words(task: Task, at: number, values: readonly number[]): void {
+  task.user.write(at, new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer));
+}
+
+function control(task: Task, id: number, what: number, at: number, wide: boolean): number {
+  const { shm } = task.kernel;
+  if (id < 0 || what < 0) throw errno(EINVAL);
+  switch (what) {
+    case ipc.IPC_INFO:
+      words(task, at, [ipc.SHMMAX, 1, ipc.SHMMNI, ipc.SHMMNI, ipc.SHMALL, ...(wide ? [0, 0, 0, 0] : [])]);
+      return shm.highestIndex;
+    case ipc.SHM_INFO: {
+      const { total, resident } = shm.pages();
+      words(task, at, [shm.all().length, total, resident, 0, 0, 0]);
+      return shm.highestIndex;
+    }
+    case ipc.IPC_STAT:
+    case ipc.SHM_STAT:
+    case ipc.SHM_STAT_ANY: {
+      const segment = what === ipc.IPC_STAT ? shm.find(id) : shm.atIndex(id & ((1 << ipc.INDEX_BITS) - 1));
+      if (what !== ipc.SHM_STAT_ANY) checkAccess(segment, task.credentials, 0o444);
+      const stat = { ...statOf(segment), ...NO_PADDING };
+      if (wide) storeAt(task, at, ipc.shmidDs64, stat);
+      else storeAt(task, at, ipc.shmidDs, stat);
+      return what === ipc.IPC_STAT ? 0 : segment.id;
+    }
+    case ipc.IPC_SET: {
+      const layout: Struct<ipc.SegmentStat> = wide ? (ipc.shmidDs64 as Struct<ipc.SegmentStat>) : (ipc.shmidDs as Struct<ipc.SegmentStat>);
+      const { uid, gid, mode } = loadAt(task, at, layout);
+      const segment = shm.find(id);
+      checkOwner(segment, task.credentials);
+      segment.uid = uid;
+      segment.gid = gid;
+      segment.mode = (segment.mode & ~0o777) | (mode & 0o777);
+      segment.ctime = seconds(task);
+      return 0;
+    }
+    case ipc.IPC_RMID: {
+      const segment = shm.find(id);
+      checkOwner(segment, task.credentials);
+      shm.remove(segment);
+      return 0;
+    }
+    case ipc.SHM_LOCK:
+    case ipc.SHM_UNLOCK: {
+      const segment = shm.find(id);
+      const { euid } = task.credentials;
+      if (!privileged(task.credentials) && euid !== segment.uid && euid !== segment.cuid) throw errno(EPERM);
+      // Pages of a segment are never taken away here, locked or not.
+      segment.mode = what === ipc.SHM_LOCK ? segment.mode | ipc.SHM_LOCKED : segment.mode & ~ipc.SHM_LOCKED;
+      return 0;
+    }
+    default: throw errno(EINVAL);
+  }
+}
+
+const shmctl = define({
+  name: 'shmctl', args: [['shmid', int], ['cmd', command], ['buf', pointerOut]], result: intResult, support: 'full',
+  handler: (task, id, what, at) => control(task, id, what, at, true),
+});
+
+// ---- ipc -----------------------------------------------------------------------------------------------------------------------
+
+/** shmctl as ipc(2) has it: which structures are meant is a bit of the command. */
+const oldShmctl = define({
+  name: 'shmctl', args: [['shmid', int], ['cmd', command], ['buf', pointerOut]], result: intResult, support: 'full',
+  handler: (task, id, what, at) => control(task, id, what & ~ipc.IPC_64, at, (what & ipc.IPC_64) !== 0),
+});
+
+/** shmat that writes the address to where its third argument points. */
+const oldShmat = define({
+  name: 'shmat', args: [['shmid', int], ['shmaddr', address], ['shmflg', attachFlags], ['raddr', pointerOut]], result: none, support: 'full',
+  handler: (task, id, addr, how, result) => {
+    // The kernel attaches first and writes then; a bad pointer leaves the segment attached.
+    const at = attach(task, id, addr, how);
+    task.user.writeU32(result, at);
+  },
+});
+
+const CALLS = {
+  SEMOP: 1, SEMGET: 2, SEMCTL: 3, SEMTIMEDOP: 4, MSGSND: 11, MSGRCV: 12, MSGGET: 13, MSGCTL: 14, SHMAT: 21, SHMDT: 22, SHMGET: 23, SHMCTL: 24,
+};
+
+const ipcCall = multiplexer(
+  'ipc', [['call', choice(CALLS)], ['first', int], ['second', int], ['third', int], ['ptr', address], ['fifth', int]],
+  (task, w: Words): Definition => {
+    const [call, first, second, third, ptr] = w;
+    const version = call >>> 16;
+    switch (call & 0xffff) {
+      case CALLS.SHMAT:
+        if (version === 1) throw errno(EINVAL);
+        w.set([first, ptr, second, third]);
+        return oldShmat;
+      case CALLS.SHMDT:
+        w.set([ptr]);
+        return shmdt;
+      case CALLS.SHMGET:
+        w.set([first, second, third]);
+        return shmget;
+      case CALLS.SHMCTL:
+        w.set([first, second, ptr]);
+        return oldShmctl;
+      default:
+        task.kernel.tracer.note?.(task, `ipc call ${call & 0xffff} (semaphores, message queues) is not there yet; answered ENOSYS`);
+        throw errno(ENOSYS);
+    }
+  },
+);
+
+export const calls = [shmget, shmat, shmdt, shmctl, { ...ipcCall, support: { partial: 'shared memory; semaphores and message queues answer ENOSYS' } } as const];
