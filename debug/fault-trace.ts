@@ -3,11 +3,11 @@ import type { Access, Addr } from '../abi/page.ts';
 import { signalName } from '../abi/signal.ts';
 import type { Outcome } from '../mm/outcome.ts';
 import type { AddressSpace } from '../mm/space.ts';
-import { maps } from './maps.ts';
+import { mapsIn } from './maps.ts';
 import { hex8 } from './umem.ts';
 
 export function faultLine(space: AddressSpace, addr: Addr, access: Access, outcome: Outcome, eip: Addr): string {
-  const entry = maps(space).find(({ base, top }) => addr >= base && addr < top);
+  const entry = mapsIn(space, { base: addr, top: addr + 1 }).find(({ base, top }) => addr >= base && addr < top);
   const place =
     entry === undefined
       ? 'nothing mapped'

@@ -1,6 +1,6 @@
 /** The mappings of an address space as Linux's /proc/PID/maps lists them, and as data. */
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
-import { PAGE_SIZE } from '../abi/page.ts';
+import { PAGE_SIZE, type Range } from '../abi/page.ts';
 import type { Area } from '../mm/area.ts';
 import { ANONYMOUS, type FileIdentity } from '../mm/pager.ts';
 import type { AddressSpace } from '../mm/space.ts';
@@ -34,6 +34,11 @@ export function mapsText(space: AddressSpace): string {
 
 export function maps(space: AddressSpace): MapsEntry[] {
   return [...space.areas()].flatMap((area) => entriesOf(space, area));
+}
+
+/** Those of the areas that overlap `range`. */
+export function mapsIn(space: AddressSpace, range: Range): MapsEntry[] {
+  return [...space.table.in(range)].flatMap((area) => entriesOf(space, area));
 }
 
 export function mapsLine(entry: MapsEntry): string {

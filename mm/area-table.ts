@@ -13,6 +13,9 @@ export class AreaTable {
   #dataPages = 0;
   /** The area found last; faults come in runs. */
   #recent: Area | undefined;
+  /** What has changed since `takeChanged`: from the lowest to the highest address; none where the first is not below the second. */
+  #changedBase: Addr = USER_TOP;
+  #changedTop: Addr = 0;
 
   constructor(layout: LayoutName, lowest: Addr) {
     this.#segments = new SegmentList(USER_TOP, segmentsAtExec(layout, lowest));
@@ -111,7 +114,17 @@ export class AreaTable {
     this.#account(area, 1);
   }
 
+  /** The range that everything changed since the last time lies in; undefined where nothing has. For those who watch mappings. */
+  takeChanged(): Range | undefined {
+    const range = { base: this.#changedBase, top: this.#changedTop };
+    this.#changedBase = USER_TOP;
+    this.#changedTop = 0;
+    return range.base < range.top ? range : undefined;
+  }
+
   #account(area: Area, sign: 1 | -1): void {
+    if (area.base < this.#changedBase) this.#changedBase = area.base;
+    if (area.top > this.#changedTop) this.#changedTop = area.top;
     this.#count += sign;
     this.#pages += sign * areaPages(area);
     if (isData(area)) this.#dataPages += sign * areaPages(area);
@@ -133,6 +146,8 @@ export class AreaTable {
     this.#segments = segments;
     this.#count = this.#pages = this.#dataPages = 0;
     this.#recent = undefined;
+    this.#changedBase = 0;
+    this.#changedTop = USER_TOP;
     for (const area of former) area.object?.detach(area);
   }
 

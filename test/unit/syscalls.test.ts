@@ -185,11 +185,11 @@ test('old multiplexers run, and are traced as, the call they stand for', () => {
   const task = machine.task();
   [0x2000_0000, 0x2000, 3, 0x32, 0xffff_ffff, 0].forEach((word, i) => task.user.writeU32(SCRATCH + 4 * i, word));
   expect(machine.call(task, 'mmap', SCRATCH)).toBe(0x2000_0000);
-  [1, 1, 0].forEach((word, i) => task.user.writeU32(SCRATCH + 4 * i, word));
+  [5, 1, 0].forEach((word, i) => task.user.writeU32(SCRATCH + 4 * i, word));
   machine.call(task, 'socketcall', 1, SCRATCH);
   expect(lines).toEqual([
     'mmap2(0x20000000, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0) = 0x20000000',
-    'socket(AF_UNIX, SOCK_STREAM, 0)         = -1 EAFNOSUPPORT (Address family not supported by protocol)',
+    'socket(5, SOCK_STREAM, 0)               = -1 EAFNOSUPPORT (Address family not supported by protocol)',
   ]);
 });
 
