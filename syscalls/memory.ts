@@ -55,7 +55,8 @@ const mmap2 = define({
   args: [['addr', address], ['length', count], ['prot', prot], ['flags', mapFlags], ['fd', fd], ['pgoffset', hex]],
   result: addressResult, support: { partial: 'MAP_HUGETLB answers ENOMEM: there are no huge pages' },
   handler: (task, addr, length, rights, how, file, offset) => {
-    const locked = willLock(task, how, length);
+    // What fits nowhere is refused for that.
+    const locked = pageUp(length) <= USER_TOP && willLock(task, how, length);
     const flags = locked ? how | mman.MAP_LOCKED : how;
     const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags };
     task.space.mayMapLow = privileged(task.credentials);

@@ -1,0 +1,59 @@
+/** Where the emulator may answer otherwise than the bare CPU, each with its reason. docs/MEMORY.md explains them to users. */
+import { MREMAP_FIXED } from '../../../abi/mman.ts';
+import type { Operation } from './operations.ts';
+
+export interface AllowedDifference {
+  readonly name: string;
+  readonly reason: string;
+  readonly explains: (operation: Operation, native: string, other: string) => boolean;
+}
+
+/** Bytes from one named address to a higher one. */
+function distance(from: string, to: string): number {
+  const value = (text: string) => Number.parseInt(text.replace(/^(A|H\+|T\+|T-|0x)/, ''), 16) * (text.startsWith('T-') ? -1 : 1);
+  return value(to) - value(from);
+}
+
+/** Lines of maps with neighbours joined that differ in nothing. */
+function joined(text: string): string {
+  const lines: string[][] = [];
+  for (const line of text.split('\n').slice(1)) {
+    const fields = line.trim().split(' ');
+    const last = lines.at(-1);
+    const size = last === undefined ? 0 : distance(last[0], last[1]);
+    const follows = fields[4] === '-' || Number.parseInt(fields[3], 16) === Number.parseInt(last?.[3] ?? '', 16) + size;
+    const same = last?.[2] === fields[2] && last.slice(4).join(' ') === fields.slice(4).join(' ');
+    if (last !== undefined && last[1] === fields[0] && same && follows) last[1] = fields[1];
+    else lines.push(fields);
+  }
+  return lines.map((fields) => fields.join(' ')).join('\n');
+}
+
+export const ALLOWED: readonly AllowedDifference[] = [
+  {
+    name: 'neighbours that Linux does not join',
+    reason:
+      'Linux joins two anonymous mappings only if their records of private pages (anon_vma) can be shared, which depends on which was touched first; and it keeps apart what was given different advice on reading ahead. Here equal neighbours are always one.',
+    explains: (operation, native, other) => operation.kind === 'maps' && joined(native) === joined(other),
+  },
+  {
+    name: 'what of a file is in memory',
+    reason:
+      'mincore answers for the page cache, and what a system keeps there or reads ahead is its own affair; only the result is compared.',
+    explains: (operation, native, other) => operation.name === 'mincore' && native.split(' ')[0] === other.split(' ')[0],
+  },
+];
+
+/**
+ * Operations after which the rest of a program proves nothing. Up to Linux 6.16 a fixed mremap had unmapped its target before it found that it could not move, and
+ * moved one mapping only; later ones look first and move several.
+ */
+export function endsProof(operation: Operation, native: string): boolean {
+  if (operation.name !== 'mremap') return false;
+  const flags = operation.args[3].value;
+  return ((flags & MREMAP_FIXED) !== 0 && native.startsWith('-')) || operation.args[1].value === 0;
+}
+
+export function explain(operation: Operation, native: string, other: string): AllowedDifference | undefined {
+  return ALLOWED.find((allowed) => allowed.explains(operation, native, other));
+}

@@ -1,0 +1,323 @@
+/** Makes random programs of memory calls: every call and flag of i386 Linux, places that touch each other, files, shared memory, forks. */
+import * as mman from '../../../abi/mman.ts';
+import { Random } from '../cpu/random.ts';
+import {
+  type Argument,
+  AS_ADDRESS,
+  AS_FILE,
+  AS_ID,
+  AS_NUMBER,
+  AS_SCRATCH,
+  FILE_SLOT,
+  ID_SLOT,
+  IN_ARENA,
+  IN_HEAP,
+  IN_SCRATCH,
+  type Kind,
+  LITERAL,
+  type Operation,
+  type Program,
+  SELF,
+  SLOT,
+} from './operations.ts';
+
+const PAGE = 4096;
+/** Few pages, so that things meet. */
+const ARENA_PAGES = 24;
+const SLOTS = 6;
+/** Never an argument. */
+const HEAP_SLOT = 15;
+/** System V segments are compared too where this is asked for. */
+const SHM = process.env['FUZZ_SHM'] === '1';
+const NUMBERS = {
+  read: 3,
+  pread64: 180,
+  pwrite64: 181,
+  brk: 45,
+  mmap2: 192,
+  munmap: 91,
+  mprotect: 125,
+  mremap: 163,
+  msync: 144,
+  mincore: 218,
+  madvise: 219,
+  mlock: 150,
+  munlock: 151,
+  mlockall: 152,
+  munlockall: 153,
+  mlock2: 376,
+  remap_file_pages: 257,
+  ftruncate: 93,
+  fallocate: 324,
+  memfd_create: 356,
+  fcntl: 221,
+  shmget: 395,
+  shmctl: 396,
+  shmat: 397,
+  shmdt: 398,
+  fsync: 118,
+};
+type CallName = keyof typeof NUMBERS;
+
+const literal = (value: number): Argument => ({ tag: LITERAL, value });
+
+export class Generator {
+  private readonly seed: number;
+  private readonly forks: boolean;
+  constructor(seed: number, forks: boolean) {
+    this.seed = seed;
+    this.forks = forks;
+  }
+
+  program(index: number): Program {
+    const maker = new Maker(new Random(this.seed, index), this.forks);
+    return { seed: this.seed, index, operations: [...maker.operations(12 + maker.random.below(30)), maker.plain('maps')] };
+  }
+}
+
+class Maker {
+  readonly random: Random;
+  private readonly forks: boolean;
+  private depth = 0;
+
+  constructor(random: Random, forks: boolean) {
+    this.random = random;
+    this.forks = forks;
+  }
+
+  operations(count: number): Operation[] {
+    return Array.from({ length: count }, () => this.operation());
+  }
+
+  /** The heap is only touched and grown: what is left of it when it is unmapped differs from kernel to kernel. */
+  private touched(): Argument {
+    return this.random.chance(0.05) ? { tag: IN_HEAP, value: this.random.below(6 * PAGE) } : this.place();
+  }
+
+  private operation(): Operation {
+    const choice = this.random.below(100);
+    if (choice < 22) return this.map();
+    if (choice < 46) return this.touch();
+    if (choice < 52) return this.call('munmap', [this.place(), this.size()]);
+    if (choice < 59) return this.call('mprotect', [this.place(), this.smallSize(), literal(this.prot())]);
+    if (choice < 66) return this.remap();
+    if (choice < 72) return this.call('madvise', [this.place(), this.smallSize(), literal(this.random.pick(ADVICES))]);
+    if (choice < 75) return this.call('msync', [this.place(), this.size(), literal(this.random.pick([1, 2, 4, 6, 3, 0, 5, 8]))]);
+    if (choice < 77) return this.call('mincore', [this.place(), this.size(), { tag: IN_SCRATCH, value: 0 }], AS_SCRATCH);
+    if (choice < 81) return this.lock();
+    if (choice < 84)
+      return { ...this.call('brk', [{ tag: IN_HEAP, value: this.random.below(9 * PAGE) - PAGE }], AS_ADDRESS), out: HEAP_SLOT };
+    if (choice < 92) return this.file();
+    if (choice < 95) return SHM ? this.shm() : this.map();
+    if (choice < 97) return this.plain('maps');
+    return this.fork();
+  }
+
+  plain(kind: Kind): Operation {
+    return { kind, name: String(kind), out: 0, a: 0, b: 0, args: [] };
+  }
+
+  private call(name: CallName, args: readonly Argument[], as = AS_NUMBER): Operation {
+    return { kind: 'call', name, out: this.random.below(SLOTS), a: NUMBERS[name], b: as, args };
+  }
+
+  // ---- Arguments ----
+
+  private place(): Argument {
+    const off = this.random.chance(0.04) ? this.random.below(PAGE) : 0;
+    if (this.random.chance(0.6)) return { tag: IN_ARENA, value: this.random.below(ARENA_PAGES) * PAGE + off };
+    if (this.random.chance(0.04)) return literal(this.random.pick([0, 0xffff_f000, 0xffff_e000, 0xffff_ffff, 0xc000_0000]));
+    return { tag: SLOT + this.random.below(SLOTS), value: (this.random.below(8) - 1) * PAGE + off };
+  }
+
+  private size(): Argument {
+    if (this.random.chance(0.05)) return literal(this.random.pick([0, 1, 0xffff_ffff, 0xffff_f000, 0x8000_0000, 100]));
+    return literal((1 + this.random.below(6)) * PAGE - (this.random.chance(0.1) ? this.random.below(PAGE) : 0));
+  }
+
+  /** For calls that go on behind holes: a huge one would reach the runner's own stack. */
+  private smallSize(): Argument {
+    return literal(this.random.chance(0.05) ? this.random.pick([0, 1, 100]) : (1 + this.random.below(6)) * PAGE);
+  }
+
+  /** Never executable without being readable: whether such memory can be read depends on the processor. */
+  private prot(): number {
+    return this.random.pick([0, 1, 2, 3, 3, 3, 3, 5, 7, 1, 3]);
+  }
+
+  private fileSlot(): Argument {
+    return { tag: FILE_SLOT, value: this.random.pick([0, 0, 0, 1, 2, 3, 3, 4, 5]) };
+  }
+
+  // ---- Operations ----
+
+  private map(): Operation {
+    const { random } = this;
+    const anonymous = random.chance(0.5);
+    let flags = random.pick([mman.MAP_PRIVATE, mman.MAP_PRIVATE, mman.MAP_SHARED, mman.MAP_SHARED, mman.MAP_SHARED_VALIDATE]);
+    if (random.chance(0.03)) flags = 0;
+    if (anonymous) flags |= mman.MAP_ANONYMOUS;
+    const fixed = random.chance(0.6);
+    if (fixed) flags |= random.chance(0.85) ? mman.MAP_FIXED : mman.MAP_FIXED_NOREPLACE;
+    if (random.chance(0.12))
+      flags |= random.pick([
+        mman.MAP_NORESERVE,
+        mman.MAP_POPULATE,
+        mman.MAP_LOCKED,
+        mman.MAP_STACK,
+        mman.MAP_DENYWRITE,
+        mman.MAP_EXECUTABLE,
+        mman.MAP_NONBLOCK,
+      ]);
+    const addr = fixed || random.chance(0.4) ? this.place() : literal(0);
+    const offset = random.chance(0.03) ? random.pick([0xf_ffff, 0xffff_ffff, 0x10_0000]) : random.below(5);
+    const args = [addr, this.size(), literal(this.prot()), literal(flags), this.fileSlot(), literal(anonymous ? 0 : offset)];
+    if (random.chance(0.05)) {
+      const old = [...args.slice(0, 5), literal((anonymous ? 0 : offset * PAGE) + (random.chance(0.2) ? 100 : 0))];
+      return { ...this.call('mmap2', old, AS_ADDRESS), kind: 'old mmap', name: 'mmap', a: 90 };
+    }
+    return this.call('mmap2', args, AS_ADDRESS);
+  }
+
+  private remap(): Operation {
+    const { random } = this;
+    const flags = random.pick([0, 1, 1, 1, 3, 3, 5, 7, 2, 8]);
+    const oldSize = random.chance(0.08) ? literal(0) : this.size();
+    return this.call('mremap', [this.place(), oldSize, this.size(), literal(flags), this.place()], AS_ADDRESS);
+  }
+
+  private touch(): Operation {
+    const { random } = this;
+    const at = this.touched();
+    const inside = {
+      tag: at.tag,
+      value: at.value + (random.chance(0.15) ? PAGE - 1 - random.below(3) : random.chance(0.3) ? random.below(PAGE) : 0),
+    };
+    const width = random.pick([1, 1, 1, 2, 4]);
+    const make = (kind: Kind, a: number, args: Argument[]): Operation => ({ kind, name: String(kind), out: 0, a, b: 0, args });
+    switch (random.below(12)) {
+      case 0:
+      case 1:
+      case 2:
+        return make('read', width, [inside]);
+      case 3:
+      case 4:
+      case 5:
+      case 6:
+      case 7:
+        return make('write', width, [inside, literal(random.word())]);
+      case 8:
+        return make('execute', 0, [inside]);
+      case 9:
+        return make('copy', 1 + random.below(3 * PAGE), [this.place(), this.place()]);
+      case 10:
+        return make('show', 1 + random.below(2 * PAGE), [at]);
+      default:
+        return make('process_vm', random.below(2), [
+          this.place(),
+          literal(random.below(2 * PAGE)),
+          this.place(),
+          literal(random.below(2 * PAGE)),
+        ]);
+    }
+  }
+
+  private lock(): Operation {
+    const { random } = this;
+    switch (random.below(6)) {
+      case 0:
+      case 1:
+        return this.call('mlock', [this.place(), this.size()]);
+      case 2:
+        return this.call('mlock2', [this.place(), this.size(), literal(random.pick([0, 1, 1, 2]))]);
+      case 3:
+      case 4:
+        return this.call('munlock', [this.place(), this.size()]);
+      default:
+        return this.call('munlockall', []);
+    }
+  }
+
+  private file(): Operation {
+    const { random } = this;
+    const fd = this.fileSlot();
+    switch (random.below(8)) {
+      case 0:
+      case 1:
+        return this.call('ftruncate', [fd, literal(random.chance(0.5) ? random.below(6) * PAGE : random.below(5 * PAGE))]);
+      case 2:
+      case 3:
+        return this.call('pwrite64', [fd, this.buffer(), literal(1 + random.below(2 * PAGE)), literal(random.below(4 * PAGE)), literal(0)]);
+      case 4:
+      case 5:
+        return this.call(
+          'pread64',
+          [fd, this.buffer(), literal(1 + random.below(2 * PAGE)), literal(random.below(4 * PAGE)), literal(0)],
+          AS_SCRATCH,
+        );
+      case 6:
+        return this.call('memfd_create', [{ tag: IN_SCRATCH, value: 3 * PAGE }, literal(random.pick([0, 1, 2, 3, 0x100]))], AS_FILE);
+      default:
+        return random.chance(0.5)
+          ? { kind: 'fill', name: 'fill', out: 0, a: random.below(256), b: 0, args: [] }
+          : this.call('fsync', [{ tag: FILE_SLOT, value: 0 }]);
+    }
+  }
+
+  private buffer(): Argument {
+    return this.random.chance(0.5) ? { tag: IN_SCRATCH, value: 0 } : this.place();
+  }
+
+  private shm(): Operation {
+    const { random } = this;
+    const id = { tag: ID_SLOT, value: random.below(SLOTS) };
+    switch (random.below(6)) {
+      case 0:
+      case 1:
+        return this.call('shmget', [literal(0), this.size(), literal(0x380 | random.pick([0, 0o600, 0o600]))], AS_ID);
+      case 2:
+      case 3:
+        return this.call(
+          'shmat',
+          [id, random.chance(0.5) ? literal(0) : this.place(), literal(random.pick([0, 0, 0o10000, 0o20000, 0o40000, 0o100000]))],
+          AS_ADDRESS,
+        );
+      case 4:
+        return this.call('shmdt', [this.place()]);
+      default:
+        return random.chance(0.5)
+          ? this.call('shmctl', [id, literal(0x100), literal(0)])
+          : { kind: 'shm stat', name: 'shm stat', out: 0, a: 0, b: 0, args: [id] };
+    }
+  }
+
+  private fork(): Operation {
+    if (!this.forks || this.depth > 0) return this.plain('maps');
+    this.depth++;
+    const parent = this.operations(this.random.below(5));
+    const child = this.operations(1 + this.random.below(6));
+    this.depth--;
+    return { kind: 'fork', name: 'fork', out: 0, a: 0, b: 0, args: [{ tag: SELF, value: 0 }], parent, child };
+  }
+}
+
+const ADVICES = [
+  mman.MADV_NORMAL,
+  mman.MADV_RANDOM,
+  mman.MADV_SEQUENTIAL,
+  mman.MADV_WILLNEED,
+  mman.MADV_DONTNEED,
+  mman.MADV_DONTNEED,
+  mman.MADV_DONTNEED,
+  mman.MADV_REMOVE,
+  mman.MADV_DONTFORK,
+  mman.MADV_DOFORK,
+  mman.MADV_DONTDUMP,
+  mman.MADV_DODUMP,
+  mman.MADV_WIPEONFORK,
+  mman.MADV_KEEPONFORK,
+  mman.MADV_POPULATE_READ,
+  mman.MADV_POPULATE_WRITE,
+  7,
+  26,
+];
