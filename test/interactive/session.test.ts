@@ -1,0 +1,19 @@
+/** An interactive shell feels right in a real terminal: prompt, completion, Ctrl-C, Ctrl-Z and fg, window size, vi. Python holds the terminal's other end. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { MINI_ROOT } from '../corpus/root.ts';
+import { emulator, SEG386 } from '../drivers/emulator.ts';
+
+const SCRIPT = join(import.meta.dirname, 'session.py');
+const canRun =
+  emulator.unavailable() === undefined &&
+  existsSync(join(MINI_ROOT, 'bin/bash')) &&
+  spawnSync('python3', ['-c', 'import pty']).status === 0;
+
+test.skipIf(!canRun)('bash, its jobs and vi are used through a terminal', { timeout: 180_000 }, () => {
+  const { stdout } = spawnSync('python3', [SCRIPT, SEG386, MINI_ROOT], { encoding: 'utf8', timeout: 170_000 });
+  const steps = ['prompt', 'completion', 'interrupt', 'stop and foreground', 'window size', 'vi', 'status 7'];
+  expect(stdout.trim().split('\n')).toEqual(steps);
+});
