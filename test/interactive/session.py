@@ -1,4 +1,4 @@
-"""An interactive bash in the emulator, on a real terminal: prints a line for each thing that went as on a real machine. Arguments: seg386, root."""
+# An interactive bash in the emulator, on a real terminal: prints a line for each thing that went as on a real machine. Arguments: seg386, root.
 import os, pty, select, sys, termios, fcntl, struct, time
 
 LIMIT = 20
