@@ -13,12 +13,18 @@ interface Entry {
   readonly item: Expirable;
 }
 
+/** Up to here outdated entries are left alone. */
+const SMALL = 1024;
+
 export class Deadlines {
-  private readonly heap: Entry[] = [];
+  private heap: Entry[] = [];
+  /** At this size outdated entries are looked for: a program that sets a far timer again and again leaves one each time. */
+  private crowded: number = SMALL;
 
   /** Enters `item` at its current due time. A former entry with another time dies by itself. */
   add(item: Expirable): void {
     if (item.due === undefined) return;
+    if (this.heap.length >= this.crowded) this.tidy();
     const { heap } = this;
     heap.push({ at: item.due, item });
     let i = heap.length - 1;
@@ -43,6 +49,19 @@ export class Deadlines {
     for (const item of due) {
       if (item.due !== undefined && item.due <= now) item.expire(now);
     }
+  }
+
+  /** Number of entries, outdated ones included. */
+  get size(): number {
+    return this.heap.length;
+  }
+
+  /** Keeps one entry an item, and of those the ones that are not outdated. What is sorted is a heap. */
+  private tidy(): void {
+    const current = new Map<Expirable, Entry>();
+    for (const entry of this.heap) if (entry.item.due === entry.at) current.set(entry.item, entry);
+    this.heap = [...current.values()].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+    this.crowded = Math.max(SMALL, 2 * this.heap.length);
   }
 
   private pop(): Entry {
