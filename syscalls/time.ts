@@ -3,9 +3,10 @@ import { EINTR, EINVAL, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import type { Layout } from '../abi/struct.ts';
 import * as time from '../abi/time.ts';
 import { NOBODY } from '../fs/wait.ts';
+import type { Process } from '../proc/process.ts';
 import { sendToProcess } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
-import type { Task } from '../proc/task.ts';
+import { Task } from '../proc/task.ts';
 import type { IntervalTimer, TimerSetting } from '../proc/timers.ts';
 import { block } from '../proc/wait.ts';
 import { define } from './define.ts';
@@ -53,19 +54,25 @@ function threadTime(task: Task): bigint {
   return task.cpuTime_ns;
 }
 
-/** Linux: the complement of the pid (or tid) from bit 3 on, bit 2 for a thread, the kind of time in the two low bits. */
 function cpuClockTime(task: Task, id: number): bigint {
+  const owner = cpuClockOwner(task, id);
+  task.kernel.account();
+  return owner instanceof Task ? owner.cpuTime_ns : owner.userTime_ns + owner.systemTime_ns;
+}
+
+/**
+ * Whose CPU time a negative clock id means: a process, or a thread of the caller's. EINVAL where it means none.
+ * Linux: the complement of the pid (or tid) from bit 3 on, bit 2 for a thread, the kind of time in the two low bits.
+ */
+export function cpuClockOwner(task: Task, id: number): Task | Process {
   if (id >= 0 || (id & 3) === 3) throw errno(EINVAL);
   const pid = ~(id >> 3);
-  if ((id & 4) !== 0) {
-    const other = pid === 0 ? task : task.kernel.tasks.get(pid);
-    if (other?.process !== task.process) throw errno(EINVAL);
-    return threadTime(other);
-  }
-  const process = pid === 0 ? task.process : task.kernel.processes.get(pid);
-  if (process === undefined) throw errno(EINVAL);
-  task.kernel.account();
-  return process.userTime_ns + process.systemTime_ns;
+  const owner =
+    (id & 4) !== 0
+      ? pid === 0 ? task : task.kernel.tasks.get(pid)
+      : pid === 0 ? task.process : task.kernel.processes.get(pid);
+  if (owner === undefined || (owner instanceof Task && owner.process !== task.process)) throw errno(EINVAL);
+  return owner;
 }
 
 function getTime(name: string, layout: Layout<time.Timespec>) {

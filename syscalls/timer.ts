@@ -8,10 +8,11 @@ import { PosixTimer, type TimerPort } from '../proc/posix-timers.ts';
 import type { Process } from '../proc/process.ts';
 import { sendToProcess, sendToTask } from '../proc/send.ts';
 import type { SignalInfo } from '../proc/siginfo.ts';
-import type { Task } from '../proc/task.ts';
+import { Task } from '../proc/task.ts';
 import type { TimerSetting } from '../proc/timers.ts';
 import { define } from './define.ts';
 import { choice, flags, int, intResult, load, none, pointerOut, store, structIn, structOut } from './kinds.ts';
+import { cpuClockOwner } from './time.ts';
 
 const clock = choice(time.CLOCKS);
 const timerFlags = flags({ TIMER_ABSTIME: time.TIMER_ABSTIME });
@@ -48,18 +49,9 @@ function threadClock(task: Task): TimerClock {
   return { isCpu: true, now: () => task.cpuTime_ns, offset: () => 0n };
 }
 
-/** Negative ids: see cpuClockTime in time.ts. A timer may run by the calling process's clocks and those of its threads. */
 function cpuClock(task: Task, id: number): TimerClock {
-  if (id >= 0 || (id & 3) === 3) throw errno(EINVAL);
-  const pid = ~(id >> 3);
-  if ((id & 4) !== 0) {
-    const thread = pid === 0 ? task : task.kernel.tasks.get(pid);
-    if (thread?.process !== task.process) throw errno(EINVAL);
-    return threadClock(thread);
-  }
-  const process = pid === 0 ? task.process : task.kernel.processes.get(pid);
-  if (process === undefined) throw errno(EINVAL);
-  return processClock(process);
+  const owner = cpuClockOwner(task, id);
+  return owner instanceof Task ? threadClock(owner) : processClock(owner);
 }
 
 /** Linux: good_sigevent. The thread that is told, where it is one thread; undefined tells the process. */
