@@ -4,7 +4,7 @@ import { O_RDONLY } from './abi/fcntl.ts';
 import { PAGE_SIZE } from './abi/page.ts';
 import { procSource } from './debug/procfs.ts';
 import { createEngine } from './emu/unicorn.ts';
-import { GuestFiles, hostOwner } from './fs/guest.ts';
+import { GuestFiles, hostOwner, type RootMaker } from './fs/guest.ts';
 import * as host from './fs/hostfs.ts';
 import type { Mount } from './fs/mounts.ts';
 import type { TerminalPort } from './fs/tty.ts';
@@ -16,8 +16,11 @@ import { jobControl } from './proc/job-control.ts';
 import { type Clock, hostClock, instructionClock, type RandomSource, seededRandom } from './proc/clock.ts';
 
 export interface MachineOptions {
-  /** Host directory that becomes the guest's `/`; nothing outside can be reached. Default `/`: the host's own files with the user's own rights. */
-  readonly root?: string;
+  /**
+   * What becomes the guest's `/`: a host directory, outside of which nothing can be reached, or a maker of another root (`memoryRoot` is an empty one).
+   * Default `/`: the host's own files with the user's own rights.
+   */
+  readonly root?: string | RootMaker;
   /** Where programs and mappings lie: linuxemu's segments (the default), or as on Linux. */
   readonly layout?: LayoutName;
   /** Bytes of memory all guests together may use; default 2 GiB. Beyond it system calls answer ENOMEM, and a touch kills. */

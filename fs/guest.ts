@@ -23,9 +23,25 @@ import { PtyTable } from './pty.ts';
 import { type JobControl, NO_JOBS, type TerminalPort } from './tty.ts';
 import type { OpenFile, Vnode } from './vnode.ts';
 
+/** What the maker of a root file system is given. */
+export interface RootServices {
+  readonly now_ns: () => bigint;
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** A new, empty file system in memory: files are pages like any others, within the machine's limit. */
+  memory(): MemFileSystem;
+  /** Opens device nodes and fifos that the file system holds. */
+  readonly openSpecial: OverlayOptions['openSpecial'];
+}
+
+/** Makes the directory that becomes the guest's `/`: memory, an archive, anything that is a tree of vnodes. */
+export type RootMaker = (services: RootServices) => Vnode;
+
+/** An empty root, in memory. */
+export const memoryRoot: RootMaker = ({ memory }) => memory().root;
+
 export interface GuestFilesOptions {
-  /** Host directory that becomes the guest's `/`; '/' for the host's own files. */
-  readonly root: string;
+  /** Host directory that becomes the guest's `/` ('/' for the host's own files), or what makes another root. */
+  readonly root: string | RootMaker;
   readonly cache: PageCache<string>;
   /** Wall-clock nanoseconds since 1970. */
   readonly now_ns: () => bigint;
@@ -90,7 +106,7 @@ export class GuestFiles implements FileServices {
       openTerminalNumber: (vnode, rdev, flags) => this.ptys.openSlave(vnode, rdev, flags) ?? this.streams.openTerminal(flags, rdev),
       openMaster: (vnode) => this.ptys.openMaster(vnode),
     });
-    this.host = new HostFileSystem(options.root, {
+    this.host = new HostFileSystem(typeof options.root === 'string' ? options.root : undefined, {
       cache: options.cache,
       openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags),
       openFifo: openHostFifo,
@@ -99,8 +115,10 @@ export class GuestFiles implements FileServices {
     const openSpecial: OverlayOptions['openSpecial'] = (vnode, rdev, flags) =>
       vnode.kind === 'fifo' ? this.fifos.open(vnode, flags) : devices.open(vnode, rdev, flags);
     const memory = (): MemFileSystem => this.memoryFileSystem(this.nextDevice++, openSpecial);
-    if (options.overlay) this.overlays.set('/', new OverlayFileSystem(this.host.root, { memory: memory(), openSpecial }));
-    this.tree = new Tree(this.overlays.get('/')?.root ?? this.host.root, () => this.host.forgetSeen());
+    const { root, now_ns, owner } = options;
+    const bottom = typeof root === 'string' ? this.host.root : root({ now_ns, owner, memory, openSpecial });
+    if (options.overlay) this.overlays.set('/', new OverlayFileSystem(bottom, { memory: memory(), openSpecial }));
+    this.tree = new Tree(this.overlays.get('/')?.root ?? bottom, () => this.host.forgetSeen());
     this.addDevices(devices);
     this.addTerminals();
     this.memory = this.memoryFileSystem(MEMFD_DEVICE);

@@ -67,14 +67,17 @@ export class HostFileSystem {
   readonly root: HostVnode;
   readonly inodes: InodeTable;
   readonly options: HostFileSystemOptions;
+  private readonly isGuestRoot: boolean;
   /** Open directories, least recently used first. */
   private readonly descriptors: Map<HostVnode, number> = new Map();
   readonly times: ExactTimes = new ExactTimes();
 
-  constructor(path: string, options: HostFileSystemOptions) {
+  /** Without a path none of the host's files is the guest's by itself; there are only mounts and inherited streams. */
+  constructor(path: string | undefined, options: HostFileSystemOptions) {
     this.options = options;
     this.inodes = new InodeTable(options.cache);
-    this.root = this.top(host.realpath(path));
+    this.isGuestRoot = path !== undefined;
+    this.root = this.top(host.realpath(path ?? '/'));
   }
 
   /** A host directory that is not looked up from another: the root, the source of a mount. `real` has no links in it. */
@@ -106,6 +109,7 @@ export class HostFileSystem {
 
   /** What the guest calls a host path; undefined where it lies outside. */
   readonly guestPath = (path: string): string | undefined => {
+    if (!this.isGuestRoot) return undefined;
     const root = this.root.textPath();
     return path.startsWith(`${root}/`) ? path.slice(root.length) : path === root || path === '/' ? '/' : undefined;
   };
