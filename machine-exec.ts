@@ -148,5 +148,6 @@ function forgetOldProgram(task: Task, program: Program): void {
   task.signals.alternate = NO_STACK;
   task.clearChildTid = 0;
   task.robustList = 0;
+  task.rseq = undefined;
   task.files.closeMarked();
 }

@@ -26,6 +26,7 @@ import { type Credentials, credentialsOf, privileged } from './proc/credentials.
 import { FutexTable } from './proc/futex.ts';
 import { Pids } from './proc/pids.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
+import { leaveSequence } from './proc/rseq.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SharedMemory } from './proc/shared-memory.ts';
 import { SignalActions } from './proc/signal.ts';
@@ -85,6 +86,8 @@ export class Machine {
   private refused: Outcome = DONE;
   private sigactions = 0;
   private tracer: MachineTracer = {};
+  /** Whose slice the last one was. */
+  private last: Task | undefined;
 
   constructor(parts: MachineParts) {
     this.parts = parts;
@@ -270,6 +273,11 @@ export class Machine {
     this.current = task;
     this.accounted_ns = this.kernel.clock.monotonic();
     let left = SLICE;
+    if (this.last !== task) {
+      const outcome = task.rseq === undefined ? DONE : leaveSequence(task);
+      if (outcome.kind === 'done') this.last = task;
+      settle(task, outcome);
+    }
     while (task.state === 'ready' && left > 0) {
       left -= this.step(task, left) + TRAP_COST;
       if (this.sigactionsSeen()) break;

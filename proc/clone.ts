@@ -102,6 +102,8 @@ function inherit(task: Task, maker: Task, flags: number): void {
   task.realtimePriority = maker.realtimePriority;
   task.timerSlack_ns = maker.timerSlack_ns;
   task.noNewPrivileges = maker.noNewPrivileges;
+  // Memory of one's own holds the area as well; where it is shared the area is the maker's.
+  if ((flags & clone.CLONE_VM) === 0) task.rseq = maker.rseq;
   task.sigreturnStub = maker.sigreturnStub;
   task.rtSigreturnStub = maker.rtSigreturnStub;
   task.signals.mask = maker.signals.savedMask ?? maker.signals.mask;

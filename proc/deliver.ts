@@ -7,6 +7,7 @@ import { MustWait } from '../mm/user.ts';
 import { exitProcess } from './exit.ts';
 import { isOrphaned } from './family.ts';
 import type { Process } from './process.ts';
+import { leaveSequence } from './rseq.ts';
 import { forceSignal, tellParentOfStop } from './send.ts';
 import { pushFrame } from './sigframe.ts';
 import { kernelInfo, type SignalInfo } from './siginfo.ts';
@@ -83,6 +84,11 @@ function runDefault(task: Task, info: SignalInfo): void {
 function runHandler(task: Task, info: SignalInfo, action: SignalAction): Outcome {
   const { signals, kernel } = task;
   if (task.call.resumed) kernel.interruptCall(task, (action.flags & SA_RESTART) !== 0);
+  const left = leaveSequence(task);
+  if (left.kind === 'wait') {
+    signals.pending.add(info);
+    return left;
+  }
   try {
     pushFrame(task, info, action, signals.savedMask ?? signals.mask, task.faulting);
   } catch (thrown) {

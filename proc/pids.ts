@@ -8,6 +8,8 @@ const PID_TOP = 4_194_304;
 
 export class Pids {
   private last = INIT_PID;
+  /** Above the highest number ever given out nobody needs to be asked. */
+  private highest = INIT_PID;
   private readonly used: (pid: number) => boolean;
 
   constructor(used: (pid: number) => boolean) {
@@ -17,13 +19,14 @@ export class Pids {
   /** The next free number. There is one: tasks are limited to far fewer. */
   next(): number {
     do this.last = this.last + 1 >= PID_TOP ? RESERVED : this.last + 1;
-    while (this.used(this.last));
-    return this.last;
+    while (this.last <= this.highest && this.used(this.last));
+    return this.take(this.last);
   }
 
   /** A number that somebody has chosen; numbering goes on behind it. */
   take(pid: number): number {
     this.last = pid;
+    this.highest = Math.max(this.highest, pid);
     return pid;
   }
 }

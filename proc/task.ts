@@ -39,6 +39,14 @@ export interface CallState {
   resumed: boolean;
 }
 
+/** What a thread has registered for restartable sequences. */
+export interface RseqArea {
+  readonly addr: number;
+  readonly size: number;
+  /** Stands before every abort handler. */
+  readonly signature: number;
+}
+
 /** Everything a new task needs. */
 export interface TaskParts {
   readonly tid: number;
@@ -84,6 +92,8 @@ export class Task {
   clearChildTid: number = 0;
   /** set_robust_list head; 0 none. */
   robustList: number = 0;
+  /** The area registered for restartable sequences. */
+  rseq: RseqArea | undefined;
   /** Addresses of the signal-return stubs in the vdso; 0 where there is none (then the kernel's code on the stack is used). */
   sigreturnStub: number = 0;
   rtSigreturnStub: number = 0;

@@ -12,6 +12,7 @@ import {
 } from '../proc/thread-area.ts';
 import { block } from '../proc/wait.ts';
 import { define, type Kind } from './define.ts';
+import { calls as rseq } from './rseq.ts';
 import {
   address, choice, count, flagsText, int, intResult, loadAt, none, pid, pidResult, pointerIn, pointerOut, pointerText, sampleWord, storeAt, structInOut,
   uint,
@@ -350,5 +351,5 @@ function compares(comparison: number, old: number, argument: number): boolean {
 
 export const calls = [
   setThreadAreaCall, getThreadArea, modifyLdt, setTidAddress, setRobustList, getRobustList, getcpu, membarrier,
-  futex('futex', timespec32), futex('futex_time64', timespec64),
+  ...rseq, futex('futex', timespec32), futex('futex_time64', timespec64),
 ];
