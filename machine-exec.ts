@@ -114,8 +114,8 @@ function renewSpace(machine: Executor, task: Task): void {
   const { space, kernel } = task;
   const { users } = kernel;
   if (!users.shared(space)) return;
-  const { layout, frames, limits, mayMapLow, maxAreas } = space;
-  task.space = new AddressSpace({ mmu: machine.parts.engine.createMmu(), frames, layout, limits: { ...limits }, maxAreas });
+  const { layout, frames, mayMapLow, maxAreas } = space;
+  task.space = new AddressSpace({ mmu: machine.parts.engine.createMmu(), frames, layout, limits: task.process.memoryLimits, maxAreas });
   task.space.mayMapLow = mayMapLow;
   task.user = new UserMemory(task.space);
   users.drop(space);

@@ -3,7 +3,7 @@
  * by its state comes in through ports (clock, randomness, files, streams); there is nothing global, so several machines may live side by side.
  */
 import type { Access, Addr } from './abi/page.ts';
-import { RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK } from './abi/resource.ts';
+import { RLIMIT_NOFILE } from './abi/resource.ts';
 import { type MapsEntry, maps } from './debug/maps.ts';
 import { type SegmentEntry, segments } from './debug/segments.ts';
 import { type UmemEntry, umem } from './debug/umem.ts';
@@ -24,6 +24,7 @@ import type { MachineParts, ProgramOptions } from './machine-parts.ts';
 import { ProgramError, programOptions, type SpawnOptions } from './machine-spawn.ts';
 import { type Credentials, credentialsOf, privileged } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
+import { limitNumber } from './proc/limits.ts';
 import { Pids } from './proc/pids.ts';
 import { type ExitStatus, Process } from './proc/process.ts';
 import { leaveSequence } from './proc/rseq.ts';
@@ -210,11 +211,11 @@ export class Machine {
     const process = new Process(pid, undefined, clock.monotonic());
     this.kernel.processes.set(pid, process);
     const credentials: Credentials = credentialsOf(options.uid, options.gid, options.groups ?? [options.gid]);
-    const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout, maxAreas: MAX_MAP_COUNT });
+    const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout, limits: process.memoryLimits, maxAreas: MAX_MAP_COUNT });
     space.mayMapLow = privileged(credentials);
     const files = new FdTable();
     options.limits?.forEach((limit, which) => (process.limits[which] = { ...limit }));
-    applyLimits(process, space, files);
+    files.limit = Math.min(limitNumber(process.limits[RLIMIT_NOFILE].current), DESCRIPTORS_MAX);
     options.streams.forEach((description, fd) => {
       if (description !== undefined) files.add(description, false, fd);
     });
@@ -271,6 +272,8 @@ export class Machine {
   /** One task, until it is not ready any more or has had its share. */
   private slice(task: Task): void {
     this.current = task;
+    // Limits are the process's, and a space may have several (vfork).
+    task.space.limits = task.process.memoryLimits;
     this.accounted_ns = this.kernel.clock.monotonic();
     let left = SLICE;
     if (this.last !== task) {
@@ -379,12 +382,4 @@ export class Machine {
     this.vdso.drop();
     this.parts.files.close();
   }
-}
-
-/** What memory and files keep of the limits for themselves. */
-function applyLimits({ limits }: Process, space: AddressSpace, files: FdTable): void {
-  const bytes = (which: number): number =>
-    limits[which].current === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(limits[which].current);
-  space.limits = { as: bytes(RLIMIT_AS), data: bytes(RLIMIT_DATA), stack: bytes(RLIMIT_STACK) };
-  files.limit = Math.min(bytes(RLIMIT_NOFILE), DESCRIPTORS_MAX);
 }

@@ -34,7 +34,7 @@ import { UserMemory } from '../mm/user.ts';
 import { type LoadHeader, PHDR_SIZE } from './elf.ts';
 import type { ImageFile, Program } from './program.ts';
 import { fatal, type Refusal } from './refusal.ts';
-import { buildStack } from './stack.ts';
+import { buildStack, stringsSize } from './stack.ts';
 import { vdso } from './vdso.ts';
 
 /**
@@ -135,13 +135,14 @@ class Load {
     const anywhere = image.elf.type === 'dyn';
     space.clear(loads.length === 0 ? undefined : word(lowestPage(loads) + (anywhere ? fixedBias(space.layout, loads) : 0)));
     space.readImpliesExec = this.context.readImpliesExec || image.elf.stack === 'default';
-    space.mapStack(PROT_READ | PROT_WRITE | (image.elf.stack === 'executable' ? PROT_EXEC : 0));
+    space.mapStack(PROT_READ | PROT_WRITE | (image.elf.stack === 'executable' ? PROT_EXEC : 0), stringsSize(this.program));
 
     const own = this.mapProgram(image);
     if (own === undefined)
       return fatal(EINVAL, 'has a segment that ends beyond user memory, or is larger in the file than in memory', image.path);
     const topDown = space.layout === 'linux' && anywhere && interpreter === undefined;
-    space.startBrk(topDown ? DYN_BASE : pageUp(own.end));
+    const { startData, endData } = codeAndData(loads, own.bias);
+    space.startBrk(topDown ? DYN_BASE : pageUp(own.end), endData - startData);
 
     let entry = word(image.elf.entry + own.bias);
     let base = 0;

@@ -53,6 +53,13 @@ export function checkArguments(argv: readonly string[], env: readonly string[], 
   return size > allowed ? refusal(E2BIG, `cannot be given ${size} bytes of arguments and environment; the limit is ${allowed}`) : undefined;
 }
 
+/** Bytes of the strings that exec puts on the stack before it knows how far that may grow. */
+export function stringsSize({ argv, env, execfn }: Pick<StackContent, 'argv' | 'env' | 'execfn'>): number {
+  let size = WORD + execfn.length + 1;
+  for (const text of [...argv, ...env]) size += text.length + 1;
+  return size;
+}
+
 /** Requires: the strings hold one character a byte and no zero; checkArguments said nothing; `top` is page-aligned. */
 export function buildStack(top: Addr, content: StackContent): StackImage {
   const { argv, env, execfn, platform } = content;

@@ -11,6 +11,7 @@ export class AreaTable {
   #count = 0;
   #pages = 0;
   #dataPages = 0;
+  #peak = 0;
   /** The area found last; faults come in runs. */
   #recent: Area | undefined;
   /** What has changed since `takeChanged`: from the lowest to the highest address; none where the first is not below the second. */
@@ -33,6 +34,11 @@ export class AreaTable {
   /** Pages in areas, touched or not (Linux total_vm). */
   get pages(): number {
     return this.#pages;
+  }
+
+  /** The most pages there were at once (Linux hiwater_vm). */
+  get peak(): number {
+    return this.#peak;
   }
 
   /** Pages in private writable areas other than stacks (Linux data_vm). */
@@ -127,7 +133,15 @@ export class AreaTable {
     if (area.top > this.#changedTop) this.#changedTop = area.top;
     this.#count += sign;
     this.#pages += sign * areaPages(area);
+    if (this.#pages > this.#peak) this.#peak = this.#pages;
     if (isData(area)) this.#dataPages += sign * areaPages(area);
+  }
+
+  /** Runs what holds areas twice for a moment, which does not count as a peak. */
+  withoutPeak(change: () => void): void {
+    const before = this.#peak;
+    change();
+    this.#peak = Math.max(before, this.#pages);
   }
 
   /** Makes `addr` a border between areas, if one spans it. */
@@ -144,7 +158,7 @@ export class AreaTable {
   reset(segments: SegmentList): void {
     const former = [...this.#segments.areas()];
     this.#segments = segments;
-    this.#count = this.#pages = this.#dataPages = 0;
+    this.#count = this.#pages = this.#dataPages = this.#peak = 0;
     this.#recent = undefined;
     this.#changedBase = 0;
     this.#changedTop = USER_TOP;

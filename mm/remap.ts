@@ -108,8 +108,15 @@ function growInPlace(space: AddressSpace, area: Area, addr: Addr, oldSize: numbe
 function move(space: AddressSpace, area: Area, from: Range, to: Range, keeps: boolean): void {
   // Linux move_vma: room for both ends of what is left.
   if (space.areaCount >= space.maxAreas - 3) throw errno(ENOMEM);
-  const { copies, mmu, table } = space;
-  table.insert({ ...fieldsOf(area), ...to, offset: area.object === undefined ? 0 : objectPage(area, from.base) });
+  space.table.withoutPeak(() => {
+    space.table.insert({ ...fieldsOf(area), ...to, offset: area.object === undefined ? 0 : objectPage(area, from.base) });
+    movePages(space, from, to);
+    if (!keeps && from.top > from.base) space.unmap(from.base, from.top - from.base);
+    space.table.merge(to);
+  });
+}
+
+function movePages({ copies, mmu }: AddressSpace, from: Range, to: Range): void {
   mmu.unmap(from);
   const distance = (to.base - from.base) / PAGE_SIZE;
   const moved: number[] = [];
@@ -119,6 +126,4 @@ function move(space: AddressSpace, area: Area, from: Range, to: Range, keeps: bo
     assert(copies.get(page + distance) < 0, 'pages move to a free place');
     copies.set(page + distance, frame);
   }
-  if (!keeps && from.top > from.base) space.unmap(from.base, from.top - from.base);
-  table.merge(to);
 }

@@ -20,8 +20,8 @@ import { SegmentList } from './segment.ts';
 export const DEFAULT_PROGRAM_BASE: Addr = 0x0804_8000;
 /** Entries in a chunk of `copies`: 2 MiB of address space, so that large spaces need few. */
 const COPIES_CHUNK = 512;
-/** Size of the first stack before it grows, as Linux leaves it after exec. */
-const FIRST_STACK = 33 * PAGE_SIZE;
+/** What the first stack has below the strings that exec puts on it, before it grows (Linux setup_arg_pages). */
+const STACK_EXPANSION = 32 * PAGE_SIZE;
 export class AddressSpace {
   readonly mmu: Mmu;
   readonly frames: FramePool;
@@ -41,8 +41,12 @@ export class AddressSpace {
   /** The heap is `[brkStart, brkTop)`, in bytes; both 0 until `startBrk`. */
   brkStart: Addr = 0;
   brkTop: Addr = 0;
+  /** Bytes of the program's own data, which RLIMIT_DATA counts with the heap. */
+  programData = 0;
   /** The top of the first stack; 0 before `mapStack`. */
   stackTop: Addr = 0;
+  /** The most pages of its own that it had when some went: a lower bound of the largest resident size (Linux hiwater_rss). */
+  peakResident = 0;
   readonly statistics: SpaceStatistics = { faults: 0, zeroFills: 0, copies: 0, stackGrowths: 0 };
   #released = false;
 
@@ -278,6 +282,7 @@ export class AddressSpace {
   /** Forgets the pages this space holds of its own in `range`, and all MMU entries there; areas stay. The next touch starts afresh (MADV_DONTNEED, segfree). */
   discard(range: Range): void {
     this.mmu.unmap(range);
+    if (this.copies.size > this.peakResident) this.peakResident = this.copies.size;
     this.copies.forEach(range.base / PAGE_SIZE, range.top / PAGE_SIZE, (page, frame) => {
       this.copies.delete(page);
       this.frames.free(frame);
@@ -291,15 +296,18 @@ export class AddressSpace {
     this.table.reset(new SegmentList(USER_TOP, segmentsAtExec(this.layout, pageDown(lowest))));
     this.brkStart = 0;
     this.brkTop = 0;
+    this.programData = 0;
+    this.peakResident = 0;
     this.stackTop = 0;
     this.readImpliesExec = false;
     this.lockFuture = 'no';
   }
 
-  /** Says where the heap begins: the program's end, by the loader, before anything is mapped without an address. Any byte address. */
-  startBrk(start: Addr): void {
+  /** Says where the heap begins, and how many bytes of data the program itself has: by the loader, before anything is mapped without an address. Any byte address. */
+  startBrk(start: Addr, programData = 0): void {
     this.brkStart = start;
     this.brkTop = start;
+    this.programData = programData;
   }
 
   /** As the system call brk: moves the end of the heap to `top` and returns the new end, or the old one where that cannot be. */
@@ -307,7 +315,7 @@ export class AddressSpace {
     if (top < this.brkStart || this.brkStart === 0) return this.brkTop;
     const oldTop = pageUp(this.brkTop);
     const newTop = pageUp(top);
-    if (top - this.brkStart > this.limits.data || newTop > USER_TOP) return this.brkTop;
+    if (top - this.brkStart + this.programData > this.limits.data || newTop > USER_TOP) return this.brkTop;
     if (newTop < oldTop) this.#remove({ base: newTop, top: oldTop });
     if (newTop > oldTop && !this.#growHeap({ base: oldTop, top: newTop })) return this.brkTop;
     this.brkTop = top;
@@ -334,11 +342,12 @@ export class AddressSpace {
   }
 
   /**
-   * Maps the first stack at the top of the space; it grows down to RLIMIT_STACK. `prot` has PROT_EXEC only where the program's PT_GNU_STACK asks for it.
-   * Throws ENOMEM.
+   * Maps the first stack at the top of the space; it grows down to RLIMIT_STACK, and is large enough for `strings` bytes whatever that is. `prot` has
+   * PROT_EXEC only where the program's PT_GNU_STACK asks for it. Throws ENOMEM.
    */
-  mapStack(prot: number = mman.PROT_READ | mman.PROT_WRITE): Range {
-    const size = Math.max(PAGE_SIZE, Math.min(FIRST_STACK, pageDown(this.limits.stack)));
+  mapStack(prot: number = mman.PROT_READ | mman.PROT_WRITE, strings = PAGE_SIZE): Range {
+    const used = pageUp(strings);
+    const size = Math.max(used, Math.min(used + STACK_EXPANSION, pageDown(this.limits.stack)));
     const flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_GROWSDOWN | mman.MAP_FIXED_NOREPLACE;
     const base = this.map({ addr: USER_TOP - size, size, prot, flags });
     this.stackTop = USER_TOP;
@@ -378,6 +387,7 @@ export class AddressSpace {
     child.mayMapLow = this.mayMapLow;
     child.brkStart = this.brkStart;
     child.brkTop = this.brkTop;
+    child.programData = this.programData;
     child.stackTop = this.stackTop;
     const share = (frame: number): void => frames.share(frame);
     let locked = false;

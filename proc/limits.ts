@@ -1,7 +1,9 @@
 /** Resource limits of a process. 64-bit as prlimit64 passes them; the old calls clip to 32 bits. */
 import {
   RLIM_INFINITY,
+  RLIMIT_AS,
   RLIMIT_CORE,
+  RLIMIT_DATA,
   RLIMIT_MEMLOCK,
   RLIMIT_MSGQUEUE,
   RLIMIT_NICE,
@@ -12,6 +14,7 @@ import {
   RLIMIT_STACK,
   RLIMITS,
 } from '../abi/resource.ts';
+import type { MemoryLimits } from '../mm/request.ts';
 
 export interface Limit {
   current: bigint;
@@ -31,4 +34,27 @@ export function defaultLimits(): Limit[] {
   limits[RLIMIT_NICE] = { current: 0n, maximum: 0n };
   limits[RLIMIT_RTPRIO] = { current: 0n, maximum: 0n };
   return limits;
+}
+
+/** A limit as a number: Infinity is RLIM_INFINITY. */
+export function limitNumber(value: bigint): number {
+  return value === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(value);
+}
+
+/** A process's limits as memory obeys them: always what they are now, whoever has changed them. */
+export function memoryLimits(limits: readonly Limit[]): MemoryLimits {
+  return {
+    get as() {
+      return limitNumber(limits[RLIMIT_AS].current);
+    },
+    get data() {
+      return limitNumber(limits[RLIMIT_DATA].current);
+    },
+    get dataMaximum() {
+      return limitNumber(limits[RLIMIT_DATA].maximum);
+    },
+    get stack() {
+      return limitNumber(limits[RLIMIT_STACK].current);
+    },
+  };
 }

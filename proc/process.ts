@@ -2,7 +2,8 @@
 import { SIGCHLD } from '../abi/signal.ts';
 import type { Place } from '../fs/vnode.ts';
 import { Waiters } from '../fs/wait.ts';
-import { defaultLimits, type Limit } from './limits.ts';
+import type { MemoryLimits } from '../mm/request.ts';
+import { defaultLimits, type Limit, memoryLimits } from './limits.ts';
 import { PosixTimers } from './posix-timers.ts';
 import { PendingSignals } from './signal.ts';
 import { IntervalTimers } from './timers.ts';
@@ -51,6 +52,8 @@ export class Process {
   /** Signals sent to the process as a whole. */
   readonly pending: PendingSignals = new PendingSignals();
   readonly limits: Limit[] = defaultLimits();
+  /** Those of memory; its space obeys them while one of its tasks runs. */
+  readonly memoryLimits: MemoryLimits = memoryLimits(this.limits);
   readonly timers: IntervalTimers = new IntervalTimers();
   readonly posixTimers: PosixTimers = new PosixTimers();
   /** The program's path as /proc/self/exe names it, and its arguments and environment as execve got them. */

@@ -5,7 +5,7 @@ import * as abi from '../abi/resource.ts';
 import { struct, u32, u64, i32 } from '../abi/struct.ts';
 import { timespec32, timespec64, toTimespec } from '../abi/time.ts';
 import { privileged } from '../proc/credentials.ts';
-import type { Limit } from '../proc/limits.ts';
+import { type Limit, limitNumber } from '../proc/limits.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import {
@@ -32,27 +32,7 @@ function setLimit(task: Task, which: number, current: bigint, maximum: bigint): 
   if (maximum > limit.maximum && !privileged(task.credentials)) throw errno(EPERM);
   limit.current = current;
   limit.maximum = maximum;
-  applyLimit(task, which);
-}
-
-/** What memory and files keep of the limits for themselves. */
-function applyLimit(task: Task, which: number): void {
-  const { current, maximum } = task.process.limits[which];
-  const value = current === abi.RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(current);
-  switch (which) {
-    case abi.RLIMIT_AS:
-      task.space.limits.as = value;
-      return;
-    case abi.RLIMIT_DATA:
-      task.space.limits.data = value;
-      task.space.limits.dataMaximum = maximum === abi.RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(maximum);
-      return;
-    case abi.RLIMIT_STACK:
-      task.space.limits.stack = value;
-      return;
-    case abi.RLIMIT_NOFILE:
-      task.files.limit = value;
-  }
+  if (which === abi.RLIMIT_NOFILE) task.files.limit = limitNumber(current);
 }
 
 function narrow(value: bigint, infinity: number): number {
@@ -120,7 +100,7 @@ function usageOf(task: Task, who: number): abi.Rusage {
 /** The most memory seen in use when somebody asked, in KiB: Linux notes it at every page. */
 function peakResident(task: Task): number {
   const { space, process } = task;
-  let pages = space.copies.size;
+  let pages = Math.max(space.copies.size, space.peakResident);
   for (const { object, offset, base, top } of space.areas()) {
     object?.pages.forEach(offset, offset + (top - base) / PAGE_SIZE, () => {
       pages++;

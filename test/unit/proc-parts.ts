@@ -170,6 +170,7 @@ export class TestMachine {
       actions: options.sibling?.actions ?? new SignalActions(),
       credentials: credentialsOf(options.uid ?? 1000, 1000, [1000]),
     });
+    space.limits = process.memoryLimits;
     kernel.scheduler.add(task);
     return task;
   }
