@@ -118,6 +118,7 @@ export class Machine {
       processes: new Map(),
       tasks: new Map(),
       tracer: this.tracer,
+      current: () => this.current,
       interruptCall: (task, restartable) => this.dispatcher.interrupt(task, restartable),
       instructions: () => this.instructionsBefore,
       account: () => this.account(),

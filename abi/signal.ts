@@ -130,3 +130,11 @@ export interface SignalEvent {
   tid: number;
 }
 export const sigevent: Struct<SignalEvent> = struct<SignalEvent>({ value: u32, signo: i32, notify: i32, tid: i32 }, 64);
+
+/** struct signalfd_siginfo; 64-bit members by their low words, as nothing here is wider. */
+export const SIGNALFD_INFO_SIZE = 128;
+export const signalfdInfo = struct({
+  signo: u32, errno: i32, code: i32, pid: u32, uid: u32, fd: i32, tid: u32, band: u32, overrun: u32, trapno: u32, status: i32, int: i32,
+  ptr: u32, ptrHigh: u32, utime: u32, utimeHigh: u32, stime: u32, stimeHigh: u32, addr: u32, addrHigh: u32, addrLsb: u32, syscall: i32,
+  callAddr: u32, callAddrHigh: u32, arch: u32,
+}, SIGNALFD_INFO_SIZE);

@@ -137,8 +137,8 @@ export class Description {
   seek(offset: number, whence: number): number {
     const file = this.file;
     if (whence < SEEK_SET || whence > SEEK_HOLE) throw errno(EINVAL);
-    if (!file.seekable) throw errno(ESPIPE);
     if (file.stays) return 0;
+    if (!file.seekable) throw errno(ESPIPE);
     const to = this.seekTarget(file, offset, whence);
     if (to < 0) throw errno(EINVAL);
     if (to > MAX_POSITION) throw errno(EINVAL);

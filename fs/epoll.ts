@@ -1,6 +1,7 @@
 /** epoll: a set of descriptions with the events asked of each. Files tell it when they change, so a wait costs what is ready, not what is watched. */
 import { EEXIST, EINVAL, ELOOP, ENOENT, EPERM, errno } from '../abi/errno.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLRDNORM } from '../abi/poll.ts';
+import type { Waitable } from '../mm/outcome.ts';
 import type { Description } from './description.ts';
 import type { OpenFile, Vnode } from './vnode.ts';
 import { Waiters } from './wait.ts';
@@ -26,6 +27,8 @@ export interface EpollEvent {
 interface Item {
   readonly fd: number;
   readonly description: Description;
+  /** What tells of changes: kept, as a signalfd answers with the signals of whoever asks. */
+  readonly changes: Waitable;
   event: EpollEvent;
   cancel: () => void;
 }
@@ -33,6 +36,7 @@ interface Item {
 export class EpollFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly stays = true;
   readonly label: string = 'anon_inode:[eventpoll]';
   readonly changes: Waiters = new Waiters();
   /** What is watched, by descriptor number and description: Linux's key as well. */
@@ -46,14 +50,15 @@ export class EpollFile implements OpenFile {
 
   add(fd: number, description: Description, event: EpollEvent): void {
     const { file } = description;
-    if (file.changes === undefined) throw errno(EPERM);
+    const { changes } = file;
+    if (changes === undefined) throw errno(EPERM);
     if ((event.events & EPOLLEXCLUSIVE) !== 0) {
       if ((event.events & ~EXCLUSIVE_OK) !== 0 || file instanceof EpollFile) throw errno(EINVAL);
     }
     if (file instanceof EpollFile && (file.watches(this) || file.depth() + 1 >= MAX_NESTS)) throw errno(ELOOP);
     const known = this.items.get(description);
     if (known?.has(fd)) throw errno(EEXIST);
-    const item: Item = { fd, description, event: always(event), cancel: () => {} };
+    const item: Item = { fd, description, changes, event: always(event), cancel: () => {} };
     if (known === undefined) this.items.set(description, new Map([[fd, item]]));
     else known.set(fd, item);
     description.onClose(`epoll ${this.vnode.key}`, () => this.forgetAll(description));
@@ -121,7 +126,7 @@ export class EpollFile implements OpenFile {
   }
 
   private listen(item: Item): void {
-    item.cancel = item.description.file.changes?.subscribe((events) => this.heard(item, events)) ?? (() => {});
+    item.cancel = item.changes.subscribe((events) => this.heard(item, events));
   }
 
   /** The file has changed: an edge, where it is about what was asked for. */
@@ -129,7 +134,9 @@ export class EpollFile implements OpenFile {
     this.listen(item);
     const wanted = item.event.events & ~MODES;
     if (wanted === 0 || (events !== undefined && (events & wanted) === 0)) return;
-    if (this.ready.has(item)) {
+    // Whether it still holds is seen when somebody asks: that may be another task than the one that brought it about (signalfd).
+    if (this.ready.has(item) || events !== undefined) {
+      this.ready.add(item);
       this.changes.wakeAll(POLLIN | POLLRDNORM);
       return;
     }

@@ -9,6 +9,7 @@ const MOST = 0xffff_ffff_ffff_fffen;
 export class EventFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly stays = true;
   readonly label: string = 'anon_inode:[eventfd]';
   readonly changes: Waiters = new Waiters();
   private readonly semaphore: boolean;

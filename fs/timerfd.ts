@@ -7,6 +7,7 @@ import { Waiters } from './wait.ts';
 export class TimerFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly stays = true;
   readonly label: string = 'anon_inode:[timerfd]';
   readonly changes: Waiters = new Waiters();
   /** CLOCK_ number. */

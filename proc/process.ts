@@ -51,6 +51,8 @@ export class Process {
   sid: number;
   /** Signals sent to the process as a whole. */
   readonly pending: PendingSignals = new PendingSignals();
+  /** Wakes when a signal has come for it or one of its threads (signalfd). */
+  readonly signalled: Waiters = new Waiters();
   readonly limits: Limit[] = defaultLimits();
   /** Those of memory; its space obeys them while one of its tasks runs. */
   readonly memoryLimits: MemoryLimits = memoryLimits(this.limits);

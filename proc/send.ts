@@ -1,4 +1,5 @@
 /** Sending signals: who gets one, and what it does to waits and stops. Delivery is in deliver.ts. */
+import { POLLIN } from '../abi/poll.ts';
 import { RLIMIT_SIGPENDING } from '../abi/resource.ts';
 import {
   CLD_CONTINUED,
@@ -27,6 +28,7 @@ export function sendToTask(task: Task, info: SignalInfo): Sent {
   if (dropped(task, info.signo)) return 'dropped';
   if (!enqueue(task.process, task.signals.pending, info)) return 'full';
   if (wants(task, info.signo)) interrupt(task);
+  task.process.signalled.wakeAll(POLLIN);
   return 'pending';
 }
 
@@ -42,6 +44,7 @@ export function sendToProcess(kernel: Kernel, process: Process, info: SignalInfo
       .filter((task) => wants(task, info.signo))
       .slice(0, 1)
       .forEach(interrupt);
+  process.signalled.wakeAll(POLLIN);
   return 'pending';
 }
 

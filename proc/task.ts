@@ -200,6 +200,8 @@ export interface Kernel {
   /** All threads by tid. */
   readonly tasks: Map<number, Task>;
   tracer: Tracer;
+  /** The task whose instructions or call are running. */
+  current(): Task | undefined;
   /** A handler is about to run while the task waits in a call: settles what the call returns (Dispatcher.interrupt). */
   interruptCall(task: Task, restartable: boolean): void;
   /** Guest instructions executed so far by the whole machine. */

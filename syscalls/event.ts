@@ -1,15 +1,17 @@
-/** Files that stand for events: eventfd and timerfd. */
+/** Files that stand for events: eventfd, timerfd and signalfd. */
 import { EINVAL, errno } from '../abi/errno.ts';
 import { O_CLOEXEC, O_NONBLOCK } from '../abi/fcntl.ts';
+import { type SignalSet, sigset } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
 import * as time from '../abi/time.ts';
 import { type Struct, struct } from '../abi/struct.ts';
 import { EventFile } from '../fs/eventfd.ts';
 import { TimerFile } from '../fs/timerfd.ts';
+import { SignalFile } from '../proc/signalfd.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { newFile } from './epoll.ts';
-import { choice, type Fd, fd, fdResult, flags, loadAt, none, storeAt, structIn, structOut, uint } from './kinds.ts';
+import { choice, count, type Fd, fd, fdResult, flags, type In, loadAt, none, storeAt, structIn, structOut, uint } from './kinds.ts';
 import { openAt } from './paths.ts';
 
 const EFD_SEMAPHORE = 1;
@@ -112,7 +114,31 @@ function gettime(name: string, base: Layout<time.Timespec>) {
   });
 }
 
+// ---- signalfd ------------------------------------------------------------------------------------------------------------------
+
+/** Order of errors as Linux's compat_sys_signalfd4 and do_signalfd4. */
+function signals(task: Task, file: Fd, mask: In<SignalSet>, size: number, how: number): number {
+  if (size !== sigset.size) throw errno(EINVAL);
+  const wanted = loadAt(task, mask, sigset);
+  if ((how & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) throw errno(EINVAL);
+  if (file === -1) return newFile(task, '[signalfd]', how, (vnode) => new SignalFile(vnode, task.kernel, wanted));
+  const description = openAt(task, file);
+  if (!(description.file instanceof SignalFile)) throw errno(EINVAL);
+  description.file.setMask(wanted);
+  return file;
+}
+
+const maskIn = structIn(sigset, 'sigset_t');
+const signalfd = define({
+  name: 'signalfd', args: [['ufd', fd], ['mask', maskIn], ['sizemask', count]], result: fdResult, support: 'full',
+  handler: (task, file, mask, size) => signals(task, file, mask, size, 0),
+});
+const signalfd4 = define({
+  name: 'signalfd4', args: [['ufd', fd], ['mask', maskIn], ['sizemask', count], ['flags', flags({ SFD_CLOEXEC: O_CLOEXEC, SFD_NONBLOCK: O_NONBLOCK })]],
+  result: fdResult, support: 'full', handler: signals,
+});
+
 export const calls = [
   eventfd, eventfd2, timerfdCreate, settime('timerfd_settime', time.timespec32), settime('timerfd_settime64', time.timespec64),
-  gettime('timerfd_gettime', time.timespec32), gettime('timerfd_gettime64', time.timespec64),
+  gettime('timerfd_gettime', time.timespec32), gettime('timerfd_gettime64', time.timespec64), signalfd, signalfd4,
 ];

@@ -133,6 +133,7 @@ export class TestMachine {
       processes: new Map(),
       tasks: new Map(),
       tracer: options.events ?? {},
+      current: () => undefined,
       instructions: () => 0,
       account: () => {},
       interruptCall: (task: Task, restartable: boolean) => this.dispatcher.interrupt(task, restartable),
