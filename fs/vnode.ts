@@ -202,6 +202,8 @@ export interface OpenFile {
   currentPath?(): string | undefined;
   /** What /proc/self/fd/N shows, where not a path: `pipe:[12]`. */
   readonly label?: string;
+  /** What /proc/PID/fdinfo/N tells of its kind, as whole lines. */
+  info?(): string;
   /** Pipe capacity calls. */
   capacity?(size?: number): number;
 }

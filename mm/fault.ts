@@ -23,13 +23,14 @@ export function fault(space: AddressSpace, addr: Addr, access: Access): Outcome 
   if (area === undefined) return segfault(space, addr, access);
   if (!allows(area, access)) {
     // Linux fetches as it reads: only a page that is there can forbid it (access_error), so one past a file's end is SIGBUS all the same.
-    const found = access === 'fetch' && allows(area, 'read') ? inArea(space, area, addr, 'read') : DONE;
+    const found = access === 'fetch' && allows(area, 'read') ? faultIn(space, area, addr, 'read') : DONE;
     return found.kind === 'done' ? refused(area, addr, access) : found;
   }
-  return inArea(space, area, addr, access);
+  return faultIn(space, area, addr, access);
 }
 
-function inArea(space: AddressSpace, area: Area, addr: Addr, access: Access): Outcome {
+/** The walk once the rights have been looked at. */
+export function faultIn(space: AddressSpace, area: Area, addr: Addr, access: Access): Outcome {
   return area.sharing === 'private' ? faultPrivate(space, area, addr, access) : faultShared(space, area, addr, access);
 }
 

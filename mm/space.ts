@@ -47,6 +47,8 @@ export class AddressSpace {
   stackTop: Addr = 0;
   /** The most pages of its own that it had when some went: a lower bound of the largest resident size (Linux hiwater_rss). */
   peakResident = 0;
+  /** How often it was emptied: who keeps a space in mind can tell whether it is still the same program's. */
+  lives = 0;
   readonly statistics: SpaceStatistics = { faults: 0, zeroFills: 0, copies: 0, stackGrowths: 0 };
   #released = false;
 
@@ -293,6 +295,7 @@ export class AddressSpace {
   clear(lowest: Addr = DEFAULT_PROGRAM_BASE): void {
     this.discard({ base: 0, top: USER_TOP });
     assert(this.copies.size === 0, 'an empty space holds no pages');
+    this.lives++;
     this.table.reset(new SegmentList(USER_TOP, segmentsAtExec(this.layout, pageDown(lowest))));
     this.brkStart = 0;
     this.brkTop = 0;

@@ -82,6 +82,8 @@ export class Process {
   dumpable: number = 1;
   childSubreaper: boolean = false;
   personality: number = 0;
+  /** /proc/PID/loginuid, until somebody sets it: nobody has logged in. */
+  loginUid: number = 0xffff_ffff;
   /** membarrier registrations (MEMBARRIER_CMD_REGISTER_ bits). */
   barriers: number = 0;
   /** Monotonic nanoseconds at the start. */
@@ -122,6 +124,7 @@ export class Process {
     this.envp = from.envp;
     this.dumpable = from.dumpable;
     this.personality = from.personality;
+    this.loginUid = from.loginUid;
     this.barriers = from.barriers;
   }
 }
