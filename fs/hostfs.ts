@@ -303,11 +303,13 @@ export function statfs(path: string): HostFileSystemStat {
   }
 }
 
-/** node has no mkfifo; the host's own tool does it. EPERM where there is none. */
+/** node has no mkfifo; the host's own tool does it. EPERM where there is none. A child's arguments are UTF-8: a name that is not goes escaped. */
 export function mkfifo(path: string, mode: number): void {
-  const name = hostPath(path.replace('/proc/self/', `/proc/${process.pid}/`));
-  if (typeof name !== 'string') throw errno(EPERM);
-  if (runTool('mkfifo', ['-m', (mode & 0o7777).toString(8), '--', name]) === undefined) throw errno(EPERM);
+  const escaped = Array.from(path.replace('/proc/self/', `/proc/${process.pid}/`), (byte) => `\\0${byte.charCodeAt(0).toString(8)}`).join(
+    '',
+  );
+  const script = 'name=$(printf "%b_" "$1"); exec mkfifo -m "$2" -- "${name%_}"';
+  if (runTool('sh', ['-c', script, 'sh', escaped, (mode & 0o7777).toString(8)]) === undefined) throw errno(EPERM);
 }
 
 /**

@@ -168,6 +168,11 @@ const schedParam = struct<{ priority: number }>({ priority: i32 });
 
 function taskOf(task: Task, tid: number): Task {
   if (tid < 0) throw errno(EINVAL);
+  return taskNumbered(task, tid);
+}
+
+/** The calls of affinity look for any number, so a negative one is nobody's. */
+function taskNumbered(task: Task, tid: number): Task {
   const other = tid === 0 ? task : task.kernel.tasks.get(tid);
   if (other === undefined) throw errno(ESRCH);
   return other;
@@ -254,7 +259,7 @@ const affinity = [
     name: 'sched_getaffinity', args: [['pid', pid], ['cpusetsize', count], ['mask', pointerOut]], result: intResult, support: 'full',
     handler: (task, tid, size, mask) => {
       if (size < 4 || size % 4 !== 0) throw errno(EINVAL);
-      taskOf(task, tid);
+      taskNumbered(task, tid);
       const bytes = new Uint8Array(Math.min(size, MASK_SIZE));
       bytes[0] = 1;
       task.user.write(mask, bytes);
@@ -265,7 +270,7 @@ const affinity = [
     name: 'sched_setaffinity', args: [['pid', pid], ['cpusetsize', count], ['mask', pointerIn]], result: none, support: 'full',
     handler: (task, tid, size, mask) => {
       const bytes = task.user.read(mask, Math.min(size, MASK_SIZE));
-      taskOf(task, tid);
+      taskNumbered(task, tid);
       if (((bytes[0] ?? 0) & 1) === 0) throw errno(EINVAL);
     },
   }),
