@@ -1,21 +1,25 @@
 /** execve, as the machine does it: finds and checks the program, lets the old one go, loads the new one, and tells task and process. */
-import { EACCES, ENOENT, ENOTDIR, errno } from './abi/errno.ts';
-import { READ_IMPLIES_EXEC } from './abi/mman.ts';
+import { EACCES, ENOENT, ENOTDIR, EPERM, errno } from './abi/errno.ts';
+import { PER_CLEAR_ON_SETID, READ_IMPLIES_EXEC } from './abi/mman.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from './abi/resource.ts';
 import { type Engine, ESP } from './emu/engine.ts';
 import { loadProgram } from './loader/load.ts';
 import { openProgram, type Program } from './loader/program.ts';
+import { S_ISGID, S_ISUID, S_IXGRP } from './abi/stat.ts';
 import { type Refusal, refusal } from './loader/refusal.ts';
 import type { MemoryObject } from './mm/object.ts';
 import { AddressSpace } from './mm/space.ts';
 import { UserMemory } from './mm/user.ts';
+import { hidesProcess, type Promotion, parseFileCapabilities, type ProgramRights, promoted } from './proc/credentials.ts';
 import { becomeOnlyThread, exitProcess, leaveMemory } from './proc/exit.ts';
 import { NO_STACK } from './proc/signal.ts';
-import type { Task } from './proc/task.ts';
+import { type Task, threadsOf } from './proc/task.ts';
 import { pathOf } from './fs/path.ts';
+import type { Vnode } from './fs/vnode.ts';
 
 /** Bytes of comm, as Linux keeps them. */
 const NAME_MAX = 15;
+const SECURITY_CAPABILITY = 'security.capability';
 /** Where execvp looks without a PATH. */
 const DEFAULT_PATH = '/bin:/usr/bin';
 
@@ -40,13 +44,17 @@ export interface Executor {
  * With `search` every refusal is returned.
  */
 export function execute(machine: Executor, task: Task, execution: Execution): Refusal | undefined {
+  const { path } = execution;
   const program = find(task, execution);
   if (program.kind === 'refused') {
     if (execution.search) return program;
     throw errno(program.errno);
   }
   try {
-    const refused = replace(machine, task, program);
+    const promotion = promote(task, program);
+    if (promotion === undefined && execution.search) return refusal(EPERM, 'has more capabilities than may be given', path);
+    if (promotion === undefined) throw errno(EPERM);
+    const refused = replace(machine, task, program, promotion);
     machine.observer.exec?.(task, program.image.path, refused);
     return refused;
   } finally {
@@ -75,18 +83,41 @@ function variable(env: readonly string[], name: string): string | undefined {
   return env.find((text) => text.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
+/** Who the task is behind the execve; undefined: it may not run this program. */
+function promote(task: Task, { image }: Program): Promotion | undefined {
+  const { credentials, kernel, process } = task;
+  const own = threadsOf(kernel, process).filter((other) => other.fs === task.fs).length;
+  const shares = kernel.users.count(task.fs) > own;
+  return promoted(credentials, rightsOf(image.place.vnode, task), task.noNewPrivileges ? 'no new privileges' : shares ? 'shared' : 'no');
+}
+
+/** Linux: bprm_fill_uid and get_file_caps. */
+function rightsOf(vnode: Vnode, task: Task): ProgramRights {
+  const { mode, uid, gid } = vnode.stat();
+  const value = vnode.attributes?.get(SECURITY_CAPABILITY);
+  const setsGroup = (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
+  return {
+    setUid: mode & S_ISUID && !task.noNewPrivileges ? uid : undefined,
+    setGid: setsGroup && !task.noNewPrivileges ? gid : undefined,
+    capabilities: value === undefined ? undefined : parseFileCapabilities(value),
+  };
+}
+
 /** Behind the point of no return. Linux: begin_new_exec, setup_new_exec and load_elf_binary. */
-function replace(machine: Executor, task: Task, program: Program): Refusal | undefined {
-  const { process, kernel, credentials } = task;
+function replace(machine: Executor, task: Task, program: Program, promotion: Promotion): Refusal | undefined {
+  const { process, kernel } = task;
+  const { credentials } = promotion;
   becomeOnlyThread(task);
   leaveMemory(task);
   renewSpace(machine, task);
   unshare(task);
+  promoteTask(task, promotion);
   const random = new Uint8Array(16);
   kernel.random(random);
   const loaded = loadProgram(program, {
     space: task.space,
     vdso: machine.vdso,
+    secure: promotion.isSecure,
     ids: { uid: credentials.uid, euid: credentials.euid, gid: credentials.gid, egid: credentials.egid },
     cpu: machine.parts.engine.cpu,
     random,
@@ -107,6 +138,16 @@ function replace(machine: Executor, task: Task, program: Program): Refusal | und
   task.sigreturnStub = loaded.sigreturn;
   task.rtSigreturnStub = loaded.rtSigreturn;
   return undefined;
+}
+
+/** Whoever is somebody else now is not to be looked into, and learns nothing of its parent's death. Linux: begin_new_exec, commit_creds. */
+function promoteTask(task: Task, { credentials, isSecure, clearsPersonality }: Promotion): void {
+  const { process, credentials: old } = task;
+  const isSame = credentials.euid === credentials.uid && credentials.egid === credentials.gid;
+  process.dumpable = isSame && !hidesProcess(old, credentials) ? 1 : 0;
+  if (isSecure || hidesProcess(old, credentials)) task.parentDeathSignal = 0;
+  if (clearsPersonality) process.personality &= ~PER_CLEAR_ON_SETID;
+  task.credentials = credentials;
 }
 
 /** A space that others still use (vfork, threads of a dying process) stays theirs. */

@@ -2,6 +2,7 @@
  * A machine: processes over one engine, one pool of frames and one tree of files, and the loop that runs them. Everything that is not determined
  * by its state comes in through ports (clock, randomness, files, streams); there is nothing global, so several machines may live side by side.
  */
+import { CAP_SYS_RAWIO } from './abi/capability.ts';
 import type { Access, Addr } from './abi/page.ts';
 import { RLIMIT_NOFILE } from './abi/resource.ts';
 import { type MapsEntry, maps } from './debug/maps.ts';
@@ -22,7 +23,7 @@ import type { Refusal } from './loader/refusal.ts';
 import { vdso } from './loader/vdso.ts';
 import type { MachineParts, ProgramOptions } from './machine-parts.ts';
 import { ProgramError, programOptions, type SpawnOptions } from './machine-spawn.ts';
-import { type Credentials, credentialsOf, privileged } from './proc/credentials.ts';
+import { capable, type Credentials, credentialsOf } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
 import { limitNumber } from './proc/limits.ts';
 import { Pids } from './proc/pids.ts';
@@ -213,7 +214,7 @@ export class Machine {
     this.kernel.processes.set(pid, process);
     const credentials: Credentials = credentialsOf(options.uid, options.gid, options.groups ?? [options.gid]);
     const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout, limits: process.memoryLimits, maxAreas: MAX_MAP_COUNT });
-    space.mayMapLow = privileged(credentials);
+    space.mayMapLow = capable(credentials, CAP_SYS_RAWIO);
     const files = new FdTable();
     options.limits?.forEach((limit, which) => (process.limits[which] = { ...limit }));
     files.limit = Math.min(limitNumber(process.limits[RLIMIT_NOFILE].current), DESCRIPTORS_MAX);

@@ -25,4 +25,6 @@ export const MADV_HWPOISON = 100, MADV_SOFT_OFFLINE = 101, MADV_GUARD_INSTALL = 
 
 /** personality(2): every readable mapping is executable too. Linux sets it for i386 programs that have no PT_GNU_STACK header. */
 export const READ_IMPLIES_EXEC = 0x0040_0000;
+/** personality bits that go with a set-user-ID program: also ADDR_NO_RANDOMIZE, ADDR_COMPAT_LAYOUT and MMAP_PAGE_ZERO. */
+export const PER_CLEAR_ON_SETID = 0x0074_0000;
 export const ADDR_NO_RANDOMIZE = 0x0004_0000;

@@ -11,7 +11,8 @@ export const S_IFCHR = 0o20000,
   S_IFIFO = 0o10000,
   S_ISUID = 0o4000,
   S_ISGID = 0o2000,
-  S_ISVTX = 0o1000;
+  S_ISVTX = 0o1000,
+  S_IXGRP = 0o010;
 
 const PADDING: Layout<number> = { ...u32, show: () => '' };
 const o16: Layout<number> = { ...u16, show: o32.show };

@@ -1,8 +1,9 @@
 /** What /proc shows of a kernel's processes and of the machine, as Linux's fs/proc prints it. The tree is fs/procfs.ts; the files are in debug/proc. */
+import { CAP_DAC_OVERRIDE } from '../abi/capability.ts';
 import { pathOf } from '../fs/path.ts';
 import type { Caller, ProcFile } from '../fs/proc-node.ts';
 import type { ProcessView, ProcFiles, ProcSource } from '../fs/procfs.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Process } from '../proc/process.ts';
 import { type Kernel, type Task, threadsOf } from '../proc/task.ts';
 import { descriptorText } from './proc/descriptor.ts';
@@ -23,7 +24,7 @@ export function procSource(kernel: Kernel, options: ProcOptions): ProcSource {
 function callerOf(task: Task | undefined): Caller | undefined {
   if (task === undefined) return undefined;
   const { fsuid: uid, fsgid: gid, groups } = task.credentials;
-  return { pid: task.process.pid, tid: task.tid, uid, gid, groups, privileged: privileged(task.credentials) };
+  return { pid: task.process.pid, tid: task.tid, uid, gid, groups, privileged: capable(task.credentials, CAP_DAC_OVERRIDE) };
 }
 
 function processView(kernel: Kernel, pid: number, options: ProcOptions): ProcessView | undefined {

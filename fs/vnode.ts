@@ -111,6 +111,15 @@ export interface Place {
   readonly name: string;
 }
 
+/** Extended attributes of one file. Names and limits are checked by the caller. */
+export interface Attributes {
+  get(name: string): Uint8Array | undefined;
+  /** Throws ENOSPC where there is no room, EROFS. */
+  set(name: string, value: Uint8Array): void;
+  remove(name: string): void;
+  names(): readonly string[];
+}
+
 /** One file of a file system. Two Vnodes with equal `key` are the same file. */
 export interface Vnode {
   readonly kind: FileKind;
@@ -137,6 +146,8 @@ export interface Vnode {
   readonly seals?: number;
   /** F_ADD_SEALS by somebody who may write. Throws EPERM, EBUSY. */
   addSeals?(seals: number): void;
+  /** Absent where the file system keeps none (EOPNOTSUPP). */
+  readonly attributes?: Attributes;
   /** Directories only. */
   readonly directory?: Directory;
 }

@@ -50,6 +50,8 @@ export interface LoadContext {
   readonly space: AddressSpace;
   /** One page with the vdso's bytes, shared by all programs. */
   readonly vdso: MemoryObject;
+  /** The program has more rights than who runs it (AT_SECURE). */
+  readonly secure?: boolean;
   readonly ids: { readonly uid: number; readonly euid: number; readonly gid: number; readonly egid: number };
   /** AT_PLATFORM and AT_HWCAP, as the CPU has them. */
   readonly cpu: { readonly platform: string; readonly hwcap: number };
@@ -181,7 +183,7 @@ class Load {
       [AT_EUID, ids.euid],
       [AT_GID, ids.gid],
       [AT_EGID, ids.egid],
-      [AT_SECURE, 0],
+      [AT_SECURE, context.secure ? 1 : 0],
       [AT_RANDOM, 0],
       [AT_HWCAP2, 0],
       [AT_EXECFN, 0],

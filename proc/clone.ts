@@ -1,4 +1,5 @@
 /** Making tasks: children and threads, sharing with their maker what clone's flags say, holding copies of the rest. Linux: copy_process. */
+import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import * as clone from '../abi/clone.ts';
 import { EAGAIN, Errno, errno } from '../abi/errno.ts';
 import { RLIM_INFINITY, RLIMIT_NPROC } from '../abi/resource.ts';
@@ -6,7 +7,7 @@ import { SIGCHLD } from '../abi/signal.ts';
 import { EAX, type Descriptor, ESP } from '../emu/engine.ts';
 import { hold } from '../fs/path.ts';
 import { UserMemory } from '../mm/user.ts';
-import { privileged } from './credentials.ts';
+import { capable } from './credentials.ts';
 import { Process } from './process.ts';
 import { NO_STACK } from './signal.ts';
 import { Task, type WorkingPlace } from './task.ts';
@@ -38,7 +39,8 @@ export interface CloneRequest {
 export function checkRoom({ kernel, process, credentials }: Task): void {
   if (Math.max(kernel.tasks.size, kernel.processes.size) >= kernel.maxTasks) throw errno(EAGAIN);
   const limit = process.limits[RLIMIT_NPROC].current;
-  if (limit === RLIM_INFINITY || limit >= kernel.maxTasks || privileged(credentials) || credentials.uid === 0) return;
+  if (limit === RLIM_INFINITY || limit >= kernel.maxTasks || credentials.uid === 0) return;
+  if (capable(credentials, CAP_SYS_RESOURCE) || capable(credentials, CAP_SYS_ADMIN)) return;
   let own = 0;
   for (const task of kernel.tasks.values()) if (task.credentials.uid === credentials.uid) own++;
   if (own >= limit) throw errno(EAGAIN);

@@ -1,7 +1,8 @@
 /** Sessions and process groups as terminals see them. */
+import { CAP_SYS_ADMIN } from '../abi/capability.ts';
 import type { Caller, JobControl } from '../fs/tty.ts';
 import { isOrphaned } from './family.ts';
-import { privileged } from './credentials.ts';
+import { capable } from './credentials.ts';
 import { sendToProcess } from './send.ts';
 import { kernelInfo } from './siginfo.ts';
 import { SIG_IGN } from '../abi/signal.ts';
@@ -33,7 +34,7 @@ function callerOf(task: Task): Caller {
     group: process.pgid,
     session: process.sid,
     uid: credentials.fsuid,
-    privileged: privileged(credentials),
+    privileged: capable(credentials, CAP_SYS_ADMIN),
     shuns: (signo) => hasSignal(signals.mask, signo) || actions.get(signo).handler === SIG_IGN,
   };
 }

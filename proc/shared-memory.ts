@@ -1,11 +1,12 @@
 /** System V shared memory segments of a machine: identifiers over memory objects. Who is attached is what is mapped, so fork, exec and exit need no help. */
+import { CAP_IPC_OWNER, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { EACCES, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, errno } from '../abi/errno.ts';
 import { INDEX_BITS, IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_DEST, SHMMAX, SHMMNI } from '../abi/ipc.ts';
 import { PAGE_SIZE, pageUp } from '../abi/page.ts';
 import type { FramePool } from '../mm/frame.ts';
 import { MemoryObject } from '../mm/object.ts';
 import { type Pager, ZeroPager } from '../mm/pager.ts';
-import { type Credentials, privileged } from './credentials.ts';
+import { capable, type Credentials } from './credentials.ts';
 
 /** Indexes are handed out in a round of at least so many (ipc_min_cycle). */
 const LEAST_ROUND = 64;
@@ -141,13 +142,13 @@ export function checkAccess(segment: Segment, credentials: Credentials, wanted: 
   const requested = (wanted >> 6) | (wanted >> 3) | wanted;
   const inGroup = [gid, cgid].some((group) => group === egid || groups.includes(group));
   const granted = euid === cuid || euid === uid ? mode >> 6 : inGroup ? mode >> 3 : mode;
-  if ((requested & ~granted & 7) !== 0 && !privileged(credentials)) throw errno(EACCES);
+  if ((requested & ~granted & 7) !== 0 && !capable(credentials, CAP_IPC_OWNER)) throw errno(EACCES);
 }
 
 /** Only owner and creator may change it. Throws EPERM. */
 export function checkOwner(segment: Segment, credentials: Credentials): void {
   const { euid } = credentials;
-  if (euid !== segment.uid && euid !== segment.cuid && !privileged(credentials)) throw errno(EPERM);
+  if (euid !== segment.uid && euid !== segment.cuid && !capable(credentials, CAP_SYS_ADMIN)) throw errno(EPERM);
 }
 
 /** Zeros, with the name and inode that maps shows. */

@@ -1,10 +1,11 @@
 /** fork, vfork, clone and clone3: which flags go together, and waiting for a vforked child. */
+import { CAP_SYS_ADMIN } from '../abi/capability.ts';
 import * as abi from '../abi/clone.ts';
 import { E2BIG, EBADF, EEXIST, EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { SIG_DFL } from '../abi/signal.ts';
 import { type CloneRequest, checkRoom, cloneTask, FORK, VFORK } from '../proc/clone.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import { describeProcess } from '../proc/pidfd.ts';
 import { defaultAction, hasSignal, setOf, suspendMask, union, UNBLOCKABLE } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
@@ -136,7 +137,7 @@ function chosenTid(task: Task, { set_tid, set_tid_size }: abi.CloneArgs): number
   if (set_tid_size > 1n) throw errno(EINVAL);
   const tid = task.user.readI32(Number(set_tid & 0xffff_ffffn));
   if (tid < 1 || tid >= 4_194_304) throw errno(EINVAL);
-  if (!privileged(task.credentials)) throw errno(EPERM);
+  if (!capable(task.credentials, CAP_SYS_ADMIN)) throw errno(EPERM);
   if (tid === 1 || task.kernel.tasks.has(tid) || task.kernel.processes.has(tid)) throw errno(EEXIST);
   return tid;
 }

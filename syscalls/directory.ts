@@ -1,4 +1,5 @@
 /** Names: directories read, made and removed, links, renaming, and where a process stands in the tree. */
+import { CAP_SYS_CHROOT } from '../abi/capability.ts';
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, errno, EXDEV } from '../abi/errno.ts';
 import { type DirectoryRecord, putDirent32, putDirent64 } from '../abi/dirent.ts';
 import * as f from '../abi/fcntl.ts';
@@ -6,7 +7,7 @@ import { S_IFDIR, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Description } from '../fs/description.ts';
 import { DirectoryPlace, hold, liesBelow, newName, pathOf, release, type Walked } from '../fs/path.ts';
 import type { DirectoryEntry, Place } from '../fs/vnode.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { bytesOut, count, dirfd, type Fd, fd, flags, mode, none, path, size, uint } from './kinds.ts';
@@ -112,7 +113,7 @@ const chroot = define({
   support: 'full',
   handler: (task, name) => {
     const to = enterable(placeAt(task, AT_FDCWD, name));
-    if (!privileged(task.credentials)) throw errno(EPERM);
+    if (!capable(task.credentials, CAP_SYS_CHROOT)) throw errno(EPERM);
     hold(to);
     release(task.fs.root);
     task.fs.root = to;

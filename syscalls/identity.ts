@@ -1,13 +1,14 @@
-/** Who a task is: process and thread ids, users and groups in their 16 and 32-bit forms, sessions and process groups, capabilities. */
-import { EFAULT, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
-import { array, struct, u16, u32, x32 } from '../abi/struct.ts';
-import { type Credentials, privileged } from '../proc/credentials.ts';
+/** Who a task is: process and thread ids, users and groups in their 16 and 32-bit forms, sessions and process groups. */
+import { CAP_SETGID, CAP_SETUID } from '../abi/capability.ts';
+import { EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { array, u16, u32 } from '../abi/struct.ts';
+import { capable, type Credentials, hidesProcess, withFileUserChanged, withUserChanged } from '../proc/credentials.ts';
 import { INIT_PID } from '../proc/pids.ts';
 import type { Process } from '../proc/process.ts';
 import type { Task } from '../proc/task.ts';
 import { define, type Kind, type Result } from './define.ts';
 import {
-  id16, id32, idResult, type InOut, int, intResult, loadAt, none, pid, pidResult, pointerIn, pointerOut, storeAt, structInOut,
+  id16, id32, idResult, int, intResult, loadAt, none, pid, pidResult, pointerIn, pointerOut, storeAt,
 } from './kinds.ts';
 
 /** 16-bit calls show ids that do not fit as this one. */
@@ -86,22 +87,37 @@ function withIds(c: Credentials, family: Family, ids: Ids): Credentials {
     : { ...c, gid: ids.real, egid: ids.effective, sgid: ids.saved, fsgid: ids.fs };
 }
 
+/** Whether the task may take any id. */
+function isFree(task: Task, family: Family): boolean {
+  return capable(task.credentials, family === 'uid' ? CAP_SETUID : CAP_SETGID);
+}
+
 function setIds(task: Task, family: Family, ids: Ids): void {
-  task.credentials = withIds(task.credentials, family, ids);
+  const next = withIds(task.credentials, family, ids);
+  setCredentials(task, family === 'uid' ? withUserChanged(task.credentials, next) : next);
+}
+
+/** Linux: commit_creds. */
+export function setCredentials(task: Task, next: Credentials): void {
+  if (hidesProcess(task.credentials, next)) {
+    task.process.dumpable = 0;
+    task.parentDeathSignal = 0;
+  }
+  task.credentials = next;
 }
 
 /** setuid, setgid: all ids for the privileged, else the effective one, to one of its other two. */
 function setId(task: Task, family: Family, id: number): void {
   if (id === NO_CHANGE) throw errno(EINVAL);
   const ids = idsOf(task.credentials, family);
-  if (privileged(task.credentials)) setIds(task, family, { real: id, effective: id, saved: id, fs: id });
+  if (isFree(task, family)) setIds(task, family, { real: id, effective: id, saved: id, fs: id });
   else if (id === ids.real || id === ids.saved) setIds(task, family, { ...ids, effective: id, fs: id });
   else throw errno(EPERM);
 }
 
 function setRealEffective(task: Task, family: Family, real: number, effective: number): void {
   const ids = idsOf(task.credentials, family);
-  const free = privileged(task.credentials);
+  const free = isFree(task, family);
   if (real !== NO_CHANGE && !free && real !== ids.real && real !== ids.effective) throw errno(EPERM);
   if (effective !== NO_CHANGE && !free && effective !== ids.real && effective !== ids.effective && effective !== ids.saved) throw errno(EPERM);
   const next = { real: real === NO_CHANGE ? ids.real : real, effective: effective === NO_CHANGE ? ids.effective : effective };
@@ -112,7 +128,7 @@ function setRealEffective(task: Task, family: Family, real: number, effective: n
 function setAll(task: Task, family: Family, real: number, effective: number, saved: number): void {
   const ids = idsOf(task.credentials, family);
   const known = [ids.real, ids.effective, ids.saved, NO_CHANGE];
-  if (!privileged(task.credentials) && ![real, effective, saved].every((id) => known.includes(id))) throw errno(EPERM);
+  if (!isFree(task, family) && ![real, effective, saved].every((id) => known.includes(id))) throw errno(EPERM);
   const pick = (id: number, old: number) => (id === NO_CHANGE ? old : id);
   const next = pick(effective, ids.effective);
   setIds(task, family, { real: pick(real, ids.real), effective: next, saved: pick(saved, ids.saved), fs: next });
@@ -121,8 +137,11 @@ function setAll(task: Task, family: Family, real: number, effective: number, sav
 /** Returns the old id; an id that may not be taken changes nothing, and no error says so. */
 function setFs(task: Task, family: Family, id: number): number {
   const ids = idsOf(task.credentials, family);
-  const allowed = privileged(task.credentials) || [ids.real, ids.effective, ids.saved, ids.fs].includes(id);
-  if (allowed && id !== NO_CHANGE) setIds(task, family, { ...ids, fs: id });
+  const allowed = isFree(task, family) || [ids.real, ids.effective, ids.saved, ids.fs].includes(id);
+  if (allowed && id !== NO_CHANGE) {
+    const next = withIds(task.credentials, family, { ...ids, fs: id });
+    setCredentials(task, family === 'uid' ? withFileUserChanged(task.credentials, next) : next);
+  }
   return ids.fs;
 }
 
@@ -184,7 +203,7 @@ function idCalls(suffix: '' | '32') {
     define({
       name: `setgroups${suffix}`, args: [['size', int], ['list', pointerIn]], result: none, support: 'full',
       handler: (task, size, list) => {
-        if (!privileged(task.credentials)) throw errno(EPERM);
+        if (!capable(task.credentials, CAP_SETGID)) throw errno(EPERM);
         if (size < 0 || size > NGROUPS_MAX) throw errno(EINVAL);
         task.credentials = { ...task.credentials, groups: loadAt(task, list, array(layout, size)) };
       },
@@ -192,60 +211,4 @@ function idCalls(suffix: '' | '32') {
   ];
 }
 
-// ---- Capabilities --------------------------------------------------------------------------------------------------------------
-
-const CAP_VERSION_1 = 0x19980330, CAP_VERSION_2 = 0x20071026, CAP_VERSION_3 = 0x20080522;
-/** Every capability Linux 6 knows: 41. */
-const ALL_CAPABILITIES = { low: 0xffffffff, high: 0x1ff };
-
-const capHeader = struct<{ version: number; pid: number }>({ version: x32, pid: u32 });
-const capData = struct<{ effective: number; permitted: number; inheritable: number }>({ effective: x32, permitted: x32, inheritable: x32 });
-
-/** How many 32-bit halves the header's version asks for; an unknown one is corrected in place. */
-function capabilityWords(task: Task, header: InOut<{ version: number; pid: number }>): number {
-  const { version } = loadAt(task, header, capHeader);
-  if (version === CAP_VERSION_1) return 1;
-  if (version === CAP_VERSION_2 || version === CAP_VERSION_3) return 2;
-  task.user.writeU32(header, CAP_VERSION_3);
-  throw errno(EINVAL);
-}
-
-const capget = define({
-  name: 'capget', args: [['header', structInOut(capHeader, 'struct __user_cap_header_struct')], ['data', pointerOut]], result: none, support: 'full',
-  handler: (task, header, data) => {
-    let words: number;
-    try {
-      words = capabilityWords(task, header);
-    } catch (thrown) {
-      // Asking with an unknown version and no data is how programs learn the version.
-      if (thrown === errno(EINVAL) && data === 0) return;
-      throw thrown;
-    }
-    const target = loadAt(task, header, capHeader).pid | 0;
-    if (target < 0) throw errno(EINVAL);
-    const other = target === 0 ? task : task.kernel.tasks.get(target);
-    if (other === undefined) throw errno(ESRCH);
-    if (data === 0) return;
-    const has = privileged(other.credentials) ? ALL_CAPABILITIES : { low: 0, high: 0 };
-    [has.low, has.high].slice(0, words).forEach((set, i) => {
-      storeAt(task, data + i * capData.size, capData, { effective: set, permitted: set, inheritable: 0 });
-    });
-  },
-});
-
-const capset = define({
-  name: 'capset', args: [['header', structInOut(capHeader, 'struct __user_cap_header_struct')], ['data', pointerIn]], result: none,
-  support: { partial: 'capabilities follow the effective user id; giving some up is accepted, and not kept' },
-  handler: (task, header, data) => {
-    const words = capabilityWords(task, header);
-    const target = loadAt(task, header, capHeader).pid;
-    if (target !== 0 && target !== task.tid) throw errno(EPERM);
-    if (data === 0) throw errno(EFAULT);
-    const wanted = loadAt(task, data, array(capData, words));
-    const has = privileged(task.credentials) ? [ALL_CAPABILITIES.low, ALL_CAPABILITIES.high] : [0, 0];
-    const tooMany = wanted.some(({ effective, permitted }, i) => (permitted & ~has[i]) !== 0 || (effective & ~permitted) !== 0);
-    if (tooMany) throw errno(EPERM);
-  },
-});
-
-export const calls = [...sessions, ...idCalls(''), ...idCalls('32'), capget, capset];
+export const calls = [...sessions, ...idCalls(''), ...idCalls('32')];

@@ -1,4 +1,5 @@
 /** Locking memory: mlock, mlock2, munlock, mlockall, munlockall, and what RLIMIT_MEMLOCK says to them and to everything that makes locked memory. */
+import { CAP_IPC_LOCK } from '../abi/capability.ts';
 import { EAGAIN, EINVAL, ENOMEM, EPERM, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
@@ -7,7 +8,7 @@ import { SIGKILL } from '../abi/signal.ts';
 import { AREA_LOCKED, type Area } from '../mm/area.ts';
 import { fault, populate } from '../mm/fault.ts';
 import { USER_TOP } from '../mm/placement.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
 import { define } from './define.ts';
@@ -18,7 +19,7 @@ const MCL_ALL = mman.MCL_CURRENT | mman.MCL_FUTURE | mman.MCL_ONFAULT;
 /** Bytes the task may lock; Infinity for a privileged one. */
 function lockLimit(task: Task): number {
   const { current } = task.process.limits[RLIMIT_MEMLOCK];
-  return privileged(task.credentials) || current === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(current);
+  return capable(task.credentials, CAP_IPC_LOCK) || current === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(current);
 }
 
 /** Bytes of locked areas outside of `except`. */

@@ -1,4 +1,5 @@
 /** Memory calls: brk, mmap in both forms, munmap, mprotect, mremap, madvise, msync, mincore. The space does the work; here are files, flags and errors. */
+import { CAP_SYS_RAWIO } from '../abi/capability.ts';
 import { EACCES, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import { canRead, canWrite, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import * as mman from '../abi/mman.ts';
@@ -11,7 +12,7 @@ import { fault, populate } from '../mm/fault.ts';
 import { USER_TOP } from '../mm/placement.ts';
 import { remap } from '../mm/remap.ts';
 import type { MapRequest } from '../mm/request.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
 import { define, multiplexer } from './define.ts';
@@ -59,7 +60,7 @@ const mmap2 = define({
     const locked = pageUp(length) <= USER_TOP && willLock(task, how, length);
     const flags = locked ? how | mman.MAP_LOCKED : how;
     const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags };
-    task.space.mayMapLow = privileged(task.credentials);
+    task.space.mayMapLow = capable(task.credentials, CAP_SYS_RAWIO);
     const to = (how & mman.MAP_ANONYMOUS) !== 0 ? mapAnonymous(task, request) : mapFile(task, request, file, offset);
     const present = locked ? task.space.lockFuture !== 'on fault' : (how & (mman.MAP_POPULATE | mman.MAP_NONBLOCK)) === mman.MAP_POPULATE;
     if (present) {

@@ -1,8 +1,9 @@
 /** Processes by descriptor: pidfd_open, pidfd_send_signal, pidfd_getfd. */
+import { CAP_SYS_PTRACE } from '../abi/capability.ts';
 import { EBADF, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { O_NONBLOCK } from '../abi/fcntl.ts';
 import { SI_USER } from '../abi/signal.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import { describeProcess, PidFile } from '../proc/pidfd.ts';
 import type { Process } from '../proc/process.ts';
 import { userInfo } from '../proc/siginfo.ts';
@@ -54,7 +55,7 @@ const pidfdGetfd = define({
     const { uid, gid } = task.credentials;
     const theirs = other.credentials;
     const same = [theirs.uid, theirs.euid, theirs.suid].every((id) => id === uid) && [theirs.gid, theirs.egid, theirs.sgid].every((id) => id === gid);
-    if (!same && !privileged(task.credentials)) throw errno(EPERM);
+    if (!same && !capable(task.credentials, CAP_SYS_PTRACE)) throw errno(EPERM);
     const description = other.files.get(target);
     return task.files.add(description, true);
   },

@@ -1,10 +1,11 @@
 /** Memory of other processes, and rarely used calls: process_vm_readv and writev, remap_file_pages, protection keys that no CPU here has, policies of one node. */
+import { CAP_SYS_PTRACE } from '../abi/capability.ts';
 import { EFAULT, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE, pageDown } from '../abi/page.ts';
 import { objectPage } from '../mm/area.ts';
 import type { UserMemory } from '../mm/user.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { address, count, hex, int, none, pid, size, structsIn, uint } from './kinds.ts';
@@ -30,7 +31,7 @@ function memoryOf(task: Task, number: number): UserMemory {
   const mine = task.credentials;
   const { uid, euid, suid, gid, egid, sgid } = other.credentials;
   const same = [uid, euid, suid].every((id) => id === mine.uid) && [gid, egid, sgid].every((id) => id === mine.gid);
-  if (other.process !== task.process && !privileged(mine) && !(same && other.process.dumpable === 1)) throw errno(EPERM);
+  if (other.process !== task.process && !capable(mine, CAP_SYS_PTRACE) && !(same && other.process.dumpable === 1)) throw errno(EPERM);
   return other.user;
 }
 

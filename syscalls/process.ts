@@ -4,6 +4,7 @@ import { READ_IMPLIES_EXEC } from '../abi/mman.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from '../abi/resource.ts';
 import { exitProcess, exitTask } from '../proc/exit.ts';
 import type { Task } from '../proc/task.ts';
+import { CAPABILITY_OPTIONS, capabilityControl } from './capability.ts';
 import { define } from './define.ts';
 import {
   address, addressResult, choice, hex, type In, int, intResult, path, pid, pointerIn, programReplaced, registersSet,
@@ -64,22 +65,20 @@ const execve = define({
 // ---- prctl and relatives -------------------------------------------------------------------------------------------------------
 
 const PR = {
-  PR_SET_PDEATHSIG: 1, PR_GET_PDEATHSIG: 2, PR_GET_DUMPABLE: 3, PR_SET_DUMPABLE: 4, PR_GET_UNALIGN: 5, PR_SET_UNALIGN: 6, PR_GET_KEEPCAPS: 7,
-  PR_SET_KEEPCAPS: 8, PR_GET_TIMING: 13, PR_SET_TIMING: 14, PR_SET_NAME: 15, PR_GET_NAME: 16, PR_GET_SECCOMP: 21, PR_SET_SECCOMP: 22,
-  PR_CAPBSET_READ: 23, PR_CAPBSET_DROP: 24, PR_GET_TSC: 25, PR_SET_TSC: 26, PR_GET_SECUREBITS: 27, PR_SET_SECUREBITS: 28,
-  PR_SET_TIMERSLACK: 29, PR_GET_TIMERSLACK: 30, PR_TASK_PERF_EVENTS_DISABLE: 31, PR_TASK_PERF_EVENTS_ENABLE: 32, PR_SET_MM: 35, PR_SET_CHILD_SUBREAPER: 36, PR_GET_CHILD_SUBREAPER: 37, PR_SET_NO_NEW_PRIVS: 38,
-  PR_GET_NO_NEW_PRIVS: 39, PR_GET_TID_ADDRESS: 40, PR_SET_THP_DISABLE: 41, PR_GET_THP_DISABLE: 42, PR_CAP_AMBIENT: 47, PR_SET_VMA: 0x53564d41,
+  ...CAPABILITY_OPTIONS,
+  PR_SET_PDEATHSIG: 1, PR_GET_PDEATHSIG: 2, PR_GET_DUMPABLE: 3, PR_SET_DUMPABLE: 4, PR_GET_UNALIGN: 5, PR_SET_UNALIGN: 6, PR_GET_TIMING: 13, PR_SET_TIMING: 14, PR_SET_NAME: 15, PR_GET_NAME: 16, PR_GET_SECCOMP: 21, PR_SET_SECCOMP: 22,
+  PR_GET_TSC: 25, PR_SET_TSC: 26, PR_SET_TIMERSLACK: 29, PR_GET_TIMERSLACK: 30, PR_TASK_PERF_EVENTS_DISABLE: 31, PR_TASK_PERF_EVENTS_ENABLE: 32, PR_SET_MM: 35, PR_SET_CHILD_SUBREAPER: 36, PR_GET_CHILD_SUBREAPER: 37, PR_SET_NO_NEW_PRIVS: 38,
+  PR_GET_NO_NEW_PRIVS: 39, PR_GET_TID_ADDRESS: 40, PR_SET_THP_DISABLE: 41, PR_GET_THP_DISABLE: 42, PR_SET_VMA: 0x53564d41,
 };
-const CAP_LAST = 40;
 /** Bytes of comm with its NUL. */
 const NAME_SIZE = 16;
 
 const prctl = define({
   name: 'prctl', args: [['option', choice(PR)], ['arg2', hex], ['arg3', hex], ['arg4', hex], ['arg5', hex]], result: intResult,
-  support: { partial: 'names, death signal, dumpable, timer slack, subreaper, no_new_privs and capability queries; the rest answers EINVAL' },
+  support: { partial: 'names, death signal, dumpable, timer slack, subreaper, no_new_privs and capabilities; the rest answers EINVAL' },
   handler: (task, option, arg2, arg3, arg4, arg5) => {
     const rest = [arg3, arg4, arg5];
-    return get(task, option, arg2, rest) ?? set(task, option, arg2, rest);
+    return get(task, option, arg2, rest) ?? capabilityControl(task, option, arg2, rest) ?? set(task, option, arg2, rest);
   },
 });
 
@@ -95,19 +94,14 @@ function get(task: Task, option: number, arg2: number, rest: readonly number[]):
       user.writeU32(arg2, task.parentDeathSignal);
       return 0;
     case PR.PR_GET_DUMPABLE: return process.dumpable;
-    case PR.PR_GET_KEEPCAPS:
     case PR.PR_GET_TIMING:
-    case PR.PR_GET_SECCOMP:
-    case PR.PR_GET_SECUREBITS: return 0;
+    case PR.PR_GET_SECCOMP: return 0;
     case PR.PR_GET_THP_DISABLE:
       zero([arg2, ...rest]);
       return 0;
     case PR.PR_GET_NAME:
       user.write(arg2, nameBytes(task.name));
       return 0;
-    case PR.PR_CAPBSET_READ:
-      if (arg2 > CAP_LAST) throw errno(EINVAL);
-      return 1;
     case PR.PR_GET_TSC:
       user.writeU32(arg2, 1);
       return 0;
@@ -139,9 +133,6 @@ function set(task: Task, option: number, arg2: number, rest: readonly number[]):
       if (arg2 > 1) throw errno(EINVAL);
       process.dumpable = arg2;
       return 0;
-    case PR.PR_SET_KEEPCAPS:
-      if (arg2 > 1) throw errno(EINVAL);
-      return 0;
     case PR.PR_SET_NAME:
       task.name = readName(task, arg2);
       return 0;
@@ -165,8 +156,7 @@ function set(task: Task, option: number, arg2: number, rest: readonly number[]):
     case PR.PR_SET_THP_DISABLE:
       zero(rest);
       return 0;
-    case PR.PR_SET_MM:
-    case PR.PR_CAPBSET_DROP: throw errno(EPERM);
+    case PR.PR_SET_MM: throw errno(EPERM);
     default:
       task.kernel.tracer.note?.(task, `prctl option ${option} is not known; answered EINVAL`);
       throw errno(EINVAL);

@@ -1,10 +1,11 @@
 /** Limits, usage, priorities and scheduling. */
+import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import { EACCES, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import * as abi from '../abi/resource.ts';
 import { struct, u32, u64, i32 } from '../abi/struct.ts';
 import { timespec32, timespec64, toTimespec } from '../abi/time.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import { type Limit, limitNumber } from '../proc/limits.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
@@ -29,7 +30,7 @@ function setLimit(task: Task, which: number, current: bigint, maximum: bigint): 
   const limit = limitOf(task, which);
   if (current > maximum) throw errno(EINVAL);
   if (which === abi.RLIMIT_NOFILE && maximum > NR_OPEN) throw errno(EPERM);
-  if (maximum > limit.maximum && !privileged(task.credentials)) throw errno(EPERM);
+  if (maximum > limit.maximum && !capable(task.credentials, CAP_SYS_RESOURCE)) throw errno(EPERM);
   limit.current = current;
   limit.maximum = maximum;
   if (which === abi.RLIMIT_NOFILE) task.files.limit = limitNumber(current);
@@ -135,7 +136,7 @@ function tasksOf(task: Task, kind: number, who: number): Task[] {
 
 function setNice(task: Task, nice: number): void {
   const wanted = Math.max(MIN_NICE, Math.min(MAX_NICE, nice));
-  if (wanted < task.nice && !privileged(task.credentials)) throw errno(EACCES);
+  if (wanted < task.nice && !capable(task.credentials, CAP_SYS_NICE)) throw errno(EACCES);
   task.nice = wanted;
 }
 
@@ -154,7 +155,7 @@ const nice = define({
   name: 'nice', args: [['inc', int]], result: none, support: { partial: 'the value is kept, and does not change who runs' },
   handler: (task, increment) => {
     const wanted = task.nice + Math.max(-40, Math.min(40, increment));
-    if (increment < 0 && !privileged(task.credentials)) throw errno(EPERM);
+    if (increment < 0 && !capable(task.credentials, CAP_SYS_NICE)) throw errno(EPERM);
     setNice(task, wanted);
   },
 });
@@ -196,7 +197,7 @@ function setPolicy(task: Task, tid: number, kind: number, priority: number): voi
   const bare = kind & ~SCHED_RESET_ON_FORK;
   const [low, high] = priorityRange(bare);
   if (priority < low || priority > high || bare === SCHED_DEADLINE || bare === SCHED_EXT) throw errno(EINVAL);
-  if (high > 0 && !privileged(task.credentials)) throw errno(EPERM);
+  if (high > 0 && !capable(task.credentials, CAP_SYS_NICE)) throw errno(EPERM);
   other.policy = bare;
   other.realtimePriority = priority;
 }

@@ -1,10 +1,11 @@
 /** System V shared memory: shmget, shmat, shmdt, shmctl, by themselves and through ipc(2). */
+import { CAP_IPC_LOCK } from '../abi/capability.ts';
 import { EINVAL, ENOMEM, ENOSYS, EPERM, errno } from '../abi/errno.ts';
 import * as ipc from '../abi/ipc.ts';
 import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import type { Struct } from '../abi/struct.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import { checkAccess, checkOwner, type Segment } from '../proc/shared-memory.ts';
 import type { Task } from '../proc/task.ts';
 import { type Definition, define, multiplexer, type Words } from './define.ts';
@@ -149,7 +150,7 @@ function control(task: Task, id: number, what: number, at: number, wide: boolean
     case ipc.SHM_UNLOCK: {
       const segment = shm.find(id);
       const { euid } = task.credentials;
-      if (!privileged(task.credentials) && euid !== segment.uid && euid !== segment.cuid) throw errno(EPERM);
+      if (!capable(task.credentials, CAP_IPC_LOCK) && euid !== segment.uid && euid !== segment.cuid) throw errno(EPERM);
       // Pages of a segment are never taken away here, locked or not.
       segment.mode = what === ipc.SHM_LOCK ? segment.mode | ipc.SHM_LOCKED : segment.mode & ~ipc.SHM_LOCKED;
       return 0;

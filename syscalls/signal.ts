@@ -1,11 +1,12 @@
 /** Signal calls: actions, masks, sending, waiting, alternate stacks, and the return from a handler. */
+import { CAP_KILL } from '../abi/capability.ts';
 import { EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, Errno, errno, ESRCH } from '../abi/errno.ts';
 import * as abi from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } from '../abi/time.ts';
 import { ESP } from '../emu/engine.ts';
 import { NOBODY } from '../fs/wait.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import { pendingSignals } from '../proc/deliver.ts';
 import type { Process } from '../proc/process.ts';
 import { forceSignal, sendToProcess, sendToTask } from '../proc/send.ts';
@@ -194,7 +195,7 @@ const pause = define({
 function mayKill(task: Task, target: Process, number: number): boolean {
   const [other] = threadsOf(task.kernel, target);
   const { credentials } = task;
-  if (other === undefined || privileged(credentials)) return true;
+  if (other === undefined || capable(credentials, CAP_KILL)) return true;
   const ids = [other.credentials.suid, other.credentials.uid];
   if (ids.includes(credentials.euid) || ids.includes(credentials.uid)) return true;
   return number === abi.SIGCONT && target.sid === task.process.sid;

@@ -1,4 +1,5 @@
 /** Socket addresses between guest memory, names in the file system, and the sockets they mean. */
+import { CAP_NET_BIND_SERVICE } from '../abi/capability.ts';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
 import { W_OK } from '../abi/fcntl.ts';
 import { ADDRESS_MAX, AF_INET, AF_UNIX, UNIX_ADDRESS } from '../abi/socket.ts';
@@ -7,7 +8,7 @@ import { AnonymousVnode } from '../fs/anonymous.ts';
 import { hold, newName } from '../fs/path.ts';
 import { LocalSocket } from '../fs/socket.ts';
 import { type Address, checkInet, familyOf, mustBeLocal, mustBeReachable, portOf } from '../fs/socket-names.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import type { Fd } from './kinds.ts';
 import { AT_FDCWD, directoryOf, entryAt, openAt, placeAt } from './paths.ts';
@@ -56,7 +57,7 @@ export function bindSocket(task: Task, socket: LocalSocket, address: Address): v
   checkInet(socket.family, address);
   mustBeLocal(socket.family, address);
   const port = portOf(address);
-  if (port > 0 && port < 1024 && !privileged(task.credentials)) throw errno(EACCES);
+  if (port > 0 && port < 1024 && !capable(task.credentials, CAP_NET_BIND_SERVICE)) throw errno(EACCES);
   if (socket.isBound) throw errno(EINVAL);
   const chosen = address.slice(0, socket.family === AF_INET ? 16 : 28);
   const number = port === 0 ? task.kernel.files.sockets.freePort(socket.ports) : port;

@@ -1,4 +1,5 @@
 /** Sending to and receiving from sockets: the plain forms, messages with names and control data, and many messages at once. */
+import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { EAGAIN, EBADF, EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, EOPNOTSUPP, EPERM, EPIPE, Errno, errno } from '../abi/errno.ts';
 import * as s from '../abi/socket.ts';
 import { SIGPIPE } from '../abi/signal.ts';
@@ -7,7 +8,7 @@ import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } fro
 import type { Description } from '../fs/description.ts';
 import type { LocalSocket, Received } from '../fs/socket.ts';
 import { isWait } from '../fs/vnode.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
@@ -119,8 +120,12 @@ function controlOf(task: Task, at: number, length: number): Control {
 /** Only the privileged may speak for others. */
 function checked(task: Task, given: s.Ucred): s.Ucred {
   const { uid, euid, suid, gid, egid, sgid } = task.credentials;
-  const own = given.pid === task.process.pid && [uid, euid, suid].includes(given.uid) && [gid, egid, sgid].includes(given.gid);
-  if (!own && !privileged(task.credentials)) throw errno(EPERM);
+  const may = (capability: number): boolean => capable(task.credentials, capability);
+  const mayName =
+    (given.pid === task.process.pid || may(CAP_SYS_ADMIN)) &&
+    ([uid, euid, suid].includes(given.uid) || may(CAP_SETUID)) &&
+    ([gid, egid, sgid].includes(given.gid) || may(CAP_SETGID));
+  if (!mayName) throw errno(EPERM);
   return given;
 }
 

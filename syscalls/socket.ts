@@ -1,4 +1,5 @@
 /** Sockets: making, naming, connecting and accepting them, and the old multiplexer in front of all. */
+import { CAP_NET_RAW } from '../abi/capability.ts';
 import {
   EAFNOSUPPORT, EALREADY, ECONNREFUSED, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno,
 } from '../abi/errno.ts';
@@ -10,7 +11,7 @@ import { Description } from '../fs/description.ts';
 import { LocalSocket } from '../fs/socket.ts';
 import { inetAddress, portOf } from '../fs/socket-names.ts';
 import { isWait } from '../fs/vnode.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define, multiplexer, type Words } from './define.ts';
 import { choice, type Fd, fd, fdResult, flags, int, none, pointerIn, pointerOut } from './kinds.ts';
@@ -43,7 +44,7 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
     task.kernel.tracer.note?.(task, `address family ${domain} is not there; answered EAFNOSUPPORT`);
     throw errno(EAFNOSUPPORT);
   }
-  if (bare === s.SOCK_RAW) throw errno(privileged(task.credentials) ? EPROTONOSUPPORT : EPERM);
+  if (bare === s.SOCK_RAW) throw errno(capable(task.credentials, CAP_NET_RAW) ? EPROTONOSUPPORT : EPERM);
   if (bare !== s.SOCK_STREAM && bare !== s.SOCK_DGRAM) throw errno(ESOCKTNOSUPPORT);
   const natural = bare === s.SOCK_STREAM ? s.IPPROTO_TCP : s.IPPROTO_UDP;
   if (protocol !== 0 && protocol !== natural) throw errno(EPROTONOSUPPORT);

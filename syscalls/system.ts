@@ -1,8 +1,9 @@
 /** The machine as a whole: its name, its memory, its random numbers, and what only an administrator could ask of it. */
+import { CAP_SYS_ADMIN, CAP_SYSLOG } from '../abi/capability.ts';
 import { EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
 import { array, bytes, i32, struct, text, u16, u32 } from '../abi/struct.ts';
 import { SECOND_NS } from '../abi/time.ts';
-import { privileged } from '../proc/credentials.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Identity, Task } from '../proc/task.ts';
 import { define, type Parameter } from './define.ts';
 import { address, bytesOut, choice, count, flags, hex, int, intResult, none, path, pointerIn, pointerOut, size, store, string, structOut } from './kinds.ts';
@@ -42,7 +43,7 @@ function setName(name: string, member: 'nodename' | 'domainname') {
   return define({
     name, args: [['name', pointerIn], ['len', int]], result: none, support: 'full',
     handler: (task, from, length) => {
-      if (!privileged(task.credentials)) throw errno(EPERM);
+      if (!capable(task.credentials, CAP_SYS_ADMIN)) throw errno(EPERM);
       if (length < 0 || length > NAME_MAX) throw errno(EINVAL);
       task.kernel.identity[member] = String.fromCharCode(...task.user.read(from, length));
     },
@@ -111,7 +112,7 @@ const syslog = define({
   name: 'syslog', args: [['type', choice(SYSLOG)], ['bufp', pointerOut], ['len', int]], result: intResult,
   support: { partial: 'the kernel log is empty' },
   handler: (task, type) => {
-    if (!privileged(task.credentials)) throw errno(EPERM);
+    if (!capable(task.credentials, CAP_SYSLOG)) throw errno(EPERM);
     if (type < 0 || type > SYSLOG.SYSLOG_ACTION_SIZE_BUFFER) throw errno(EINVAL);
     return type === SYSLOG.SYSLOG_ACTION_SIZE_BUFFER ? LOG_SIZE : 0;
   },

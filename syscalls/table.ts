@@ -2,6 +2,7 @@
 import { assert } from '../abi/assert.ts';
 import type { Definition } from './define.ts';
 import { calls as attributes } from './attributes.ts';
+import { calls as capability } from './capability.ts';
 import { calls as clone } from './clone.ts';
 import { calls as directory } from './directory.ts';
 import { calls as epoll } from './epoll.ts';
@@ -34,6 +35,7 @@ import { calls as xattr } from './xattr.ts';
 /** The families. Each exports `calls`. */
 const FAMILIES: readonly (readonly Definition[])[] = [
   attributes,
+  capability,
   clone,
   directory,
   epoll,

@@ -1,11 +1,12 @@
 /** The files of /proc/PID by name: their rights, and what an opening gives. Linux: fs/proc/base.c. */
+import { CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../../abi/capability.ts';
 import { EACCES, EINVAL, Errno, errno } from '../../abi/errno.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';
 import { type ProcContent, textContent } from '../../fs/proc-node.ts';
 import { copyInForced } from '../../mm/force.ts';
 import type { AddressSpace } from '../../mm/space.ts';
 import { MustWait } from '../../mm/user.ts';
-import { privileged } from '../../proc/credentials.ts';
+import { capable } from '../../proc/credentials.ts';
 import type { Task } from '../../proc/task.ts';
 import { mapsText } from '../maps.ts';
 import { smapsRollupText, smapsText } from '../smaps.ts';
@@ -23,7 +24,7 @@ interface Entry {
 
 /** Linux's ptrace_may_access: oneself; who may do anything; or who has all the other's ids, unless that one has given up being looked into. */
 export function mayInspect(by: Task | undefined, task: Task): boolean {
-  if (by === undefined || by.process === task.process || privileged(by.credentials)) return true;
+  if (by === undefined || by.process === task.process || capable(by.credentials, CAP_SYS_PTRACE)) return true;
   const { fsuid, fsgid } = by.credentials;
   const { uid, euid, suid, gid, egid, sgid } = task.credentials;
   const isSame = [uid, euid, suid].every((id) => id === fsuid) && [gid, egid, sgid].every((id) => id === fsgid);
@@ -140,7 +141,7 @@ export const PROCESS_FILES: Readonly<Record<string, Entry>> = {
     mode: 0o400,
     open: (task, by) => {
       demandInspection(by, task);
-      return pagemapContent(task, by !== undefined && privileged(by.credentials));
+      return pagemapContent(task, by !== undefined && capable(by.credentials, CAP_SYS_ADMIN));
     },
   },
   personality: inspected(({ process }) => `${process.personality.toString(16).padStart(8, '0')}\n`),

@@ -104,7 +104,8 @@ export function statusText(task: Task): string {
   const text = Math.min(codePages(process), executable);
   const kib = (pages: number): string => `${String((pages * PAGE_SIZE) / KIB).padStart(8)} kB`;
   const { uid, euid, suid, fsuid, gid, egid, sgid, fsgid, groups } = credentials;
-  const capabilities = euid === 0 ? '000001ffffffffff' : '0000000000000000';
+  const { permitted, effective, inheritable, bounding, ambient } = credentials;
+  const capabilities = (set: bigint): string => set.toString(16).padStart(16, '0');
   const rows: [string, string | number][] = [
     ['Name', task.name],
     ['Umask', task.fs.umask.toString(8).padStart(4, '0')],
@@ -140,11 +141,11 @@ export function statusText(task: Task): string {
     ['SigBlk', mask(signals.mask)],
     ['SigIgn', mask(handled(task, SIG_IGN))],
     ['SigCgt', mask(caught(task))],
-    ['CapInh', '0000000000000000'],
-    ['CapPrm', capabilities],
-    ['CapEff', capabilities],
-    ['CapBnd', '000001ffffffffff'],
-    ['CapAmb', '0000000000000000'],
+    ['CapInh', capabilities(inheritable)],
+    ['CapPrm', capabilities(permitted)],
+    ['CapEff', capabilities(effective)],
+    ['CapBnd', capabilities(bounding)],
+    ['CapAmb', capabilities(ambient)],
     ['NoNewPrivs', task.noNewPrivileges ? 1 : 0],
     ['Seccomp', 0],
     ['Cpus_allowed', 1],

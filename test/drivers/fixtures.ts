@@ -23,7 +23,7 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
   bare: ['-nostdlib', '-static', '-fno-pie', '-no-pie', '-Wl,--build-id=none'],
 };
 
-/** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`. */
+/** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`, `needs: root`. */
 export interface Fixture {
   /** As in `memory/brk-grows-and-shrinks-with-zeroes`. */
   readonly name: string;
@@ -35,6 +35,13 @@ export interface Fixture {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
+  /** It is about what only root may do: where the tests run as a user it is left out. */
+  readonly needsRoot?: boolean;
+}
+
+/** Why a fixture cannot run here, or undefined. */
+export function unfit(fixture: Fixture): string | undefined {
+  return fixture.needsRoot && process.getuid?.() !== 0 ? 'needs root' : undefined;
 }
 
 export function allFixtures(): Fixture[] {
@@ -64,6 +71,7 @@ function readFixture(area: string, file: string): Fixture {
     args: JSON.parse(directive('args') ?? '[]'),
     env: JSON.parse(directive('env') ?? '{}'),
     stdin: JSON.parse(directive('stdin') ?? '""'),
+    needsRoot: directive('needs') === 'root',
   };
 }
 

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { emulator } from '../drivers/emulator.ts';
 import { summary } from '../drivers/driver.ts';
 import type { Driver } from '../drivers/driver.ts';
-import { allFixtures, compilerVersion, runFixture } from '../drivers/fixtures.ts';
+import { allFixtures, compilerVersion, runFixture, unfit } from '../drivers/fixtures.ts';
 import { native } from '../drivers/native.ts';
 
 const canBuild = (await compilerVersion()) !== undefined;
@@ -18,7 +18,7 @@ for (const { name, driver, options } of MODES) {
   describe.skipIf(!canBuild || driver.unavailable() !== undefined)(name, { concurrent: true }, () => {
     beforeAll(() => expect(driver.unavailable()).toBeUndefined());
     for (const fixture of allFixtures()) {
-      test(fixture.name.replaceAll('-', ' '), async () => {
+      test.skipIf(unfit(fixture) !== undefined)(fixture.name.replaceAll('-', ' '), async () => {
         const ending = await runFixture(fixture, driver, { options });
         expect(summary(ending)).toBe(readFileSync(fixture.expected, 'latin1'));
       });
