@@ -1,16 +1,25 @@
-/** The public API: a machine that runs 32-bit i386 Linux programs, each in an address space of Plan 9-style segments. */
-export { Errno, errnoName } from './abi/errno.ts';
+/** The public API: machines that run 32-bit i386 Linux programs, each in an address space of Plan 9-style segments. docs/API.md describes it. */
+export { AssertionFailed } from './abi/assert.ts';
+export type { Access } from './abi/page.ts';
 export type { MapsEntry } from './debug/maps.ts';
-export type { SegmentEntry } from './debug/segments.ts';
+export type { AreaKind, PageRun } from './debug/pages.ts';
+export type { SegmentClass, SegmentEntry } from './debug/segments.ts';
+export type { SmapsEntry } from './debug/smaps.ts';
 export type { UmemEntry } from './debug/umem.ts';
-export type { CallTracer } from './syscalls/dispatch.ts';
-export type { Addr, Access } from './abi/page.ts';
-export type { Engine, EngineStatistics } from './emu/engine.ts';
-export { Machine, type MachineTracer, type Pause } from './machine.ts';
-export type { MachineFiles, MachineParts, ProgramOptions } from './machine-parts.ts';
-export { createMachine, type MachineOptions } from './machine-host.ts';
-export { INHERIT, ProgramError, type SpawnOptions } from './machine-spawn.ts';
-export type { Input, Output } from './machine-streams.ts';
+export { memoryRoot, type RootMaker } from './fs/guest.ts';
+export { type Mount, MountError } from './fs/mounts.ts';
+export type { Change } from './fs/overlay.ts';
+export type { FileKind } from './fs/vnode.ts';
+export type { Pause } from './machine.ts';
+export type { EventsOf, ExecEvent, ExitEvent, FaultEvent, NoteEvent, SignalEvent, SyscallEvent } from './machine-events.ts';
+export { type DirectoryItem, FileAccess, FileError, type FileInfo } from './machine-files.ts';
+export { Machine, MachineError, type MachineEvents, type MachineOptions, type Usage } from './machine-library.ts';
+export { GuestProcess, type Signal } from './machine-process.ts';
+export { DISCARD, INHERIT, ProgramError, type SpawnLimits, type SpawnOptions } from './machine-spawn.ts';
+export { type Chunk, type Input, InputPipe, type Output } from './machine-streams.ts';
+export type { PageCounts } from './mm/account.ts';
+export type { FileIdentity } from './mm/pager.ts';
 export type { LayoutName } from './mm/placement.ts';
-export { type Clock, hostClock, instructionClock, type RandomSource, seededRandom } from './proc/clock.ts';
-export type { ExitStatus, Process } from './proc/process.ts';
+export { type Clock, hostClock, type RandomSource, seededRandom } from './proc/clock.ts';
+export type { JobLimit } from './proc/job.ts';
+export type { ExitStatus } from './proc/process.ts';

@@ -23,21 +23,21 @@ export interface MachineOptions {
   readonly root?: string | RootMaker;
   /** Where programs and mappings lie: linuxemu's segments (the default), or as on Linux. */
   readonly layout?: LayoutName;
-  /** Bytes of memory all guests together may use; default 2 GiB. Beyond it system calls answer ENOMEM, and a touch kills. */
+  /** Bytes of memory all guests together may use, 1 MiB to 4 GiB; default 2 GiB. Beyond it system calls answer ENOMEM, and a touch kills. */
   readonly memory?: number;
-  /** Processes and threads there may be at once; default 4096. Beyond it fork answers EAGAIN. */
+  /** Processes and threads there may be at once, 1 or more; default 4096. Beyond it fork answers EAGAIN. */
   readonly maxProcesses?: number;
   /** Time that only instructions advance, and seeded randomness: the same run every time. */
   readonly deterministic?: boolean;
-  /** Seed of the guest's randomness; makes it repeatable on its own too. */
+  /** Seed of the guest's randomness, 0 to 2^32 - 1; makes it repeatable on its own too. */
   readonly seed?: number;
-  /** The engine: bytes of seg386.wasm or a module compiled from them. Default: the file that belongs to this package. */
+  /** The engine: bytes of seg386.wasm or a module compiled from them, which several machines may share. Default: the file that belongs to this package. */
   readonly wasm?: BufferSource | WebAssembly.Module;
   /** Instead of the host's clock. */
   readonly clock?: Clock;
   /** Instead of the host's randomness. */
   readonly random?: RandomSource;
-  /** What uname calls the machine. */
+  /** What uname calls the machine; default `seg386`. */
   readonly hostname?: string;
   /** What inherited streams' terminal can do. */
   readonly terminal?: TerminalPort;
@@ -52,6 +52,11 @@ export interface MachineOptions {
 const DEFAULT_MEMORY = 2 * 2 ** 30;
 /** Identity of the machine as uname tells it: a release that current C libraries accept. */
 const IDENTITY = { sysname: 'Linux', release: '6.1.0-seg386', version: '#1 SMP seg386', machine: 'i686', domainname: '(none)' };
+
+/** The host's time, in milliseconds that only grow. */
+export function elapsed_ms(): number {
+  return performance.now();
+}
 
 /** Throws Errno where the root is no directory, WebAssembly.CompileError or RangeError where the engine cannot be made. */
 export function createMachine(options: MachineOptions = {}): Machine {

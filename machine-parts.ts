@@ -7,6 +7,7 @@ import type { DirectoryPlace, Tree } from './fs/path.ts';
 import type { FramePool } from './mm/frame.ts';
 import type { LayoutName } from './mm/placement.ts';
 import type { Clock, RandomSource } from './proc/clock.ts';
+import type { Job } from './proc/job.ts';
 import type { Limit } from './proc/limits.ts';
 import type { Identity } from './proc/task.ts';
 
@@ -60,4 +61,6 @@ export interface ProgramOptions {
   readonly streams: readonly (Description | undefined)[];
   /** Default: the next free number. */
   readonly pid?: number;
+  /** Limits of all that it and its children do. */
+  readonly job?: Job;
 }

@@ -5,9 +5,6 @@
 import { CAP_SYS_RAWIO } from './abi/capability.ts';
 import type { Access, Addr } from './abi/page.ts';
 import { RLIMIT_NOFILE } from './abi/resource.ts';
-import { type MapsEntry, maps } from './debug/maps.ts';
-import { type SegmentEntry, segments } from './debug/segments.ts';
-import { type UmemEntry, umem } from './debug/umem.ts';
 import { FdTable } from './fs/fdtable.ts';
 import type { Change } from './fs/overlay.ts';
 import { hold } from './fs/path.ts';
@@ -22,17 +19,16 @@ import { PAGE_SIZE } from './abi/page.ts';
 import type { Refusal } from './loader/refusal.ts';
 import { vdso } from './loader/vdso.ts';
 import type { MachineParts, ProgramOptions } from './machine-parts.ts';
-import { ProgramError, programOptions, type SpawnOptions } from './machine-spawn.ts';
 import { capable, type Credentials, credentialsOf } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
 import { limitNumber } from './proc/limits.ts';
 import { Pids } from './proc/pids.ts';
-import { type ExitStatus, Process } from './proc/process.ts';
+import { Process } from './proc/process.ts';
 import { leaveSequence } from './proc/rseq.ts';
 import { Scheduler } from './proc/scheduler.ts';
 import { SharedMemory } from './proc/shared-memory.ts';
 import { SignalActions } from './proc/signal.ts';
-import { type Kernel, Task, threadsOf, type Tracer } from './proc/task.ts';
+import { type Kernel, Task, type Tracer } from './proc/task.ts';
 import { excepted, faulted, settle } from './proc/trap.ts';
 import { Users } from './proc/users.ts';
 import { type CallTracer, Dispatcher } from './syscalls/dispatch.ts';
@@ -57,9 +53,6 @@ export type Pause =
 
 /** Linux's nr_open: however high the limit, no descriptor number is higher. */
 const DESCRIPTORS_MAX = 1_048_576;
-/** How long `wait` keeps the host from its other work, and the longest time that timers take. */
-const YIELD_EVERY_NS = 10_000_000n,
-  LONGEST_SLEEP_MS = 2 ** 31 - 1;
 const SLICE_OVER: Pause = { kind: 'slice' };
 const ALL_OVER: Pause = { kind: 'over' };
 
@@ -140,42 +133,6 @@ export class Machine {
     return this.tracer;
   }
 
-  /** Starts a program. Throws ProgramError where it cannot be run, Errno where its working directory is none. */
-  spawn(options: SpawnOptions): Process {
-    const process = this.start(programOptions(this.parts.files, options));
-    if (process instanceof Process) return process;
-    throw new ProgramError(options.program, process);
-  }
-
-  /** Runs the machine until the process is over, giving way to the host's other work now and then. */
-  async wait(process: Process): Promise<ExitStatus> {
-    const { clock } = this.parts;
-    let yielded_ns = clock.monotonic();
-    while (process.status === undefined) {
-      const pause = this.run();
-      if (pause.kind === 'waiting') await this.sleep(pause.deadline_ns);
-      else if (clock.monotonic() - yielded_ns < YIELD_EVERY_NS) continue;
-      else await new Promise((resolve) => setTimeout(resolve));
-      yielded_ns = clock.monotonic();
-    }
-    return process.status;
-  }
-
-  /** Until something may have become ready, or the time has come. Input of the host's own streams is waited for in the host. */
-  async sleep(deadline_ns: bigint | undefined): Promise<void> {
-    const { scheduler, clock } = this.kernel;
-    const left_ms = deadline_ns === undefined ? undefined : Math.max(0, Number(deadline_ns - clock.monotonic()) / 1e6);
-    if (this.parts.files.streams?.idle(left_ms)) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.min(left_ms ?? LONGEST_SLEEP_MS, LONGEST_SLEEP_MS));
-      scheduler.onChange = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    scheduler.onChange = () => {};
-  }
-
   /** Makes a process that is ready to run the program, or says why not. Linux's own refusals behind the point of no return leave a process that has died. */
   start(options: ProgramOptions): Process | Refusal {
     const task = this.createTask(options);
@@ -212,6 +169,7 @@ export class Machine {
     const pid = options.pid === undefined ? pids.next() : pids.take(options.pid);
     const process = new Process(pid, undefined, clock.monotonic());
     this.kernel.processes.set(pid, process);
+    process.job = options.job;
     const credentials: Credentials = credentialsOf(options.uid, options.gid, options.groups ?? [options.gid]);
     const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout, limits: process.memoryLimits, maxAreas: MAX_MAP_COUNT });
     space.mayMapLow = capable(credentials, CAP_SYS_RAWIO);
@@ -307,7 +265,8 @@ export class Machine {
   /** From where the task stands to its next trap, and what follows from that. Returns the number of instructions executed. */
   step(task: Task, budget: number): number {
     const { engine } = this.parts;
-    const trap = engine.run(task.registers, task.space.mmu, budget);
+    const { job } = task.process;
+    const trap = engine.run(task.registers, task.space.mmu, job === undefined ? budget : Math.min(budget, job.left));
     const executed = engine.executed;
     this.instructionsBefore += executed;
     task.process.instructions += executed;
@@ -327,6 +286,7 @@ export class Machine {
       case 'budget':
         settle(task, DONE);
     }
+    job?.charge(executed);
     return executed;
   }
 
@@ -356,26 +316,6 @@ export class Machine {
   /** What the guest changed of files whose changes stay in memory. */
   changes(): Change[] {
     return this.parts.files.changes?.() ?? [];
-  }
-
-  /** The memory map of a running process as linuxemu's umem has it; empty once it is over. */
-  umem(process: Process): UmemEntry[] {
-    return this.view(process, umem);
-  }
-
-  /** Its segments as Plan 9's /proc/N/segment lists them. */
-  segments(process: Process): SegmentEntry[] {
-    return this.view(process, segments);
-  }
-
-  /** Its mappings as Linux's /proc/PID/maps lists them. */
-  maps(process: Process): MapsEntry[] {
-    return this.view(process, maps);
-  }
-
-  private view<T>(process: Process, of: (space: AddressSpace) => T[]): T[] {
-    const [task] = threadsOf(this.kernel, process);
-    return task === undefined ? [] : of(task.space);
   }
 
   /** Gives back what is left, whatever state it is in. The machine is not used again. */

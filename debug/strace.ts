@@ -34,9 +34,7 @@ export class Strace implements CallTracer {
   leave(task: Task, number: number, call: Definition | undefined, words: Words, result: number | undefined): void {
     const before = this.begun.get(task)?.shown ?? [];
     this.begun.delete(task);
-    const shown = call === undefined ? rawArguments(words) : texts(task, call, words, result ?? 0, before);
-    const head = `${call?.name ?? syscallName(number)}(${shown.join(', ')})`;
-    this.write(`${prefix(task)}${head.padEnd(RESULT_COLUMN - 1)} = ${resultText(call?.result, result)}`);
+    this.write(`${prefix(task)}${callText(task, number, call, words, result, before)}`);
   }
 
   /** The process ends or is stopped in the middle of a call. */
@@ -47,6 +45,20 @@ export class Strace implements CallTracer {
     const shown = begun.shown.filter((text) => text !== undefined);
     this.write(`${prefix(task)}${begun.name}(${shown.join(', ')} <unfinished ...>`);
   }
+}
+
+/** A call that is over, on one line. `before` holds the arguments that were shown before it; all others are shown as they are now. */
+export function callText(
+  task: Task,
+  number: number,
+  call: Definition | undefined,
+  words: Words,
+  result: number | undefined,
+  before: readonly (string | undefined)[] = [],
+): string {
+  const shown = call === undefined ? rawArguments(words) : texts(task, call, words, result ?? 0, before);
+  const head = `${call?.name ?? syscallName(number)}(${shown.join(', ')})`;
+  return `${head.padEnd(RESULT_COLUMN - 1)} = ${resultText(call?.result, result)}`;
 }
 
 /** Only with several tasks does a line say whose it is. */

@@ -3,6 +3,7 @@ import { SIGCHLD } from '../abi/signal.ts';
 import type { Place } from '../fs/vnode.ts';
 import { Waiters } from '../fs/wait.ts';
 import type { MemoryLimits } from '../mm/request.ts';
+import type { Job } from './job.ts';
 import { defaultLimits, type Limit, memoryLimits } from './limits.ts';
 import { PosixTimers } from './posix-timers.ts';
 import { PendingSignals } from './signal.ts';
@@ -56,6 +57,8 @@ export class Process {
   readonly limits: Limit[] = defaultLimits();
   /** Those of memory; its space obeys them while one of its tasks runs. */
   readonly memoryLimits: MemoryLimits = memoryLimits(this.limits);
+  /** What the host started it as a part of; undefined where it set no limits. */
+  job: Job | undefined;
   readonly timers: IntervalTimers = new IntervalTimers();
   readonly posixTimers: PosixTimers = new PosixTimers();
   /** The program's path as /proc/self/exe names it, and its arguments and environment as execve got them. */
@@ -118,6 +121,7 @@ export class Process {
     this.pgid = from.pgid;
     this.sid = from.sid;
     from.limits.forEach((limit, which) => (this.limits[which] = { ...limit }));
+    this.job = from.job;
     this.executable = from.executable;
     this.image = from.image;
     this.argv = from.argv;

@@ -16,9 +16,9 @@ const WASM_LIMIT_BYTES = 1.5 * 2 ** 20;
 const PACKAGE_LIMIT_BYTES = 2 * 2 ** 20;
 
 const USER_PROGRAM = `
-import { createMachine, ProgramError, type ExitStatus, type Machine, type MachineOptions } from 'seg386';
+import { Machine, ProgramError, type ExitStatus, type MachineOptions } from 'seg386';
 const options: MachineOptions = { memory: 64 * 2 ** 20, deterministic: true };
-const machine: Machine = createMachine(options);
+const machine: Machine = new Machine(options);
 // @ts-expect-error: memory is a number of bytes
 const wrong: MachineOptions = { memory: '64M' };
 const ended: (status: ExitStatus) => string = (status) => status.kind;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createMachine, type MachineOptions, ProgramError, type SpawnOptions } from '../../index.ts';
+import { Machine, type MachineOptions, ProgramError, type SpawnOptions } from '../../index.ts';
 import { BUFFER_AT, call, DATA_AT, exit, EXIT_WITH_RESULT, LOOP, store, tinyFile, writeResult } from '../drivers/tiny.ts';
 
 const READ = 3,
@@ -31,12 +31,16 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-async function run(options: SpawnOptions, machineOptions: MachineOptions = {}) {
-  const machine = createMachine({ root, ...machineOptions });
+/** A program without arguments. */
+type Brief = Partial<SpawnOptions> & { readonly program: string };
+
+async function run(options: Brief, machineOptions: MachineOptions = {}) {
+  const machine = new Machine({ root, ...machineOptions });
   try {
     let stdout = '';
-    const process = machine.spawn({ stdout: (bytes) => void (stdout += String.fromCharCode(...bytes)), ...options });
-    return { status: await machine.wait(process), stdout };
+    const take = (bytes: Uint8Array): void => void (stdout += String.fromCharCode(...bytes));
+    const { status } = await machine.run({ argv: [options.program], stdout: take, ...options });
+    return { status, stdout };
   } finally {
     machine.close();
   }
@@ -90,43 +94,42 @@ test('a deterministic run is the same every time, and another seed another one',
 });
 
 test('a guest that touches more than the machine has is killed, and nothing else is', async () => {
-  const machine = createMachine({ root, memory: 4 << 20 });
-  const greedy = machine.spawn({ program: '/greedy' });
-  expect((await machine.wait(greedy)).kind).toBe('killed');
-  expect(await machine.wait(machine.spawn({ program: '/exit42' }))).toEqual({ kind: 'exited', code: 42 });
+  const machine = new Machine({ root, memory: 4 << 20 });
+  expect((await machine.run({ argv: ['/greedy'] })).status?.kind).toBe('killed');
+  expect((await machine.run({ argv: ['/exit42'] })).status).toEqual({ kind: 'exited', code: 42 });
   machine.close();
 });
 
 test('several machines and several guests run side by side', async () => {
-  const machines = [createMachine({ root }), createMachine({ root })];
-  const waits = machines.flatMap((machine) => ['/exit42', '/nap'].map((program) => machine.wait(machine.spawn({ program }))));
-  expect((await Promise.all(waits)).map((status) => status.kind === 'exited' && status.code)).toEqual([42, 7, 42, 7]);
+  const machines = [new Machine({ root }), new Machine({ root })];
+  const waits = machines.flatMap((machine) => ['/exit42', '/nap'].map((program) => machine.run({ argv: [program] })));
+  expect((await Promise.all(waits)).map(({ exitCode }) => exitCode)).toEqual([42, 7, 42, 7]);
   for (const machine of machines) machine.close();
 });
 
 test('every frame comes back when a guest ends', async () => {
-  const machine = createMachine({ root });
-  await machine.wait(machine.spawn({ program: '/hello' }));
-  const before = machine.parts.frames.inUse;
-  for (let i = 0; i < 10; i++) await machine.wait(machine.spawn({ program: '/hello' }));
-  expect(machine.parts.frames.inUse).toBe(before);
+  const machine = new Machine({ root });
+  await machine.run({ argv: ['/hello'] });
+  const before = machine.usage.memory;
+  for (let i = 0; i < 10; i++) await machine.run({ argv: ['/hello'] });
+  expect(machine.usage.memory).toBe(before);
   machine.close();
 });
 
 test('a running process shows its memory as data', () => {
-  const machine = createMachine({ root });
-  const process = machine.spawn({ program: '/loop' });
-  machine.run();
-  expect(machine.umem(process)[0]).toMatchObject({ base: 0x8048000, path: '/loop', refs: 1 });
-  expect(machine.segments(process).map((segment) => segment.class)).toContain('Stack');
-  expect(machine.maps(process).at(-1)).toMatchObject({ top: 0xffffe000, name: '[stack]', rights: 'rw-p' });
+  const machine = new Machine({ root });
+  const process = machine.spawn({ argv: ['/loop'] });
+  machine.step();
+  expect(process.umem()[0]).toMatchObject({ base: 0x8048000, path: '/loop', refs: 1 });
+  expect(process.segments().map((segment) => segment.class)).toContain('Stack');
+  expect(process.maps().at(-1)).toMatchObject({ top: 0xffffe000, name: '[stack]', rights: 'rw-p' });
   machine.close();
 });
 
 test('a machine is stopped from outside by running it a slice at a time', () => {
-  const machine = createMachine({ root });
-  const process = machine.spawn({ program: '/loop' });
-  for (let i = 0; i < 3; i++) expect(machine.run()).toEqual({ kind: 'slice' });
+  const machine = new Machine({ root });
+  const process = machine.spawn({ argv: ['/loop'] });
+  for (let i = 0; i < 3; i++) expect(machine.step()).toEqual({ kind: 'slice' });
   expect(process.instructions).toBeGreaterThan(1_000_000);
   machine.close();
 });
