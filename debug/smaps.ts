@@ -108,6 +108,8 @@ function vmFlags({ prot, maxProt, sharing, flags }: area.Area): string[] {
     ['ms', shared],
     ['gd', (flags & area.AREA_GROWS_DOWN) !== 0],
     ['lo', (flags & area.AREA_LOCKED) !== 0],
+    ['sr', (flags & area.AREA_SEQUENTIAL_READ) !== 0],
+    ['rr', (flags & area.AREA_RANDOM_READ) !== 0],
     ['dc', (flags & area.AREA_DONT_FORK) !== 0],
     ['ac', (flags & area.AREA_ACCOUNT) !== 0],
     ['nr', (flags & area.AREA_NO_RESERVE) !== 0],

@@ -19,6 +19,9 @@ export const AREA_DONT_DUMP = 32;
 
 /** It was private and writable at some time, so its pages count as promised memory (Linux VM_ACCOUNT). Such an area merges only with its like. */
 export const AREA_ACCOUNT = 64;
+/** madvise(MADV_RANDOM) and MADV_SEQUENTIAL: nothing is read otherwise for them, but Linux keeps areas of different advice apart, and mremap tells. */
+export const AREA_RANDOM_READ = 128;
+export const AREA_SEQUENTIAL_READ = 256;
 
 export type Sharing = 'private' | 'shared';
 

@@ -22,22 +22,23 @@ export interface RemapRequest {
   readonly mayLock?: (bytes: number) => boolean;
 }
 
-/** Does what mremap(2) does and returns the new address. Throws EINVAL, EFAULT, ENOMEM. */
+/** Does what mremap(2) does and returns the new address. Throws EINVAL, EFAULT, ENOMEM. The rules are those of Linux 6.17 and later. */
 export function remap(space: AddressSpace, request: RemapRequest): Addr {
-  const { addr, flags } = request;
+  const { addr, flags, newAddr } = request;
   const oldSize = pageUp(request.oldSize);
   const newSize = pageUp(request.newSize);
   checkFlags(request);
   if (addr % PAGE_SIZE !== 0 || newSize === 0 || newSize > USER_TOP) throw errno(EINVAL);
   checkTarget(request, oldSize, newSize);
+  if ((flags & MREMAP_FIXED) !== 0 && oldSize === newSize) return moveAll(space, request, newSize);
   const area = space.find(addr);
   if (area === undefined) throw errno(EFAULT);
-  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return remapTo(space, request, oldSize, newSize);
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return remapTo(space, area, request, { addr, oldSize, newSize }, newAddr);
   if (oldSize >= newSize) {
     if (oldSize > newSize) space.unmap(addr + newSize, oldSize - newSize);
     return addr;
   }
-  checkResize(space, area, request, oldSize, newSize);
+  checkResize(space, area, request, { addr, oldSize, newSize });
   if (growInPlace(space, area, addr, oldSize, newSize)) {
     bringInLocked(space, area, addr + oldSize, addr + newSize);
     return addr;
@@ -47,6 +48,13 @@ export function remap(space: AddressSpace, request: RemapRequest): Addr {
   move(space, area, { base: addr, top: addr + oldSize }, { base: to, top: to + newSize }, false);
   bringInLocked(space, area, to + oldSize, to + newSize);
   return to;
+}
+
+/** What one area is asked for; sizes in whole pages. */
+interface Step {
+  readonly addr: Addr;
+  readonly oldSize: number;
+  readonly newSize: number;
 }
 
 function checkFlags({ flags, oldSize, newSize }: RemapRequest): void {
@@ -62,11 +70,30 @@ function checkTarget({ addr, flags, newAddr }: RemapRequest, oldSize: number, ne
   if (addr + oldSize > newAddr && newAddr + newSize > addr) throw errno(EINVAL);
 }
 
+/** A move that changes no size takes everything in the range along, holes but one at its start included (Linux remap_move, since 6.17). */
+function moveAll(space: AddressSpace, request: RemapRequest, size: number): Addr {
+  const { addr, newAddr } = request;
+  const top = addr + size;
+  if (space.find(addr) === undefined) throw errno(EFAULT);
+  const parts: Range[] = [];
+  for (const area of space.table.in({ base: addr, top })) {
+    parts.push({ base: Math.max(area.base, addr), top: Math.min(area.top, top) });
+  }
+  for (const part of parts) {
+    const area = space.find(part.base);
+    if (area === undefined) throw errno(EFAULT);
+    const bytes = part.top - part.base;
+    remapTo(space, area, request, { addr: part.base, oldSize: bytes, newSize: bytes }, newAddr + part.base - addr);
+  }
+  return newAddr;
+}
+
 /** MREMAP_FIXED and MREMAP_DONTUNMAP (Linux mremap_to). */
-function remapTo(space: AddressSpace, request: RemapRequest, oldSize: number, newSize: number): Addr {
-  const { addr, flags, newAddr } = request;
-  const fixed = (flags & MREMAP_FIXED) !== 0;
-  const keeps = (flags & MREMAP_DONTUNMAP) !== 0;
+function remapTo(space: AddressSpace, first: Area, request: RemapRequest, step: Step, newAddr: Addr): Addr {
+  const { addr, oldSize, newSize } = step;
+  const fixed = (request.flags & MREMAP_FIXED) !== 0;
+  const keeps = (request.flags & MREMAP_DONTUNMAP) !== 0;
+  checkResize(space, first, request, step);
   if (fixed) {
     space.checkFixed(newAddr, newSize);
     space.unmap(newAddr, newSize);
@@ -75,20 +102,21 @@ function remapTo(space: AddressSpace, request: RemapRequest, oldSize: number, ne
   const size = Math.min(oldSize, newSize);
   const area = space.find(addr);
   if (area === undefined) throw errno(EFAULT);
-  checkResize(space, area, request, size, newSize);
+  if (keeps) space.checkExpansion(size / PAGE_SIZE, isData(area));
   const to = fixed ? newAddr : space.findPlace(newSize, area.sharing, false, newAddr);
   move(space, area, { base: addr, top: addr + size }, { base: to, top: to + newSize }, keeps);
   bringInLocked(space, area, to + size, to + newSize);
   return to;
 }
 
-/** Linux vma_to_resize. */
-function checkResize(space: AddressSpace, area: Area, { addr, flags, mayLock }: RemapRequest, oldSize: number, newSize: number): void {
+/** Linux check_prep_vma. */
+function checkResize(space: AddressSpace, area: Area, { mayLock }: RemapRequest, { addr, oldSize, newSize }: Step): void {
   if (oldSize === 0 && area.sharing === 'private') throw errno(EINVAL);
-  if (oldSize > area.top - addr) throw errno(EFAULT);
-  const growth = (flags & MREMAP_DONTUNMAP) !== 0 ? newSize : newSize - oldSize;
-  if (newSize > oldSize && (area.flags & AREA_LOCKED) !== 0 && mayLock?.(newSize - oldSize) === false) throw errno(EAGAIN);
-  if (growth > 0) space.checkExpansion(growth / PAGE_SIZE, isData(area));
+  // What shrinks may reach over the area's end: the rest goes before it moves.
+  if (Math.min(oldSize, newSize) > area.top - addr) throw errno(EFAULT);
+  if (newSize <= oldSize) return;
+  if ((area.flags & AREA_LOCKED) !== 0 && mayLock?.(newSize - oldSize) === false) throw errno(EAGAIN);
+  space.checkExpansion((newSize - oldSize) / PAGE_SIZE, isData(area));
 }
 
 /** What a locked area has grown by is made present; what cannot be had comes when it is touched. */

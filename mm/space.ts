@@ -233,7 +233,6 @@ export class AddressSpace {
     if (size === 0) return;
     const top = addr + pageUp(size);
     if ((asked & ~(mman.PROT_ALL | mman.PROT_SEM)) !== 0) throw errno(EINVAL);
-    if (top >= 2 ** 32) throw errno(ENOMEM);
     const base = this.#protectBase(addr, top, grows);
     let done = base;
     try {

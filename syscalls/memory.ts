@@ -3,11 +3,12 @@ import { CAP_SYS_RAWIO } from '../abi/capability.ts';
 import { EACCES, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import { canRead, canWrite, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import * as mman from '../abi/mman.ts';
-import { type Access, PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
-import { SIGKILL, SIGSEGV } from '../abi/signal.ts';
+import { PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
+import { SIGKILL } from '../abi/signal.ts';
 import { array, u32 } from '../abi/struct.ts';
+import type { Description } from '../fs/description.ts';
 import { pathOf } from '../fs/path.ts';
-import { AREA_DONT_DUMP, AREA_DONT_FORK, AREA_LOCKED, AREA_WIPE_ON_FORK, type Area } from '../mm/area.ts';
+import { AREA_DONT_DUMP, AREA_DONT_FORK, AREA_LOCKED, AREA_RANDOM_READ, AREA_SEQUENTIAL_READ, AREA_WIPE_ON_FORK, type Area } from '../mm/area.ts';
 import { fault, populate } from '../mm/fault.ts';
 import { USER_TOP } from '../mm/placement.ts';
 import { remap } from '../mm/remap.ts';
@@ -56,12 +57,14 @@ const mmap2 = define({
   args: [['addr', address], ['length', count], ['prot', prot], ['flags', mapFlags], ['fd', fd], ['pgoffset', hex]],
   result: addressResult, support: { partial: 'MAP_HUGETLB answers ENOMEM: there are no huge pages' },
   handler: (task, addr, length, rights, how, file, offset) => {
+    const mapped = (how & mman.MAP_ANONYMOUS) === 0 ? task.files.get(file) : undefined;
+    if (mapped?.isPathOnly === true) throw errno(EBADF);
     // What fits nowhere is refused for that.
     const locked = pageUp(length) <= USER_TOP && willLock(task, how, length);
     const flags = locked ? how | mman.MAP_LOCKED : how;
     const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags };
     task.space.mayMapLow = capable(task.credentials, CAP_SYS_RAWIO);
-    const to = (how & mman.MAP_ANONYMOUS) !== 0 ? mapAnonymous(task, request) : mapFile(task, request, file, offset);
+    const to = mapped === undefined ? mapAnonymous(task, request) : mapFile(task, request, mapped, offset);
     const present = locked ? task.space.lockFuture !== 'on fault' : (how & (mman.MAP_POPULATE | mman.MAP_NONBLOCK)) === mman.MAP_POPULATE;
     if (present) {
       // What cannot be had now comes when it is touched; mmap does not fail for it.
@@ -82,10 +85,8 @@ function mapAnonymous(task: Task, request: MapRequest): number {
   return task.space.map(request);
 }
 
-function mapFile(task: Task, request: MapRequest, fd: number, offset: number): number {
+function mapFile(task: Task, request: MapRequest, description: Description, offset: number): number {
   const { size, prot: rights, flags: how } = request;
-  const description = task.files.get(fd);
-  if (description.isPathOnly) throw errno(EBADF);
   if ((how & mman.MAP_HUGETLB) !== 0 || size === 0) throw errno(EINVAL);
   if (pageUp(size) > USER_TOP) throw errno(ENOMEM);
   const shared = (how & mman.MAP_TYPE) !== mman.MAP_PRIVATE;
@@ -172,9 +173,9 @@ const NOTHING: Advice = () => {};
 /** Undefined where Linux (or we) know no such advice. */
 function adviceAction(advice: number): Advice | undefined {
   switch (advice) {
-    case mman.MADV_NORMAL:
-    case mman.MADV_RANDOM:
-    case mman.MADV_SEQUENTIAL:
+    case mman.MADV_NORMAL: return changeFlags(AREA_RANDOM_READ | AREA_SEQUENTIAL_READ, 0);
+    case mman.MADV_RANDOM: return changeFlags(AREA_SEQUENTIAL_READ, AREA_RANDOM_READ);
+    case mman.MADV_SEQUENTIAL: return changeFlags(AREA_RANDOM_READ, AREA_SEQUENTIAL_READ);
     case mman.MADV_WILLNEED:
     case mman.MADV_MERGEABLE:
     case mman.MADV_UNMERGEABLE:
@@ -184,8 +185,8 @@ function adviceAction(advice: number): Advice | undefined {
     case mman.MADV_PAGEOUT: return (_task, area) => refuseLocked(area);
     case mman.MADV_DONTNEED_LOCKED: return (task, _area, part) => task.space.discard(part);
     case mman.MADV_REMOVE: return (_task, area, part) => removePages(area, part);
-    case mman.MADV_POPULATE_READ: return (task, _area, part) => makePresent(task, part, 'read');
-    case mman.MADV_POPULATE_WRITE: return (task, _area, part) => makePresent(task, part, 'write');
+    case mman.MADV_POPULATE_READ: return (task, area, part) => makePresent(task, area, part, 'read');
+    case mman.MADV_POPULATE_WRITE: return (task, area, part) => makePresent(task, area, part, 'write');
     case mman.MADV_DONTNEED: return (task, area, part) => {
       refuseLocked(area);
       task.space.discard(part);
@@ -195,15 +196,15 @@ function adviceAction(advice: number): Advice | undefined {
       if (area.object !== undefined) throw errno(EINVAL);
       refuseLocked(area);
     };
-    case mman.MADV_DONTFORK: return changeFlags(AREA_DONT_FORK, true);
-    case mman.MADV_DOFORK: return changeFlags(AREA_DONT_FORK, false);
-    case mman.MADV_DONTDUMP: return changeFlags(AREA_DONT_DUMP, true);
-    case mman.MADV_DODUMP: return changeFlags(AREA_DONT_DUMP, false);
+    case mman.MADV_DONTFORK: return changeFlags(0, AREA_DONT_FORK);
+    case mman.MADV_DOFORK: return changeFlags(AREA_DONT_FORK, 0);
+    case mman.MADV_DONTDUMP: return changeFlags(0, AREA_DONT_DUMP);
+    case mman.MADV_DODUMP: return changeFlags(AREA_DONT_DUMP, 0);
     case mman.MADV_WIPEONFORK: return (task, area, part) => {
       if (area.object !== undefined || area.sharing === 'shared') throw errno(EINVAL);
-      changeFlags(AREA_WIPE_ON_FORK, true)(task, area, part);
+      changeFlags(0, AREA_WIPE_ON_FORK)(task, area, part);
     };
-    case mman.MADV_KEEPONFORK: return changeFlags(AREA_WIPE_ON_FORK, false);
+    case mman.MADV_KEEPONFORK: return changeFlags(AREA_WIPE_ON_FORK, 0);
     default: return undefined;
   }
 }
@@ -217,12 +218,14 @@ function removePages(area: Area, part: Range): void {
   if (failure?.kind === 'error') throw errno(failure.errno);
 }
 
-function makePresent(task: Task, part: Range, access: Access): void {
+/** For this call memory is readable only where it was asked to be, whatever the processor says (Linux check_vma_flags). */
+function makePresent(task: Task, area: Area, part: Range, access: 'read' | 'write'): void {
+  if ((area.prot & (access === 'write' ? mman.PROT_WRITE : mman.PROT_READ)) === 0) throw errno(EINVAL);
   for (let at = part.base; at < part.top; at += PAGE_SIZE) {
     if (task.space.mmu.translate(at, access === 'write' ? mman.PROT_WRITE : mman.PROT_READ) >= 0) continue;
     const outcome = fault(task.space, at, access);
     if (outcome.kind === 'wait') throw block(outcome.on);
-    if (outcome.kind === 'signal') throw errno(outcome.signo === SIGSEGV ? EINVAL : outcome.signo === SIGKILL ? ENOMEM : EFAULT);
+    if (outcome.kind === 'signal') throw errno(outcome.signo === SIGKILL ? ENOMEM : EFAULT);
   }
 }
 
@@ -230,14 +233,15 @@ function refuseLocked(area: Area): void {
   if ((area.flags & AREA_LOCKED) !== 0) throw errno(EINVAL);
 }
 
-/** Sets or clears an area's flag in exactly the part that is meant. */
-function changeFlags(bit: number, on: boolean): Advice {
+/** Clears and sets flags of exactly the part of an area that is meant. */
+function changeFlags(off: number, on: number): Advice {
   return (task, area, part) => {
-    if (((area.flags & bit) !== 0) === on) return;
+    const flags = (area.flags & ~off) | on;
+    if (area.flags === flags) return;
     task.space.table.cutAt(part.base);
     task.space.table.cutAt(part.top);
     const exact = task.space.find(part.base);
-    if (exact !== undefined) exact.flags = on ? exact.flags | bit : exact.flags & ~bit;
+    if (exact !== undefined) exact.flags = flags;
   };
 }
 

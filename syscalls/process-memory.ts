@@ -51,6 +51,12 @@ function left(cursor: Cursor): number {
   return 0;
 }
 
+/** Whether the other side may be reached at `at` this way: by its rights as they were asked for, whatever the processor allows (Linux check_vma_flags). */
+function granted(other: UserMemory, at: number, writes: boolean): boolean {
+  const area = other.space.find(at) ?? other.space.growStack(at);
+  return area !== undefined && (area.prot & (writes ? mman.PROT_WRITE : mman.PROT_READ)) !== 0;
+}
+
 /** Moves bytes until one side ends or a page cannot be reached: then as many as were moved, and EFAULT for none. */
 function transfer(task: Task, words: { pid: number; local: number; locals: number; remote: number; remotes: number; flags: number }, writes: boolean): number {
   if (words.flags !== 0) throw errno(EINVAL);
@@ -66,6 +72,7 @@ function transfer(task: Task, words: { pid: number; local: number; locals: numbe
     if (room === 0) break;
     const theirs = remote.parts[remote.index].base + remote.within;
     const ours = local.parts[local.index].base + local.within;
+    if (!granted(other, theirs, writes)) break;
     const piece = buffer.subarray(0, Math.min(room, pageDown(theirs) + PAGE_SIZE - theirs));
     const [source, from, target, to] = writes ? [task.user, ours, other, theirs] : [other, theirs, task.user, ours];
     const got = source.copyIn(from, piece);

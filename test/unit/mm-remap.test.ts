@@ -60,6 +60,21 @@ test('part of a mapping moves to a fixed place, over what was there', () => {
   expect([...within.areas()].map(({ base }) => base)).toEqual([AT, AT + 3 * PAGE_SIZE, to]);
 });
 
+test('a fixed move of one size takes every area along, and what lies opposite a hole stays', () => {
+  const within = space(4);
+  const to = 0x60000000;
+  within.unmap(AT + PAGE_SIZE, PAGE_SIZE);
+  within.map({ addr: to + PAGE_SIZE, size: PAGE_SIZE, prot: 1, flags: ANON });
+  expect(move(within, 6, 6, MAY | mman.MREMAP_FIXED, to)).toBe(to);
+  expect([...within.areas()].map(({ base, top }) => [base, top])).toEqual([
+    [to, to + PAGE_SIZE],
+    [to + PAGE_SIZE, to + 2 * PAGE_SIZE],
+    [to + 2 * PAGE_SIZE, to + 4 * PAGE_SIZE],
+  ]);
+  expect([0, 2, 3].map((i) => touch(within, to + i * PAGE_SIZE, 'read'))).toEqual([1, 3, 4]);
+  expect(errnoOf(() => move(within, 1, 1, MAY | mman.MREMAP_FIXED, AT, to - PAGE_SIZE))).toBe('EFAULT');
+});
+
 test('MREMAP_DONTUNMAP leaves an empty mapping behind', () => {
   const within = space();
   const to = move(within, 2, 2, MAY | mman.MREMAP_DONTUNMAP);

@@ -247,7 +247,13 @@ class Maker {
         return this.call('ftruncate', [fd, literal(random.chance(0.5) ? random.below(6) * PAGE : random.below(5 * PAGE))]);
       case 2:
       case 3:
-        return this.call('pwrite64', [fd, this.buffer(), literal(1 + random.below(2 * PAGE)), literal(random.below(4 * PAGE)), literal(0)]);
+        return this.call('pwrite64', [
+          fd,
+          this.source(fd),
+          literal(1 + random.below(2 * PAGE)),
+          literal(random.below(4 * PAGE)),
+          literal(0),
+        ]);
       case 4:
       case 5:
         return this.call(
@@ -262,6 +268,11 @@ class Maker {
           ? { kind: 'fill', name: 'fill', out: 0, a: random.below(256), b: 0, args: [] }
           : this.call('fsync', [{ tag: FILE_SLOT, value: 0 }]);
     }
+  }
+
+  /** What a file of a disk is written from can be read: some file systems grow a file before they find that it cannot. */
+  private source(fd: Argument): Argument {
+    return fd.value < 3 ? { tag: IN_SCRATCH, value: 0 } : this.buffer();
   }
 
   private buffer(): Argument {

@@ -223,8 +223,11 @@ static void system_call(const struct record *r) {
   }
   if (r->b == AS_SCRATCH) memset(scratch, 0xee, 64);
   uint32_t result = call(r->a, words);
+  if (r->op == OLD_MMAP) memset(scratch, 0, sizeof words);
   print_result(r, result, r->b);
   if (r->b == AS_SCRATCH) bytes(scratch, 64);
+  /* What is in memory may differ, and nothing else shall because of it. */
+  if (r->a == SYS_mincore) memset(scratch, 0, SCRATCH_SIZE);
 }
 
 static void touch(const struct record *r) {
@@ -288,6 +291,8 @@ static void maps(void) {
     uint32_t base = 0, top = 0;
     for (; *p != '-'; p++) base = base * 16 + (*p <= '9' ? *p - '0' : *p - 'a' + 10);
     for (p++; *p != ' '; p++) top = top * 16 + (*p <= '9' ? *p - '0' : *p - 'a' + 10);
+    /* What is joined with the library's heap begins with ours. */
+    if (base < heap && top > heap) base = heap;
     if (named(base) && base >= heap - 4096 && base < anchor + ANCHOR_SIZE) {
       text("\n  "), address(base), put(' '), address(top);
       char *fields[5];
