@@ -2,8 +2,8 @@
 import { assert } from '../abi/assert.ts';
 import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
 import { AREA_GROWS_DOWN, type Area } from './area.ts';
+import { AreaIndex } from './area-index.ts';
 import { HolePlaces, HoleSizes } from './holes.ts';
-import { PageIndex } from './page-set.ts';
 
 /** Linux stack_guard_gap: addresses below an area that grows down where no mapping is placed without being told to, in bytes. */
 export const STACK_GUARD_GAP = 256 * PAGE_SIZE;
@@ -12,7 +12,7 @@ export class AreaSet {
   /** Where the first hole begins. */
   readonly floor: Addr;
   /** By first page. */
-  readonly #areas = new PageIndex<Area>();
+  readonly #areas = new AreaIndex();
   /** The holes below areas by size, and by the first page of the area above: each made when it is first asked, and kept from then on. */
   #sizes: HoleSizes | undefined;
   #places: HolePlaces | undefined;
@@ -35,14 +35,22 @@ export class AreaSet {
 
   /** The area that contains `addr`. */
   find(addr: Addr): Area | undefined {
-    const area = this.#areas.atOrBelow(addr >>> 12);
-    return area !== undefined && addr < area.top ? area : undefined;
+    return this.#areas.containing(addr >>> 12);
+  }
+
+  /** The packed word (area-index.ts) of the area that contains `addr`, or 0. */
+  word(addr: Addr): number {
+    return this.#areas.word(addr >>> 12);
+  }
+
+  /** Takes note of an area's new rights. */
+  update(area: Area): void {
+    this.#areas.update(area);
   }
 
   /** The lowest area that ends above `addr` (Linux find_vma): the one that contains it, else the next. */
   findAbove(addr: Addr): Area | undefined {
-    const area = this.#areas.atOrBelow(addr >>> 12);
-    return area !== undefined && addr < area.top ? area : this.#areas.atOrAbove((addr >>> 12) + 1);
+    return this.#areas.containing(addr >>> 12) ?? this.#areas.atOrAbove((addr >>> 12) + 1);
   }
 
   /** The area that begins last below `addr`, which is page-aligned. */
@@ -89,12 +97,14 @@ export class AreaSet {
     assert(bottom <= base && base < top && (above === undefined || top <= above.base), 'a resized area stays between its neighbours');
     this.#removeHole(bottom, area);
     if (above !== undefined) this.#removeHole(area.top, above);
-    if (base !== area.base) {
-      this.#areas.remove(area.base / PAGE_SIZE);
-      this.#areas.insert(base / PAGE_SIZE, area);
-    }
+    const former = area.base;
     area.base = base;
     area.top = top;
+    if (base === former) this.#areas.update(area);
+    else {
+      this.#areas.remove(former / PAGE_SIZE);
+      this.#areas.insert(base / PAGE_SIZE, area);
+    }
     this.#addHole(bottom, area);
     if (above !== undefined) this.#addHole(top, above);
   }
@@ -187,8 +197,9 @@ export class AreaSet {
     return this.#areas[Symbol.iterator]();
   }
 
-  /** Asserts that the hole indexes say what the areas say. */
+  /** Asserts that the indexes say what the areas say. */
   check(): void {
+    for (const area of this) assert(this.#areas.isCurrent(area), 'the word of an area says what the area says');
     const expected: string[] = [];
     this.#eachHole((bottom, above, pages) => {
       expected.push(`${bottom / PAGE_SIZE} ${pages}`);

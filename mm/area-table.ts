@@ -12,8 +12,6 @@ export class AreaTable {
   #pages = 0;
   #dataPages = 0;
   #peak = 0;
-  /** The area found last; faults come in runs. */
-  #recent: Area | undefined;
   /** What has changed since `takeChanged`: from the lowest to the highest address; none where the first is not below the second. */
   #changedBase: Addr = USER_TOP;
   #changedTop: Addr = 0;
@@ -48,11 +46,7 @@ export class AreaTable {
 
   /** The area that contains `addr`. */
   find(addr: Addr): Area | undefined {
-    const recent = this.#recent;
-    if (recent !== undefined && addr >= recent.base && addr < recent.top) return recent;
-    const area = this.#segments.findArea(addr);
-    if (area !== undefined) this.#recent = area;
-    return area;
+    return this.#segments.findArea(addr);
   }
 
   /** The areas that overlap `range`, ascending; the table may not change meanwhile. */
@@ -99,7 +93,6 @@ export class AreaTable {
     segment.areas.remove(area);
     this.#segments.retire(segment);
     this.#account(area, -1);
-    this.#recent = undefined;
     area.object?.detach(area);
   }
 
@@ -117,6 +110,7 @@ export class AreaTable {
     this.#account(area, -1);
     area.prot = prot;
     area.flags = flagsWith(area.flags, area.sharing, prot);
+    this.segmentOf(area).areas.update(area);
     this.#account(area, 1);
   }
 
@@ -159,7 +153,6 @@ export class AreaTable {
     const former = [...this.#segments.areas()];
     this.#segments = segments;
     this.#count = this.#pages = this.#dataPages = this.#peak = 0;
-    this.#recent = undefined;
     this.#changedBase = 0;
     this.#changedTop = USER_TOP;
     for (const area of former) area.object?.detach(area);

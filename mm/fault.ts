@@ -1,9 +1,10 @@
 /** The fault walk: from an address and what is wanted there, over area, copies, object and pager, to a frame that the MMU then reaches. */
 import { EIO } from '../abi/errno.ts';
-import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { type Access, type Addr, PAGE_SIZE, pageDown } from '../abi/page.ts';
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV } from '../abi/signal.ts';
 import { AREA_GROWS_DOWN, type Area, allows, mmuProt, objectPage } from './area.ts';
+import { WORD_PLAIN, WORD_PROT } from './area-index.ts';
 import type { FrameNumber, FramePool } from './frame.ts';
 import type { MemoryObject, PageFailure } from './object.ts';
 import { DONE, type Outcome } from './outcome.ts';
@@ -19,6 +20,8 @@ const AROUND = 16;
  */
 export function fault(space: AddressSpace, addr: Addr, access: Access): Outcome {
   space.statistics.faults++;
+  const word = space.segments.word(addr);
+  if ((word & WORD_PLAIN) !== 0 && (word & NEEDED[access]) !== 0) return faultPlain(space, addr, word & WORD_PROT, access);
   const area = space.find(addr) ?? space.growStack(addr);
   if (area === undefined) return segfault(space, addr, access);
   if (!allows(area, access)) {
@@ -34,45 +37,56 @@ export function faultIn(space: AddressSpace, area: Area, addr: Addr, access: Acc
   return area.sharing === 'private' ? faultPrivate(space, area, addr, access) : faultShared(space, area, addr, access);
 }
 
-/** Pages of its own first, then the object's, which a write copies; without an object, zeros. */
-function faultPrivate(space: AddressSpace, area: Area, addr: Addr, access: Access): Outcome {
+/** PROT_ bits of which an area must have one for an access; see `allows`. */
+const NEEDED: Readonly<Record<Access, number>> = { read: WORD_PROT, write: PROT_WRITE, fetch: PROT_EXEC };
+
+/** Private memory without an object, where the access is allowed: the page the space has, or zeros. */
+function faultPlain(space: AddressSpace, addr: Addr, rights: number, access: Access): Outcome {
   const { copies, frames, mmu } = space;
   const at = pageDown(addr);
   const page = at / PAGE_SIZE;
-  const prot = mmuProt(area);
+  const prot = rights | PROT_READ;
   const own = copies.get(page);
-  if (own !== NO_FRAME) {
-    const owned = frames.count(own) === 1;
-    if (owned || access !== 'write') {
-      mmu.map(at, own, owned ? prot : prot & ~PROT_WRITE);
-      return DONE;
-    }
-    return copyPage(space, area, at, own);
-  }
-  if (area.object !== undefined) {
-    const frame = area.object.page(objectPage(area, at));
-    if (typeof frame !== 'number') return failed(area, area.object, addr, frame);
-    if (access === 'write') return copyPage(space, area, at, frame);
-    mmu.map(at, frame, prot & ~PROT_WRITE);
-    mapAround(space, area, area.object, at);
-    return DONE;
-  }
+  if (own !== NO_FRAME) return faultOwn(space, at, own, prot, access);
   if (access !== 'write') {
     const { zero } = frames;
-    if (zero < 0) return outOfMemory(space.frames, addr);
+    if (zero < 0) return outOfMemory(frames, addr);
     mmu.map(at, zero, prot & ~PROT_WRITE);
     return DONE;
   }
   const fresh = frames.allocateZeroed();
-  if (fresh < 0) return outOfMemory(space.frames, addr);
+  if (fresh < 0) return outOfMemory(frames, addr);
   copies.set(page, fresh);
   space.statistics.zeroFills++;
   mmu.map(at, fresh, prot);
   return DONE;
 }
 
+/** A page that the space has itself: held alone it is the space's to write, else a write copies it. */
+function faultOwn(space: AddressSpace, at: Addr, own: FrameNumber, prot: number, access: Access): Outcome {
+  const alone = space.frames.count(own) === 1;
+  if (!alone && access === 'write') return copyPage(space, at, own, prot);
+  space.mmu.map(at, own, alone ? prot : prot & ~PROT_WRITE);
+  return DONE;
+}
+
+/** Pages of its own first, then the object's, which a write copies. */
+function faultPrivate(space: AddressSpace, area: Area, addr: Addr, access: Access): Outcome {
+  const at = pageDown(addr);
+  const prot = mmuProt(area);
+  if (area.object === undefined) return faultPlain(space, addr, prot, access);
+  const own = space.copies.get(at / PAGE_SIZE);
+  if (own !== NO_FRAME) return faultOwn(space, at, own, prot, access);
+  const frame = area.object.page(objectPage(area, at));
+  if (typeof frame !== 'number') return failed(area, area.object, addr, frame);
+  if (access === 'write') return copyPage(space, at, frame, prot);
+  space.mmu.map(at, frame, prot & ~PROT_WRITE);
+  mapAround(space, area, area.object, at);
+  return DONE;
+}
+
 /** Gives the space a page of its own with the content of `source`, which somebody else holds too, and may until now have been what the space held. */
-function copyPage(space: AddressSpace, area: Area, at: Addr, source: FrameNumber): Outcome {
+function copyPage(space: AddressSpace, at: Addr, source: FrameNumber, prot: number): Outcome {
   const { copies, frames } = space;
   const page = at / PAGE_SIZE;
   frames.share(source);
@@ -82,7 +96,7 @@ function copyPage(space: AddressSpace, area: Area, at: Addr, source: FrameNumber
   if (fresh < 0) return outOfMemory(space.frames, at);
   const held = copies.get(page);
   copies.set(page, fresh);
-  space.mmu.map(at, fresh, mmuProt(area));
+  space.mmu.map(at, fresh, prot);
   if (held !== NO_FRAME) frames.free(held);
   space.statistics.copies++;
   return DONE;

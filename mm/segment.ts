@@ -98,6 +98,12 @@ export class SegmentList {
     return this.find(addr)?.areas.find(addr);
   }
 
+  /** The packed word (area-index.ts) of the area that contains `addr`, or 0. */
+  word(addr: Addr): number {
+    const segment = this.find(addr);
+    return segment === undefined ? 0 : segment.areas.word(addr);
+  }
+
   /** The lowest area that ends above `addr`. */
   findAreaAbove(addr: Addr): Area | undefined {
     for (let i = this.#indexAbove(addr); i < this.#segments.length; i++) {

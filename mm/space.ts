@@ -18,8 +18,6 @@ import { SegmentList } from './segment.ts';
 
 /** Where segments begin until the loader says otherwise: where 386 programs without a will of their own are linked. */
 export const DEFAULT_PROGRAM_BASE: Addr = 0x0804_8000;
-/** Entries in a chunk of `copies`: 2 MiB of address space, so that large spaces need few. */
-const COPIES_CHUNK = 512;
 /** What the first stack has below the strings that exec puts on it, before it grows (Linux setup_arg_pages). */
 const STACK_EXPANSION = 32 * PAGE_SIZE;
 export class AddressSpace {
@@ -31,7 +29,7 @@ export class AddressSpace {
   /** The areas over their segments. Outside of mm only read it. */
   readonly table: AreaTable;
   /** Pages of private areas that are not their object's (written, or shared with a forked space), by guest page number. Each entry holds its frame once. */
-  readonly copies = new PageMap(COPIES_CHUNK);
+  readonly copies: PageMap;
   /** personality READ_IMPLIES_EXEC: what is readable is executable too. Set by the loader for programs without a PT_GNU_STACK header; fork keeps it. */
   readImpliesExec = false;
   /** mlockall(MCL_FUTURE): new areas are locked, and brought in at once or when they are touched. A child does not inherit it. */
@@ -55,6 +53,7 @@ export class AddressSpace {
   constructor(options: SpaceOptions) {
     this.mmu = options.mmu;
     this.frames = options.frames;
+    this.copies = new PageMap(options.frames.spaceChunks);
     this.layout = options.layout ?? 'linuxemu';
     this.limits = options.limits ?? { as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY, stack: 8 * 1024 * 1024 };
     this.maxAreas = options.maxAreas ?? MAX_AREAS;
