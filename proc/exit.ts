@@ -5,6 +5,7 @@ import { release } from '../fs/path.ts';
 import { MustWait } from '../mm/user.ts';
 import { leaveFamily, passChildren } from './family.ts';
 import { futexKey, releaseRobustList } from './futex-key.ts';
+import { releaseLocks } from './futex-pi.ts';
 import type { ExitStatus, Process } from './process.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
@@ -47,6 +48,7 @@ export function becomeOnlyThread(task: Task): void {
 export function leaveMemory(task: Task): void {
   task.kernel.futexes.finish(task);
   tolerant(() => releaseRobustList(task));
+  releaseLocks(task);
   tolerant(() => clearChildTid(task));
   task.releaseVfork();
 }

@@ -83,8 +83,11 @@ export interface Specification<P extends readonly Parameter[], R> {
   readonly support: Support;
   /** See 4. above. */
   readonly interrupted?: 'restart' | 'fail';
-  /** Runs when the waiting call is cut short by a signal handler; returns the result word, or undefined where `interrupted` decides. */
-  readonly onInterrupt?: (task: Task, ...args: Decoded<P>) => number | undefined;
+  /**
+   * Runs when the waiting call is cut short by a signal handler; returns the result word, 'restart' where the call runs again after any handler,
+   * or undefined where `interrupted` decides.
+   */
+  readonly onInterrupt?: (task: Task, ...args: Decoded<P>) => number | 'restart' | undefined;
   readonly handler: (task: Task, ...args: Decoded<P>) => R;
 }
 
@@ -99,7 +102,7 @@ export interface Definition {
   readonly interrupted: 'restart' | 'fail';
   /** Decodes, runs the handler, returns the result word, or undefined where the registers must stay as the handler left them. */
   readonly invoke: (task: Task, words: Words) => number | undefined;
-  readonly onInterrupt: ((task: Task, words: Words) => number | undefined) | undefined;
+  readonly onInterrupt: ((task: Task, words: Words) => number | 'restart' | undefined) | undefined;
   /** Multiplexers (socketcall, ipc): rewrites `words` to the modern call's arguments and returns that call, which then runs and is traced. */
   readonly unwrap?: (task: Task, words: Words) => Definition;
 }
@@ -118,7 +121,7 @@ export function define<const P extends readonly Parameter[], R>(spec: Specificat
     name: spec.name, args: spec.args, slots, result: spec.result, support: spec.support,
     interrupted: spec.interrupted ?? 'restart',
     invoke: (task, words) => encode(run(task, words) as R),
-    onInterrupt: spec.onInterrupt && (compile(kinds, slots, spec.onInterrupt as Handler) as (task: Task, words: Words) => number | undefined),
+    onInterrupt: spec.onInterrupt && (compile(kinds, slots, spec.onInterrupt as Handler) as Definition['onInterrupt']),
   };
 }
 

@@ -84,8 +84,8 @@ export class Dispatcher {
       if (call?.unwrap !== undefined) call = call.unwrap(task, this.words);
       const own = call?.onInterrupt?.(task, this.words);
       if (task.call.progress > 0) result = task.call.progress;
-      else if (own !== undefined) result = own >>> 0;
-      else if (restartable && call?.interrupted === 'restart') {
+      else if (typeof own === 'number') result = own >>> 0;
+      else if (own === 'restart' || (restartable && call?.interrupted === 'restart')) {
         this.tracer?.leave(task, number, call, this.words, 0x1_0000_0000 - ERESTARTSYS);
         task.callOver();
         return;

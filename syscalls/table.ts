@@ -8,6 +8,7 @@ import { calls as directory } from './directory.ts';
 import { calls as epoll } from './epoll.ts';
 import { calls as event } from './event.ts';
 import { calls as file } from './file.ts';
+import { calls as futex } from './futex.ts';
 import { calls as identity } from './identity.ts';
 import { calls as io } from './io.ts';
 import { calls as lock } from './lock.ts';
@@ -41,6 +42,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   epoll,
   event,
   file,
+  futex,
   identity,
   io,
   lock,
