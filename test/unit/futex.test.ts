@@ -1,6 +1,6 @@
 /** Futexes, robust lists, the scheduler and its deadlines, with two tasks and no CPU. */
 import { expect, test } from 'vitest';
-import { EAGAIN, EFAULT, EINTR, EINVAL, ENOSYS, ETIMEDOUT } from '../../abi/errno.ts';
+import { EAGAIN, EDEADLK, EFAULT, EINTR, EINVAL, ENOSYS, ETIMEDOUT } from '../../abi/errno.ts';
 import { SIGUSR1 } from '../../abi/signal.ts';
 import { EAX } from '../../emu/engine.ts';
 import { NOBODY } from '../../fs/wait.ts';
@@ -221,4 +221,147 @@ test('ready tasks take turns; a stopped one is left out, and its wait is taken u
   scheduler.remove(b);
   scheduler.remove(c);
   expect([scheduler.next(), scheduler.idle]).toEqual([undefined, true]);
+});
+
+const LOCK_PI = 134,
+  UNLOCK_PI = 135,
+  LOCK_PI2 = 141,
+  WAIT_REQUEUE_PI = 139,
+  CMP_REQUEUE_PI = 140;
+const WAITERS = 0x8000_0000,
+  OWNER_DIED = 0x4000_0000;
+const U32 = 2,
+  NUMA = 4;
+
+test('a lock goes to the waiter of the highest real-time priority, then to who waits longest', () => {
+  const {
+    machine,
+    tasks: [a, b, c, d],
+  } = threads(4);
+  c.realtimePriority = 5;
+  machine.call(a, 'futex', WORD, LOCK_PI);
+  for (const task of [b, d, c]) expect(machine.call(task, 'futex', WORD, LOCK_PI)).toBe(undefined);
+  for (const [owner, next] of [
+    [a, c],
+    [c, b],
+    [b, d],
+  ]) {
+    expect(machine.call(owner, 'futex', WORD, UNLOCK_PI)).toBe(0);
+    expect(machine.again(next)).toBe(0);
+    expect(a.user.readU32(WORD)).toBe((WAITERS | next.tid) >>> 0);
+  }
+  expect(machine.call(d, 'futex', WORD, UNLOCK_PI)).toBe(0);
+  expect(a.user.readU32(WORD)).toBe(0);
+});
+
+test('a chain of owners that ends where it began is a deadlock, and is told to who would close it', () => {
+  const {
+    machine,
+    tasks: [a, b, c],
+  } = threads(3);
+  [a, b, c].forEach((task, i) => machine.call(task, 'futex', WORD + 4 * i, LOCK_PI));
+  machine.call(a, 'futex', WORD + 4, LOCK_PI);
+  machine.call(b, 'futex', WORD + 8, LOCK_PI2);
+  expect(machine.call(c, 'futex', WORD, LOCK_PI)).toBe(-EDEADLK);
+  expect(machine.call(c, 'futex', WORD + 8, UNLOCK_PI)).toBe(0);
+  expect(machine.again(b)).toBe(0);
+});
+
+test('the locks of a dead thread go on to those who wait, through the deaths of those too', () => {
+  const {
+    machine,
+    tasks: [a, b, c],
+  } = threads(3);
+  machine.call(a, 'futex', WORD, LOCK_PI);
+  for (const task of [b, c]) machine.call(task, 'futex', WORD, LOCK_PI);
+  exitTask(a, 0);
+  exitTask(b, 0);
+  expect(machine.again(c)).toBe(0);
+  expect(c.user.readU32(WORD)).toBe((WAITERS | OWNER_DIED | c.tid) >>> 0);
+  expect(c.kernel.futexes.locks.size).toBe(0);
+});
+
+test('a handler lets a wait for a lock go on, but not one that was moved there', () => {
+  const {
+    machine,
+    tasks: [a, b],
+  } = threads(2);
+  machine.call(a, 'futex', WORD, LOCK_PI);
+  machine.call(b, 'futex', WORD, LOCK_PI);
+  b.kernel.interruptCall(b, false);
+  expect(b.registers.get(EAX)).toBe(240);
+  machine.scheduler.wake(b);
+  machine.call(b, 'futex', OTHER, WAIT_REQUEUE_PI, 0, 0, WORD);
+  expect(machine.call(a, 'futex', OTHER, CMP_REQUEUE_PI, 1, 0, WORD, 0)).toBe(1);
+  b.kernel.interruptCall(b, true);
+  expect(b.registers.get(EAX) | 0).toBe(-EAGAIN);
+  expect(machine.call(a, 'futex', WORD, UNLOCK_PI)).toBe(0);
+  expect(a.user.readU32(WORD)).toBe(0);
+});
+
+/** An array of struct futex_waitv at TIME + 64. */
+function waitv(task: Task, ...words: readonly { value: number; addr: number; flags: number }[]): number {
+  const at = TIME + 64;
+  words.forEach(({ value, addr, flags }, i) => {
+    [value, 0, addr, 0, flags, 0].forEach((word, n) => task.user.writeU32(at + i * 24 + n * 4, word));
+  });
+  return at;
+}
+
+test('a wait for several words ends with the index of one that was woken', () => {
+  const {
+    machine,
+    tasks: [a, b],
+  } = threads(2);
+  const one = { value: 0, addr: WORD, flags: U32 },
+    two = { value: 0, addr: OTHER, flags: U32 };
+  expect(machine.call(a, 'futex_waitv', waitv(a, one, { ...two, value: 1 }), 2, 0, 0, 0)).toBe(-EAGAIN);
+  expect(machine.call(a, 'futex_waitv', waitv(a, one, { ...two, flags: 1 }), 2, 0, 0, 0)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_waitv', waitv(a, one, { ...two, addr: 0 }), 2, 0, 0, 0)).toBe(-EFAULT);
+  expect(machine.call(a, 'futex_waitv', waitv(a, one, two), 129, 0, 0, 0)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_waitv', waitv(a, one, two), 2, 0, 0, 0)).toBe(undefined);
+  expect(machine.call(b, 'futex_wake', OTHER, 1, 1, U32)).toBe(1);
+  expect(machine.call(b, 'futex_wake', WORD, 1, 0, U32)).toBe(0);
+  expect(machine.again(a)).toBe(1);
+  expect(machine.call(b, 'futex_wake', WORD, 1, 1, U32)).toBe(0);
+});
+
+test('futex_wait, futex_wake and futex_requeue answer as on the bare CPU', () => {
+  const {
+    machine,
+    tasks: [a, b],
+  } = threads(2);
+  expect(machine.call(a, 'futex_wake', WORD, 0, 1, U32)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_wake', WORD, 1, 1, 3)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_wake', WORD, 1, 1, U32 | 16)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_wake', WORD + 2, 1, 1, U32)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_wake', 0, 1, 1, U32)).toBe(-EFAULT);
+  expect(machine.call(a, 'futex_wake', 0, 1, 1, U32 | 128)).toBe(0);
+  expect(machine.call(a, 'futex_wait', WORD, 1, 1, U32, 0, 0)).toBe(-EAGAIN);
+  expect(machine.call(a, 'futex_wait', WORD, 0, 0, U32, 0, 0)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_wait', WORD, 0, 1, U32, TIME, 2)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_wait', WORD, 0, 1, U32, TIME, 1)).toBe(-ETIMEDOUT);
+  a.user.writeU32(WORD + 4, 5);
+  expect(machine.call(a, 'futex_wake', WORD, 1, 1, U32 | NUMA)).toBe(-EINVAL);
+  a.user.writeU32(WORD + 4, 0xffff_ffff);
+  expect(machine.call(a, 'futex_wake', WORD, 1, 1, U32 | NUMA)).toBe(0);
+  expect(a.user.readU32(WORD + 4)).toBe(0);
+  const pair = waitv(a, { value: 0, addr: WORD, flags: U32 }, { value: 0, addr: OTHER, flags: U32 });
+  expect(machine.call(a, 'futex_requeue', pair, 1, 1, 1)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_requeue', 0, 0, 1, 1)).toBe(-EINVAL);
+  expect(machine.call(a, 'futex_requeue', pair, 0, -1, 1)).toBe(-EINVAL);
+  machine.call(b, 'futex_wait', WORD, 0, 1, U32, 0, 0);
+  expect(machine.call(a, 'futex_requeue', pair, 0, 0, 1)).toBe(1);
+  expect(machine.call(a, 'futex_wake', OTHER, 1, 1, U32)).toBe(1);
+  expect(machine.again(b)).toBe(0);
+});
+
+test('a word of private memory that was said to be private is another futex than one that was not', () => {
+  const {
+    machine,
+    tasks: [a, b],
+  } = threads(2);
+  machine.call(a, 'futex', WORD, WAIT, 0, 0);
+  expect(machine.call(b, 'futex', WORD, WAKE & 0x7f, 1)).toBe(0);
+  expect(machine.call(b, 'futex', WORD, WAKE, 1)).toBe(1);
 });
