@@ -42,6 +42,13 @@ export class Description {
     this.place = place;
     this.flags = flags & ~OPENING_FLAGS;
     hold(place);
+    file?.statusFlags?.(this.flags);
+  }
+
+  /** F_SETFL. */
+  setFlags(flags: number): void {
+    this.flags = flags;
+    this.opened?.statusFlags?.(flags);
   }
 
   get isPathOnly(): boolean {

@@ -25,10 +25,10 @@ export class Fifos {
   }
 }
 
-class FifoEnd implements OpenFile {
+export class FifoEnd implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
-  private readonly pipe: Pipe;
+  readonly pipe: Pipe;
   private readonly end: PipeEnd;
   private readonly onClose: () => void;
   /** A writer has been there: from now on nothing to read means the end. */
@@ -58,6 +58,10 @@ class FifoEnd implements OpenFile {
 
   poll(): number {
     return this.end.poll();
+  }
+
+  statusFlags(flags: number): void {
+    this.end.statusFlags(flags);
   }
 
   ioctl(request: number, argument: IoctlArgument): number | undefined {

@@ -2,7 +2,7 @@
 import type { PageCache } from '../mm/cache.ts';
 import { MemoryObject } from '../mm/object.ts';
 import { ZeroPager } from '../mm/pager.ts';
-import { F_SEAL_SEAL, O_LARGEFILE, O_RDWR } from '../abi/fcntl.ts';
+import { F_SEAL_SEAL, O_DIRECT, O_LARGEFILE, O_RDWR } from '../abi/fcntl.ts';
 import { Description } from './description.ts';
 import { Devices } from './devfs.ts';
 import { Fifos } from './fifo.ts';
@@ -211,8 +211,8 @@ export class GuestFiles implements FileServices {
   /** A new pipe: its reading and its writing end, with these status flags. */
   pipe(flags: number): { readonly reader: Description; readonly writer: Description } {
     const vnode = new PipeVnode(this.nextInode(), this.options.now_ns(), this.options.owner);
-    const end = (access: number) => new Description(vnode.open(access | flags), vnode.place, access | flags);
-    return { reader: end(0), writer: end(1) };
+    const end = (access: number, how: number) => new Description(vnode.open(access | how), vnode.place, access | how);
+    return { reader: end(0, flags & ~O_DIRECT), writer: end(1, flags) };
   }
 
   memoryFile(name: string, mode = 0o777, seals = F_SEAL_SEAL): Description {

@@ -1,6 +1,6 @@
-/** Pipes within the machine: sixteen pages with PIPE_BUF atomicity, and the fifos that share them by inode. */
+/** Pipes within the machine: sixteen pages with PIPE_BUF atomicity, packets, and what splice and tee do with whole pages. */
 import { EAGAIN, EBUSY, EINVAL, EPERM, EPIPE, errno } from '../abi/errno.ts';
-import { canRead, canWrite } from '../abi/fcntl.ts';
+import { canRead, canWrite, O_DIRECT } from '../abi/fcntl.ts';
 import { FIONREAD } from '../abi/ioctl.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
@@ -19,7 +19,14 @@ interface Slot {
   readonly bytes: Uint8Array;
   start: number;
   end: number;
+  /** What is written next may follow in this page: not so behind bytes that came by splice, or that another pipe has too. */
+  mayGrow: boolean;
+  /** Read whole or cut off (O_DIRECT). */
+  isPacket: boolean;
 }
+
+/** How the bytes of a page came into a pipe. */
+export type Arrival = 'stream' | 'packet' | 'spliced';
 
 /**
  * The bytes and who is at their ends. As in Linux they lie in pages, and a pipe is full when it has no free page: a write begins in the last page only
@@ -45,6 +52,11 @@ export class Pipe {
     return this.slots.length >= this.pages;
   }
 
+  /** Pages that can still be filled. */
+  get room(): number {
+    return this.pages - this.slots.length;
+  }
+
   take(into: Uint8Array): number {
     const wasFull = this.full;
     let done = 0;
@@ -53,26 +65,27 @@ export class Pipe {
       const part = slot.bytes.subarray(slot.start, Math.min(slot.end, slot.start + into.length - done));
       into.set(part, done);
       done += part.length;
+      this.filled -= slot.isPacket ? slot.end - slot.start : part.length;
       slot.start += part.length;
-      if (slot.start < slot.end) break;
+      if (slot.start < slot.end && !slot.isPacket) break;
       this.slots.shift();
       this.spare = slot.bytes;
+      if (slot.isPacket) break;
     }
-    this.filled -= done;
     // As in Linux, writers hear of it where there was no room before (pipe_read).
-    if (wasFull) this.changed.wakeAll(POLLOUT | POLLWRNORM);
+    if (wasFull && !this.full) this.changed.wakeAll(POLLOUT | POLLWRNORM);
     return done;
   }
 
   /** Takes what fits and returns how much. Up to PIPE_BUF bytes go in whole or not at all. */
-  put(from: Uint8Array): number {
-    let done = this.merge(from.subarray(0, from.length % PAGE_SIZE));
+  put(from: Uint8Array, arrival: Arrival = 'stream'): number {
+    let done = arrival === 'spliced' ? 0 : this.merge(from.subarray(0, from.length % PAGE_SIZE));
     while (done < from.length && !this.full) {
       const part = from.subarray(done, done + PAGE_SIZE);
       const bytes = this.spare ?? new Uint8Array(PAGE_SIZE);
       this.spare = undefined;
       bytes.set(part);
-      this.slots.push({ bytes, start: 0, end: part.length });
+      this.slots.push({ bytes, start: 0, end: part.length, mayGrow: arrival === 'stream', isPacket: arrival === 'packet' });
       done += part.length;
     }
     this.filled += done;
@@ -82,10 +95,51 @@ export class Pipe {
 
   private merge(bytes: Uint8Array): number {
     const last = this.slots[this.slots.length - 1];
-    if (last === undefined || last.end + bytes.length > PAGE_SIZE) return 0;
+    if (last === undefined || !last.mayGrow || last.end + bytes.length > PAGE_SIZE) return 0;
     last.bytes.set(bytes, last.end);
     last.end += bytes.length;
     return bytes.length;
+  }
+
+  // ---- Between pipes and files -------------------------------------------------------------------------------------------------------------
+
+  /** The next bytes, as they lie in one page. */
+  get first(): Uint8Array {
+    const slot = this.slots[0];
+    return slot.bytes.subarray(slot.start, slot.end);
+  }
+
+  /** Drops bytes that `first` has shown. */
+  skip(count: number): void {
+    const wasFull = this.full;
+    const slot = this.slots[0];
+    slot.start += count;
+    this.filled -= count;
+    if (slot.start === slot.end) this.slots.shift();
+    if (wasFull && !this.full) this.changed.wakeAll(POLLOUT | POLLWRNORM);
+  }
+
+  /** Hands pages over to another pipe, as many as it has room for and at most so many bytes (splice), or lets it have them too (tee). */
+  pass(to: Pipe, most: number, keeps: boolean): number {
+    let done = 0;
+    for (let at = 0; done < most && !to.full && at < this.slots.length; ) {
+      const slot = this.slots[at];
+      const size = Math.min(slot.end - slot.start, most - done);
+      const isWhole = !keeps && size === slot.end - slot.start;
+      const mayGrow = isWhole && slot.mayGrow;
+      to.slots.push({ ...slot, bytes: isWhole ? slot.bytes : slot.bytes.slice(), end: slot.start + size, mayGrow });
+      if (isWhole) this.slots.shift();
+      else if (keeps) at++;
+      else slot.start += size;
+      done += size;
+    }
+    if (!keeps) this.filled -= done;
+    to.filled += done;
+    if (done > 0) {
+      to.changed.wakeAll(POLLIN | POLLRDNORM);
+      if (!keeps) this.changed.wakeAll(POLLOUT | POLLWRNORM);
+    }
+    return done;
   }
 
   /** F_SETPIPE_SZ: a power of two of pages. */
@@ -105,9 +159,10 @@ export class PipeEnd implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly label: string | undefined;
-  private readonly pipe: Pipe;
+  readonly pipe: Pipe;
   private readonly reads: boolean;
   private readonly writes: boolean;
+  private isPacketized = false;
 
   constructor(vnode: Vnode, pipe: Pipe, flags: number, label?: string) {
     this.vnode = vnode;
@@ -138,7 +193,7 @@ export class PipeEnd implements OpenFile {
     const { pipe } = this;
     if (from.length === 0) return 0;
     if (pipe.readers === 0) throw errno(EPIPE);
-    const moved = pipe.put(from);
+    const moved = pipe.put(from, this.isPacketized ? 'packet' : 'stream');
     if (moved > 0) return moved;
     if (nonblocking) throw errno(EAGAIN);
     return { kind: 'wait', on: pipe.changed };
@@ -156,6 +211,11 @@ export class PipeEnd implements OpenFile {
       if (pipe.readers === 0) ready |= POLLERR;
     }
     return ready;
+  }
+
+  /** O_DIRECT: what is written is a packet. */
+  statusFlags(flags: number): void {
+    this.isPacketized = (flags & O_DIRECT) !== 0;
   }
 
   ioctl(request: number, argument: IoctlArgument): number | undefined {

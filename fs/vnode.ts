@@ -215,6 +215,8 @@ export interface OpenFile {
   readonly label?: string;
   /** What /proc/PID/fdinfo/N tells of its kind, as whole lines. */
   info?(): string;
+  /** Told of its description's status flags, at first and whenever F_SETFL changes them. */
+  statusFlags?(flags: number): void;
   /** Pipe capacity calls. */
   capacity?(size?: number): number;
 }

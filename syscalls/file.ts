@@ -332,7 +332,7 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
     case f.F_GETFL:
       return description.flags;
     case f.F_SETFL:
-      description.flags = (description.flags & ~SETTABLE) | (argument & SETTABLE);
+      description.setFlags((description.flags & ~SETTABLE) | (argument & SETTABLE));
       return 0;
     case f.F_GETLK:
       return getLock(task, description, argument, f.flock32, task.process);

@@ -24,6 +24,7 @@ import { calls as sharedMemory } from './shared-memory.ts';
 import { calls as signal } from './signal.ts';
 import { calls as size } from './size.ts';
 import { calls as socket } from './socket.ts';
+import { calls as splice } from './splice.ts';
 import { calls as stat } from './stat.ts';
 import { calls as system } from './system.ts';
 import { calls as terminal } from './terminal.ts';
@@ -58,6 +59,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   signal,
   size,
   socket,
+  splice,
   stat,
   system,
   terminal,
