@@ -33,10 +33,8 @@ import { excepted, faulted, settle } from './proc/trap.ts';
 import { Users } from './proc/users.ts';
 import { type CallTracer, Dispatcher } from './syscalls/dispatch.ts';
 
-/** Instructions a task runs before others, timers and the host get their turn. About ten milliseconds. */
-const SLICE = 1_000_000;
-/** What a system call or fault counts against the slice beyond its instructions, so that a task that does little else ends its slice too. */
-const TRAP_COST = 100;
+/** What a system call or fault counts against a task's share beyond its instructions, so that one that does little else ends its turn too. */
+const TRAP_COST = 200;
 /** How many processes and threads there may be where nobody has said. */
 const MAX_TASKS = 4096;
 /** Calls after which the host must look again at which signals the guest catches: signal, sigaction, rt_sigaction. */
@@ -213,7 +211,7 @@ export class Machine {
     task.registers.release();
   }
 
-  /** Runs tasks until a slice is over or none is ready. The host then does its own work and calls again. */
+  /** Runs a task for a turn. The host then does its own work and calls again. */
   run(): Pause {
     const { scheduler, clock } = this.kernel;
     if (scheduler.nextDeadline() !== undefined) scheduler.expire(clock.monotonic());
@@ -229,22 +227,27 @@ export class Machine {
     return SLICE_OVER;
   }
 
-  /** One task, until it is not ready any more or has had its share. */
+  /** One task's turn: until it is not ready any more, has had its share, or others or the host are to have a look. */
   private slice(task: Task): void {
     this.current = task;
     // Limits are the process's, and a space may have several (vfork).
     task.space.limits = task.process.memoryLimits;
     this.accounted_ns = this.kernel.clock.monotonic();
-    let left = SLICE;
+    const { scheduler } = this.kernel;
+    let used = 0;
     if (this.last !== task) {
       const outcome = task.rseq === undefined ? DONE : leaveSequence(task);
       if (outcome.kind === 'done') this.last = task;
       settle(task, outcome);
     }
-    while (task.state === 'ready' && left > 0) {
-      left -= this.step(task, left) + TRAP_COST;
+    while (task.state === 'ready') {
+      const left = scheduler.left(task, used);
+      if (left <= 0) break;
+      const { faults } = this;
+      used += this.step(task, left) + (1 + this.faults - faults) * TRAP_COST;
       if (this.sigactionsSeen()) break;
     }
+    scheduler.charge(task, used);
     this.account();
     this.current = undefined;
   }

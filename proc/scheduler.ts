@@ -1,16 +1,28 @@
 /**
- * Who runs next: a round of ready tasks, those that wait with what wakes them, and the deadlines of both waits and timers. Knows neither
- * engine nor host: the machine runs what `next` gives, and sleeps until `nextDeadline` or a wake when there is nothing.
+ * Who runs next: a round of ready tasks, those that have just woken, those that wait with what wakes them, and the deadlines of both waits
+ * and timers. Knows neither engine nor host: the machine runs what `next` gives, and sleeps until `nextDeadline` or a wake when there is nothing.
+ *
+ * Every task has a share of instructions. Who has used it up gets a new one behind all others; who waits keeps what is left, and comes before those
+ * that compute when it wakes. So tasks that wait much are quick to answer, and nobody gets more than its share while others are ready.
  */
 import type { Waitable } from '../mm/outcome.ts';
 import { Deadlines, type Expirable } from './deadlines.ts';
 
 export type TaskState = 'ready' | 'waiting' | 'stopped' | 'dead';
 
-/** What the scheduler needs of a task; it owns this field. */
+/** What the scheduler needs of a task; it owns these fields. */
 export interface Schedulable {
   state: TaskState;
+  /** Instructions that are left of its share; none at first. */
+  credit: number;
 }
+
+/** Instructions in a share: about ten milliseconds. */
+const SHARE = 1_000_000;
+/** Instructions after which timers and the host get a look at least: about two milliseconds. */
+const QUANTUM = 250_000;
+/** Instructions a task has in a turn before one that has woken interrupts it, so that those who wake each other do not switch at every word. */
+const LEAST_TURN = 100_000;
 
 /** A waiting task's place among the deadlines. */
 class Parking<T extends Schedulable> implements Expirable {
@@ -36,47 +48,64 @@ export class Scheduler<T extends Schedulable> {
   /** Called whenever a task becomes ready or a deadline may have moved: a machine that sleeps looks again. */
   onChange: () => void = () => {};
   private readonly ready: Set<T> = new Set();
+  /** Ready too, and first: woken with some of their share left. */
+  private readonly woken: Set<T> = new Set();
   private readonly waiting: Map<T, Wait<T>> = new Map();
   private readonly deadlines: Deadlines = new Deadlines();
 
-  /** A new task joins the round. */
+  /** A task becomes ready. */
   add(task: T): void {
     task.state = 'ready';
-    this.ready.add(task);
+    if (task.credit > 0) this.woken.add(task);
+    else {
+      task.credit = SHARE;
+      this.ready.add(task);
+    }
     this.onChange();
   }
 
-  /** The task whose turn it is; it goes to the end of the round. Undefined when nobody is ready. */
+  /** A new task becomes ready, with half of what is left of its maker's share: who makes many gets no more than others. */
+  addChild(child: T, parent: T): void {
+    child.credit = parent.credit >> 1;
+    parent.credit -= child.credit;
+    this.add(child);
+  }
+
+  /** The task whose turn it is. Undefined when nobody is ready. */
   next(): T | undefined {
-    for (const task of this.ready) {
-      if (this.ready.size > 1) {
-        this.ready.delete(task);
-        this.ready.add(task);
-      }
-      return task;
-    }
+    for (const task of this.woken) return task;
+    for (const task of this.ready) return task;
     return undefined;
   }
 
-  /** Puts a ready task behind all others. */
-  yield(task: T): void {
-    if (!this.ready.delete(task)) return;
-    this.ready.add(task);
+  /** Instructions that `task` may go on for, having used some in its turn; none or less when the turn is over. */
+  left(task: T, used: number): number {
+    const others = this.woken.size - (this.woken.has(task) ? 1 : 0);
+    return Math.min(task.credit, others > 0 ? LEAST_TURN : QUANTUM) - used;
   }
 
-  /** Another task is ready as well. */
-  get contended(): boolean {
-    return this.ready.size > 1;
+  /** Ends a turn, in which the task has used so much. */
+  charge(task: T, used: number): void {
+    task.credit -= used;
+    if (this.woken.delete(task)) (task.credit > 0 ? this.woken : this.ready).add(task);
+    else if (task.credit <= 0 && this.ready.delete(task)) this.ready.add(task);
+    if (task.credit <= 0) task.credit = SHARE;
+  }
+
+  /** The task gives up its share: its turn is over, and all others come before it. */
+  yield(task: T): void {
+    task.credit = 0;
   }
 
   /** Nobody is ready, and nobody waits for anything: every task is dead or stopped. */
   get idle(): boolean {
-    return this.ready.size === 0 && this.waiting.size === 0;
+    return this.ready.size + this.woken.size + this.waiting.size === 0;
   }
 
   /** Takes the task out of the round until `on` wakes it, the deadline passes, or somebody calls `wake`. */
   park(task: T, on: Waitable, deadline: bigint | undefined): void {
     this.ready.delete(task);
+    this.woken.delete(task);
     task.state = 'waiting';
     const parking = deadline === undefined ? undefined : new Parking(this, task, deadline);
     this.waiting.set(task, { cancel: on.subscribe(() => this.wake(task)), parking });
@@ -126,6 +155,7 @@ export class Scheduler<T extends Schedulable> {
     const wait = this.waiting.get(task);
     if (wait !== undefined) this.forget(task, wait);
     this.ready.delete(task);
+    this.woken.delete(task);
   }
 
   private forget(task: T, wait: Wait<T>): void {

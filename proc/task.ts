@@ -81,6 +81,7 @@ export class Task {
   /** comm: at most 15 bytes. */
   name: string = '';
   state: TaskState = 'ready';
+  credit = 0;
   readonly call: CallState = { deadline: undefined, progress: 0, resumed: false };
   /** The last CPU exception, for signal frames: vector, error code, and the address of the last page fault (cr2). */
   trapNumber: number = 0;

@@ -51,7 +51,7 @@ function run(task: Task, request: () => CloneRequest): number {
   if (wantsPidfd) task.files.free();
   const child = cloneTask(task, wanted);
   if (wantsPidfd) task.user.writeU32(pidfd, task.files.add(describeProcess(task, child.process, 0), true));
-  task.kernel.scheduler.add(child);
+  task.kernel.scheduler.addChild(child, task);
   if ((wanted.flags & abi.CLONE_VFORK) === 0) return child.tid;
   task.vforked = { child, tid: child.tid };
   child.vforkParent = task;

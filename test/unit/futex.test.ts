@@ -3,10 +3,8 @@ import { expect, test } from 'vitest';
 import { EAGAIN, EDEADLK, EFAULT, EINTR, EINVAL, ENOSYS, ETIMEDOUT } from '../../abi/errno.ts';
 import { SIGUSR1 } from '../../abi/signal.ts';
 import { EAX } from '../../emu/engine.ts';
-import { NOBODY } from '../../fs/wait.ts';
 import { Deadlines } from '../../proc/deadlines.ts';
 import { exitTask } from '../../proc/exit.ts';
-import { Scheduler, type TaskState } from '../../proc/scheduler.ts';
 import { sendToTask } from '../../proc/send.ts';
 import { userInfo } from '../../proc/siginfo.ts';
 import { setOf } from '../../proc/signal.ts';
@@ -204,23 +202,6 @@ test('deadlines come in order, and those that were moved or dropped do not come 
   deadlines.expire(35n);
   expect(order).toEqual(['b', 'a']);
   expect(deadlines.next()).toBe(40n);
-});
-
-test('ready tasks take turns; a stopped one is left out, and its wait is taken up again', () => {
-  const scheduler = new Scheduler<{ state: TaskState; name: string }>();
-  const [a, b, c] = ['a', 'b', 'c'].map((name) => ({ name, state: 'ready' as TaskState }));
-  for (const task of [a, b, c]) scheduler.add(task);
-  scheduler.park(b, NOBODY, 50n);
-  expect([1, 2, 3].map(() => scheduler.next()?.name)).toEqual(['a', 'c', 'a']);
-  scheduler.stop(c);
-  expect([1, 2].map(() => scheduler.next()?.name)).toEqual(['a', 'a']);
-  scheduler.expire(50n);
-  scheduler.resume(c);
-  expect(new Set([1, 2, 3].map(() => scheduler.next()?.name))).toEqual(new Set(['a', 'b', 'c']));
-  scheduler.remove(a);
-  scheduler.remove(b);
-  scheduler.remove(c);
-  expect([scheduler.next(), scheduler.idle]).toEqual([undefined, true]);
 });
 
 const LOCK_PI = 134,

@@ -130,6 +130,6 @@ test('a machine is stopped from outside by running it a slice at a time', () => 
   const machine = new Machine({ root });
   const process = machine.spawn({ argv: ['/loop'] });
   for (let i = 0; i < 3; i++) expect(machine.step()).toEqual({ kind: 'slice' });
-  expect(process.instructions).toBeGreaterThan(1_000_000);
+  expect(process.instructions).toBeGreaterThan(500_000);
   machine.close();
 });

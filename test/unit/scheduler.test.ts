@@ -1,0 +1,66 @@
+/** Turns, shares and wakes of the scheduler, without a machine. */
+import { expect, test } from 'vitest';
+import { NOBODY } from '../../fs/wait.ts';
+import { Scheduler, type TaskState } from '../../proc/scheduler.ts';
+
+/** Takes the next one's turn to its end: its whole share, or so many instructions of it. Its name. */
+function turn(scheduler: Scheduler<Player>, used = 1_000_000): string | undefined {
+  const task = scheduler.next();
+  if (task !== undefined) scheduler.charge(task, used);
+  return task?.name;
+}
+
+interface Player {
+  state: TaskState;
+  credit: number;
+  readonly name: string;
+}
+
+const players = () => ['a', 'b', 'c'].map((name): Player => ({ name, state: 'ready', credit: 0 })) as [Player, Player, Player];
+
+test('ready tasks take turns; a stopped one is left out, and its wait is taken up again', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b, c] = players();
+  for (const task of [a, b, c]) scheduler.add(task);
+  scheduler.park(b, NOBODY, 50n);
+  expect([1, 2, 3].map(() => turn(scheduler))).toEqual(['a', 'c', 'a']);
+  scheduler.stop(c);
+  expect([1, 2].map(() => turn(scheduler))).toEqual(['a', 'a']);
+  scheduler.expire(50n);
+  scheduler.resume(c);
+  expect(new Set([1, 2, 3].map(() => turn(scheduler)))).toEqual(new Set(['a', 'b', 'c']));
+  for (const task of [a, b, c]) scheduler.remove(task);
+  expect([scheduler.next(), scheduler.idle]).toEqual([undefined, true]);
+});
+
+test('a task that wakes interrupts one that computes, until its share is used up', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b] = players();
+  for (const task of [a, b]) scheduler.add(task);
+  expect(turn(scheduler)).toBe('a');
+  expect(turn(scheduler, 400_000)).toBe('b');
+  scheduler.park(b, NOBODY, undefined);
+  expect([scheduler.left(a, 0), scheduler.next()?.name]).toEqual([250_000, 'a']);
+  scheduler.wake(b);
+  expect([scheduler.left(a, 0), scheduler.left(a, 100_000)]).toEqual([100_000, 0]);
+  scheduler.charge(a, 100_000);
+  expect([turn(scheduler, 599_999), scheduler.left(b, 0), turn(scheduler, 1), turn(scheduler, 900_000), turn(scheduler)]).toEqual([
+    'b',
+    1,
+    'b',
+    'a',
+    'b',
+  ]);
+});
+
+test('who makes many tasks has no more than its share, and who yields lets all others pass', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b, c] = players();
+  for (const task of [a, b]) scheduler.add(task);
+  scheduler.addChild(c, a);
+  expect([a.credit, b.credit, c.credit]).toEqual([500_000, 1_000_000, 500_000]);
+  scheduler.yield(a);
+  expect(scheduler.left(a, 0)).toBe(0);
+  scheduler.charge(a, 0);
+  expect([turn(scheduler, 500_000), turn(scheduler), turn(scheduler), turn(scheduler)]).toEqual(['c', 'b', 'a', 'c']);
+});
