@@ -67,7 +67,8 @@ function find(task: Task, { path, argv, env, search }: Execution): Program | Ref
   const { tree, root, cwd } = task.fs;
   const soft = task.process.limits[RLIMIT_STACK].current;
   const stackLimit = soft === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(soft);
-  const open = (at: string): Program | Refusal => openProgram({ tree, context: { root, cwd }, path: at, argv, env, stackLimit });
+  const open = (at: string): Program | Refusal =>
+    openProgram({ tree, context: { root, cwd, rights: task.credentials }, path: at, argv, env, stackLimit });
   if (!search || path.includes('/')) return open(path);
   let denied: Refusal | undefined;
   for (const folder of (variable(env, 'PATH') ?? DEFAULT_PATH).split(':')) {

@@ -66,7 +66,10 @@ export interface FileServices {
   nextInode(): bigint;
   /** A session's leader has ended: its terminal is nobody's any more. */
   sessionOver?(session: number): void;
-  pipe(flags: number): { readonly reader: Description; readonly writer: Description };
+  pipe(
+    flags: number,
+    owner?: { readonly uid: number; readonly gid: number },
+  ): { readonly reader: Description; readonly writer: Description };
   /** memfd_create: a file of memory without a place. */
   memoryFile(name: string, mode?: number, seals?: number): Description;
   /** sync(2): dirty pages of all files go to the host. Returns an errno where that failed. */
@@ -118,7 +121,7 @@ export class GuestFiles implements FileServices {
     const { root, now_ns, owner } = options;
     const bottom = typeof root === 'string' ? this.host.root : root({ now_ns, owner, memory, openSpecial });
     if (options.overlay) this.overlays.set('/', new OverlayFileSystem(bottom, { memory: memory(), openSpecial }));
-    this.tree = new Tree(this.overlays.get('/')?.root ?? bottom, () => this.host.forgetSeen());
+    this.tree = new Tree(this.overlays.get('/')?.root ?? bottom, () => this.host.forgetSeen(), owner);
     this.addDevices(devices);
     this.addTerminals();
     this.memory = this.memoryFileSystem(MEMFD_DEVICE);
@@ -209,8 +212,8 @@ export class GuestFiles implements FileServices {
   }
 
   /** A new pipe: its reading and its writing end, with these status flags. */
-  pipe(flags: number): { readonly reader: Description; readonly writer: Description } {
-    const vnode = new PipeVnode(this.nextInode(), this.options.now_ns(), this.options.owner);
+  pipe(flags: number, owner = this.options.owner): { readonly reader: Description; readonly writer: Description } {
+    const vnode = new PipeVnode(this.nextInode(), this.options.now_ns(), owner);
     const end = (access: number, how: number) => new Description(vnode.open(access | how), vnode.place, access | how);
     return { reader: end(0, flags & ~O_DIRECT), writer: end(1, flags) };
   }

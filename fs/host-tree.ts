@@ -232,6 +232,7 @@ interface HostEntryPlace {
 export class HostVnode implements Vnode, Directory {
   readonly kind: FileKind;
   readonly key: string;
+  readonly judges = 'host';
   readonly entry: HostEntryPlace;
   private readonly system: HostFileSystem;
   /** For the file of a description: names do not matter any more. */

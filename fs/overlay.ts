@@ -4,7 +4,7 @@
  */
 import { EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, EROFS, errno, EXDEV } from '../abi/errno.ts';
 import { canWrite, O_RDONLY, O_TRUNC, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../abi/fcntl.ts';
-import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID } from '../abi/stat.ts';
 import { type MemFileSystem, MemVnode } from './memfs.ts';
 import { OverlayDirectoryFile, OverlayFile } from './overlay-file.ts';
 import {
@@ -263,7 +263,8 @@ export class OverlayVnode implements Vnode, Directory {
 
   access(mode: number): void {
     if (mode & W_OK && this.system.options.readOnly && this.kind !== 'character' && this.kind !== 'fifo') throw errno(EROFS);
-    (this.layer?.meta ?? (this.lower as Vnode)).access(mode);
+    // Changes stay in memory: only reading asks the host.
+    if (this.layer?.meta === undefined && mode & ~W_OK) this.lower?.access(mode & ~W_OK);
   }
 
   // ---- Directories -------------------------------------------------------------------------------------------------------------------
@@ -300,6 +301,8 @@ export class OverlayVnode implements Vnode, Directory {
 
   private add(name: string, vnode: OverlayVnode): OverlayVnode {
     this.put(name, vnode);
+    const { mode, gid } = this.stat();
+    if (mode & S_ISGID) vnode.own?.meta?.joinGroup(gid);
     return vnode;
   }
 
@@ -349,7 +352,7 @@ export class OverlayVnode implements Vnode, Directory {
     if (!(to instanceof OverlayVnode) || to.system !== this.system) throw errno(EXDEV);
     if (to.kind === 'directory') throw errno(EPERM);
     this.free(name);
-    this.add(name, to);
+    this.put(name, to);
     to.linked(1);
   }
 

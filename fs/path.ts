@@ -2,7 +2,7 @@
  * The guest's path walk, done by us one component at a time: `..` never passes the root, symbolic links (absolute ones start at the
  * root again) are read and followed here, so the host kernel is only ever asked about single names in directories that were checked.
  */
-import { EEXIST, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, errno, EXDEV } from '../abi/errno.ts';
+import { EACCES, EEXIST, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, errno, EXDEV } from '../abi/errno.ts';
 import {
   MAX_SYMLINKS,
   NAME_MAX,
@@ -12,7 +12,9 @@ import {
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
+  X_OK,
 } from '../abi/fcntl.ts';
+import { isUnbound, mayFollow, permits, type Rights } from './permission.ts';
 import type { Place, Vnode } from './vnode.ts';
 
 /** Directories kept for reuse; those in use (a cwd, an open one, an ancestor of either) are never dropped. */
@@ -38,10 +40,17 @@ export class DirectoryPlace implements Place {
   }
 }
 
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** Where a task's walks start. */
 export interface WalkContext {
   readonly root: DirectoryPlace;
   readonly cwd: DirectoryPlace;
+  /** Who walks; absent: the machine itself, which may go everywhere. */
+  readonly rights?: Rights;
 }
 
 export interface WalkOptions {
@@ -74,9 +83,11 @@ export class Tree {
   private readonly cached: Set<DirectoryPlace> = new Set();
 
   private readonly onWalk: () => void;
+  private readonly owner: Owner;
 
-  /** `onWalk` runs before each walk: what was learnt by the last one may be old now. */
-  constructor(root: Vnode, onWalk: () => void = () => {}) {
+  /** `onWalk` runs before each walk: what was learnt by the last one may be old now. `owner` is who the machine is for its host. */
+  constructor(root: Vnode, onWalk: () => void = () => {}, owner: Owner = { uid: 0, gid: 0 }) {
+    this.owner = owner;
     this.root = new DirectoryPlace(root, undefined, '');
     this.root.uses = 1;
     this.onWalk = onWalk;
@@ -89,6 +100,24 @@ export class Tree {
     hold(at);
     at.mounts.set(name, place);
     return place;
+  }
+
+  /** Throws EACCES where the mode bits and capabilities forbid `mask` (R_OK, W_OK, X_OK). */
+  require(rights: Rights | undefined, vnode: Vnode, mask: number): void {
+    if (rights === undefined || mask === 0) return;
+    if (vnode.judges === 'caller') return vnode.access(mask);
+    if (isUnbound(rights, vnode.kind === 'directory', mask) || (vnode.judges === 'host' && this.isHosts(rights))) return;
+    if (!permits(rights, vnode.stat(), mask)) throw errno(EACCES);
+  }
+
+  /** Whether the host's own checks of us are those of whoever asks. */
+  isHosts({ fsuid, fsgid }: Rights): boolean {
+    return this.owner.uid !== 0 && fsuid === this.owner.uid && fsgid === this.owner.gid;
+  }
+
+  /** Whether new files belong to whoever asks without further ado. */
+  makesOwn({ fsuid, fsgid }: Rights): boolean {
+    return fsuid === this.owner.uid && fsgid === this.owner.gid;
   }
 
   /** The file at `path`; throws ENOENT and the other errors of path_resolution(7). */
@@ -257,14 +286,15 @@ class Walk {
     let rest = split(path);
     let slash = path.endsWith('/');
     const beneath = this.resolve & RESOLVE_BENEATH ? start : undefined;
-    if (this.resolve === 0) at = this.tree.descend(at, rest);
+    const leaps = this.resolve === 0 && this.isTrusted;
+    if (leaps) at = this.tree.descend(at, rest);
     for (;;) {
       const name = rest.shift();
       if (name === undefined) return { parent: at, name: '', place: at, slash };
       const last = rest.length === 0;
       const next = this.step(at, name, beneath);
       if (next !== undefined && next.vnode.kind === 'symlink' && (!last || this.followsLast(slash))) {
-        const target = this.link(next);
+        const target = this.link(next, last);
         if (typeof target !== 'string') {
           if (last) return { parent: at, name, place: slash ? directory(target) : target, slash };
           at = directory(target);
@@ -273,7 +303,7 @@ class Walk {
         // A dangling link at the end of a path with O_CREAT makes the file it points to: the walk simply goes on there.
         at = this.start(target, at);
         rest = [...split(target), ...rest];
-        if (this.resolve === 0) at = this.tree.descend(at, rest);
+        if (leaps) at = this.tree.descend(at, rest);
         if (last && target.endsWith('/')) slash = true;
         continue;
       }
@@ -286,11 +316,18 @@ class Walk {
     }
   }
 
+  /** Whether no directory on the way needs to be looked at for the walker's rights. */
+  private get isTrusted(): boolean {
+    const { rights } = this.context;
+    return rights === undefined || isUnbound(rights, true, X_OK) || this.tree.isHosts(rights);
+  }
+
   private followsLast(slash: boolean): boolean {
     return !this.options.entry && (slash || this.options.follow !== false);
   }
 
   private step(at: DirectoryPlace, name: string, beneath: DirectoryPlace | undefined): Place | undefined {
+    this.tree.require(this.context.rights, at.vnode, X_OK);
     if (name === '.') return at;
     if (name === '..') {
       if (at === beneath) throw errno(EXDEV);
@@ -309,9 +346,11 @@ class Walk {
   }
 
   /** The text of a link to be followed, or the place a magic one jumps to. */
-  private link(place: Place): string | Place {
+  private link(place: Place, last: boolean): string | Place {
     if (this.resolve & RESOLVE_NO_SYMLINKS) throw errno(ELOOP);
     if (++this.links > MAX_SYMLINKS) throw errno(ELOOP);
+    const { rights } = this.context;
+    if (last && rights !== undefined && !mayFollow(rights, () => parentOf(place).vnode.stat(), place.vnode.stat())) throw errno(EACCES);
     const jump = place.vnode.follow?.();
     if (jump !== undefined) {
       if (this.resolve & RESOLVE_NO_MAGICLINKS) throw errno(ELOOP);

@@ -227,6 +227,8 @@ class ProcNode implements Vnode, Directory {
     throw errno(EPERM);
   }
 
+  readonly judges = 'caller';
+
   /** The permission bits, as they bind whoever makes the running call. */
   access(mode: number): void {
     const { mode: bits, owner } = this.options;

@@ -138,8 +138,12 @@ export interface Vnode {
   /** undefined leaves an id as it is. */
   chown(uid: number | undefined, gid: number | undefined): void;
   utimes(times: NewTimes): void;
-  /** Throws EACCES or EROFS where the running user may not; `mode` of abi R_OK, W_OK and X_OK bits. */
+  /**
+   * Throws EACCES or EROFS where the machine itself may not, whoever asks; `mode` of abi R_OK, W_OK and X_OK bits. With `judges` 'caller' it decides
+   * about the running call's task alone, and the mode bits do not; with 'host' the host does where that task is who the machine is.
+   */
   access(mode: number): void;
+  readonly judges?: 'caller' | 'host';
   /** Open files that may write to it: while there are any it cannot be executed (ETXTBSY). Undefined where nobody counts. */
   readonly writers?: number;
   /** F_GET_SEALS; undefined where the file system has no seals. */

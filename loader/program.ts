@@ -161,6 +161,7 @@ class Opening {
       if (place.vnode.kind !== 'file') {
         return refusal(EACCES, place.vnode.kind === 'directory' ? 'is a directory' : `is no regular file (${place.vnode.kind})`, path);
       }
+      this.request.tree.require(this.request.context.rights, place.vnode, X_OK);
       place.vnode.access(X_OK);
       if ((place.vnode.writers ?? 0) > 0) return refusal(ETXTBSY, 'is open for writing', path);
       const file = place.vnode.open(O_RDONLY);

@@ -45,6 +45,13 @@ export function isSecured({ securebits }: Credentials, bit: number): boolean {
   return (securebits & bit) !== 0;
 }
 
+/** What access(2) asks with: the real ids, and the capabilities that such a user would have. Linux: access_override_creds. */
+export function realCredentials(own: Credentials): Credentials {
+  const { uid, gid, permitted } = own;
+  const effective = isSecured(own, cap.SECURE_NO_SETUID_FIXUP) ? own.effective : uid === 0 ? permitted : cap.NO_CAPABILITIES;
+  return uid === own.fsuid && gid === own.fsgid && effective === own.effective ? own : { ...own, fsuid: uid, fsgid: gid, effective };
+}
+
 /** What follows for capabilities from a change of real, effective or saved user id. Linux: cap_emulate_setxuid. */
 export function withUserChanged(old: Credentials, next: Credentials): Credentials {
   if (isSecured(old, cap.SECURE_NO_SETUID_FIXUP)) return next;

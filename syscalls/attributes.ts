@@ -3,16 +3,19 @@ import { EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { i32, type Struct, struct } from '../abi/struct.ts';
 import { type Timespec, type Timeval, timespec32, timespec64, timeval32, SECOND_NS } from '../abi/time.ts';
+import { chmodMode, mayChown, owns, tamedMode } from '../fs/permission.ts';
 import type { NewTimes, Vnode } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { dirfd, type Fd, fd, id16, id32, loadAt, mode, none, path, pathOrNull, pointerIn } from './kinds.ts';
-import { AT_FDCWD, atFlags, onlyFlags, openAt, placeAt, type Target, targetAt, vnodeAt } from './paths.ts';
+import { AT_FDCWD, atFlags, onlyFlags, openAt, placeAt, requireAccess, type Target, targetAt, vnodeAt } from './paths.ts';
 
 // ---- chmod and chown -------------------------------------------------------------------------------------------------------------------
 
 function changeMode(task: Task, { vnode, place }: Target, permissions: number): void {
-  vnode.chmod(permissions & 0o7777);
+  const stat = vnode.stat();
+  if (vnode.kind !== 'symlink' && !owns(task.credentials, stat)) throw errno(EPERM);
+  vnode.chmod(chmodMode(task.credentials, stat, permissions & 0o7777));
   task.fs.tree.rightsChanged(place);
 }
 
@@ -66,7 +69,13 @@ const fchmodat2 = define({
 });
 
 function chown(task: Task, { vnode, place }: Target, uid: number, gid: number): void {
-  vnode.chown(uid === -1 || uid === 0xffffffff ? undefined : uid, gid === -1 || gid === 0xffffffff ? undefined : gid);
+  const newUid = uid === -1 || uid === 0xffffffff ? undefined : uid;
+  const newGid = gid === -1 || gid === 0xffffffff ? undefined : gid;
+  const stat = vnode.stat();
+  if (!mayChown(task.credentials, stat, newUid, newGid)) throw errno(EPERM);
+  const mode = tamedMode(task.credentials, stat);
+  vnode.chown(newUid, newGid);
+  if (mode !== stat.mode && vnode.stat().mode !== mode) vnode.chmod(mode & 0o7777);
   task.fs.tree.rightsChanged(place);
 }
 
@@ -129,10 +138,9 @@ function setNow(task: Task, vnode: Vnode): void {
 }
 
 function setTimes(task: Task, vnode: Vnode, times: NewTimes, now: boolean): void {
-  const { fsuid } = task.credentials;
-  if (fsuid !== 0 && fsuid !== vnode.stat().uid) {
+  if (!owns(task.credentials, vnode.stat())) {
     if (!now) throw errno(EPERM);
-    if (vnode.kind !== 'symlink') vnode.access(f.W_OK);
+    requireAccess(task, vnode, f.W_OK);
   }
   vnode.utimes(times);
 }

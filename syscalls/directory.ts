@@ -1,17 +1,18 @@
 /** Names: directories read, made and removed, links, renaming, and where a process stands in the tree. */
-import { CAP_SYS_CHROOT } from '../abi/capability.ts';
-import { EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, ERANGE, errno, EXDEV } from '../abi/errno.ts';
+import { CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from '../abi/capability.ts';
+import { EINVAL, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, ERANGE, errno, } from '../abi/errno.ts';
 import { type DirectoryRecord, putDirent32, putDirent64 } from '../abi/dirent.ts';
 import * as f from '../abi/fcntl.ts';
-import { S_IFDIR, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
 import type { Description } from '../fs/description.ts';
-import { DirectoryPlace, hold, liesBelow, newName, pathOf, release, type Walked } from '../fs/path.ts';
+import { DirectoryPlace, hold, newName, pathOf, release, type Walked } from '../fs/path.ts';
+import { mayLink } from '../fs/permission.ts';
 import type { DirectoryEntry, Place } from '../fs/vnode.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { bytesOut, count, dirfd, type Fd, fd, flags, mode, none, path, size, uint } from './kinds.ts';
-import { AT_FDCWD, atFlags, directoryOf, entryAt, existing, onlyFlags, openAt, placeAt } from './paths.ts';
+import { bytesOut, count, dirfd, type Fd, fd, mode, none, path, size, uint } from './kinds.ts';
+import { AT_FDCWD, atFlags, changeable, entryAt, onlyFlags, openAt, own, placeAt, requireAccess, } from './paths.ts';
 
 // ---- Reading ---------------------------------------------------------------------------------------------------------------------------
 
@@ -79,14 +80,14 @@ function getdentsCall(name: string, put: Put) {
 
 // ---- Where a process stands ------------------------------------------------------------------------------------------------------------
 
-function enterable(place: Place): DirectoryPlace {
+function enterable(task: Task, place: Place): DirectoryPlace {
   if (!(place instanceof DirectoryPlace) || place.vnode.kind !== 'directory') throw errno(ENOTDIR);
-  place.vnode.access(f.X_OK);
+  requireAccess(task, place.vnode, f.X_OK);
   return place;
 }
 
 function changeCwd(task: Task, place: Place): void {
-  const to = enterable(place);
+  const to = enterable(task, place);
   hold(to);
   release(task.fs.cwd);
   task.fs.cwd = to;
@@ -112,7 +113,7 @@ const chroot = define({
   result: none,
   support: 'full',
   handler: (task, name) => {
-    const to = enterable(placeAt(task, AT_FDCWD, name));
+    const to = enterable(task, placeAt(task, AT_FDCWD, name));
     if (!capable(task.credentials, CAP_SYS_CHROOT)) throw errno(EPERM);
     hold(to);
     release(task.fs.root);
@@ -145,10 +146,17 @@ function latin1(text: string): Uint8Array {
 
 // ---- Making ----------------------------------------------------------------------------------------------------------------------------
 
+/** Whoever made an entry owns what it names. */
+function ownEntry(task: Task, { parent }: Walked, name: string): void {
+  if (!task.fs.tree.makesOwn(task.credentials)) own(task, parent.vnode, parent.vnode.directory?.lookup(name));
+}
+
 function mkdirAt(task: Task, dir: Fd, name: string, permissions: number): void {
   const walked = entryAt(task, dir, name);
   const entry = newName(walked, true);
-  directoryOf(walked).mkdir(entry, permissions & 0o1777 & ~task.fs.umask);
+  const directory = changeable(task, walked);
+  directory.mkdir(entry, permissions & 0o1777 & ~task.fs.umask);
+  ownEntry(task, walked, entry);
 }
 
 function mknodAt(task: Task, dir: Fd, name: string, permissions: number, device: number): void {
@@ -156,15 +164,20 @@ function mknodAt(task: Task, dir: Fd, name: string, permissions: number, device:
   const entry = newName(walked, false);
   const kind = permissions & S_IFMT || S_IFREG;
   if (kind === S_IFDIR) throw errno(EPERM);
-  if (![S_IFREG, 0o10000, 0o20000, 0o60000, 0o140000].includes(kind)) throw errno(EINVAL);
-  directoryOf(walked).mknod(entry, kind | (permissions & 0o7777 & ~task.fs.umask), device);
+  if (![S_IFREG, S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK].includes(kind)) throw errno(EINVAL);
+  const directory = changeable(task, walked);
+  const isDevice = kind === S_IFCHR || kind === S_IFBLK;
+  if (isDevice && !(kind === S_IFCHR && device === 0) && !capable(task.credentials, CAP_MKNOD)) throw errno(EPERM);
+  directory.mknod(entry, kind | (permissions & 0o7777 & ~task.fs.umask), device);
+  ownEntry(task, walked, entry);
 }
 
 function symlinkAt(task: Task, target: string, dir: Fd, name: string): void {
   if (target === '') throw errno(ENOENT);
   const walked = entryAt(task, dir, name);
   const entry = newName(walked, false);
-  directoryOf(walked).symlink(entry, target);
+  changeable(task, walked).symlink(entry, target);
+  ownEntry(task, walked, entry);
 }
 
 function linkAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, how: number): void {
@@ -172,8 +185,11 @@ function linkAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, ho
   const source = placeAt(task, fromDir, from, { flags: (how & f.AT_SYMLINK_FOLLOW ? 0 : f.AT_SYMLINK_NOFOLLOW) | (how & f.AT_EMPTY_PATH) });
   const walked = entryAt(task, toDir, to);
   const entry = newName(walked, false);
+  const rights = task.credentials;
+  if (!capable(rights, CAP_FOWNER) && !mayLink(rights, source.vnode.stat())) throw errno(EPERM);
+  const directory = changeable(task, walked);
   if (source.vnode.kind === 'directory') throw errno(EPERM);
-  directoryOf(walked).link(entry, source.vnode);
+  directory.link(entry, source.vnode);
 }
 
 const mkdir = define({
@@ -305,145 +321,6 @@ const readlinkat = define({
   handler: readlinkAt,
 });
 
-// ---- Removing and renaming -------------------------------------------------------------------------------------------------------------
-
-function isMountPoint(walked: Walked): boolean {
-  return walked.parent.mounts.has(walked.name);
-}
-
-function unlinkAt(task: Task, dir: Fd, name: string): void {
-  const walked = entryAt(task, dir, name);
-  if (walked.name === '' || walked.name === '.' || walked.name === '..') throw errno(EISDIR);
-  const place = existing(walked);
-  if (isMountPoint(walked)) throw errno(EBUSY);
-  if (place.vnode.kind === 'directory') throw errno(EISDIR);
-  if (walked.slash) throw errno(ENOTDIR);
-  if (!forgetSocket(walked)) directoryOf(walked).unlink(walked.name);
-}
-
-/** The name of a socket that only the guest sees: the host has no file for it (bind). */
-function forgetSocket({ parent, name }: Walked): boolean {
-  if (parent.fallbacks.get(name)?.kind !== 'socket') return false;
-  parent.fallbacks.delete(name);
-  release(parent);
-  return true;
-}
-
-function rmdirAt(task: Task, dir: Fd, name: string): void {
-  const walked = entryAt(task, dir, name);
-  if (walked.name === '') throw errno(EBUSY);
-  if (walked.name === '.') throw errno(EINVAL);
-  if (walked.name === '..') throw errno(ENOTEMPTY);
-  const place = existing(walked);
-  if (place.vnode.kind !== 'directory') throw errno(ENOTDIR);
-  if (isMountPoint(walked) || place === task.fs.root) throw errno(EBUSY);
-  directoryOf(walked).rmdir(walked.name);
-  task.fs.tree.removed(walked.parent, walked.name);
-}
-
-const unlink = define({
-  name: 'unlink',
-  args: [['pathname', path]],
-  result: none,
-  support: 'full',
-  handler: (task, name) => unlinkAt(task, AT_FDCWD, name),
-});
-const unlinkat = define({
-  name: 'unlinkat',
-  args: [
-    ['dirfd', dirfd],
-    ['pathname', path],
-    ['flags', flags({ AT_REMOVEDIR: f.AT_REMOVEDIR })],
-  ],
-  result: none,
-  support: 'full',
-  handler: (task, dir, name, how) => {
-    onlyFlags(how, f.AT_REMOVEDIR);
-    if (how & f.AT_REMOVEDIR) rmdirAt(task, dir, name);
-    else unlinkAt(task, dir, name);
-  },
-});
-const rmdir = define({
-  name: 'rmdir',
-  args: [['pathname', path]],
-  result: none,
-  support: 'full',
-  handler: (task, name) => rmdirAt(task, AT_FDCWD, name),
-});
-
-function isPlain(walked: Walked): boolean {
-  return walked.name !== '' && walked.name !== '.' && walked.name !== '..';
-}
-
-function renameAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, how: number): void {
-  if (how & ~(f.RENAME_NOREPLACE | f.RENAME_EXCHANGE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
-  const exchange = (how & f.RENAME_EXCHANGE) !== 0;
-  if (exchange && how & (f.RENAME_NOREPLACE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
-  const source = entryAt(task, fromDir, from);
-  const target = entryAt(task, toDir, to);
-  if (!isPlain(source)) throw errno(EBUSY);
-  if (!isPlain(target)) throw errno(how & f.RENAME_NOREPLACE ? EEXIST : EBUSY);
-  const moved = existing(source);
-  if (how & f.RENAME_NOREPLACE && target.place !== undefined) throw errno(EEXIST);
-  if (exchange) existing(target);
-  checkKinds(moved, source, target, exchange);
-  if (isMountPoint(source) || isMountPoint(target)) throw errno(EBUSY);
-  const into = directoryOf(target);
-  if (into.constructor !== directoryOf(source).constructor) throw errno(EXDEV);
-  directoryOf(source).rename(source.name, into, target.name, how);
-  task.fs.tree.renamed(source.parent, source.name, target.parent, target.name, exchange);
-}
-
-/** Directories only over directories, and never below themselves. */
-function checkKinds(moved: Place, source: Walked, target: Walked, exchange: boolean): void {
-  const isDirectory = moved.vnode.kind === 'directory';
-  if (!isDirectory && (source.slash || (!exchange && target.slash))) throw errno(ENOTDIR);
-  if (isDirectory && liesBelow(target.parent, moved)) throw errno(EINVAL);
-  const { place } = target;
-  if (place === undefined) return;
-  if (place.vnode.kind === 'directory' && liesBelow(source.parent, place)) throw errno(exchange ? EINVAL : ENOTEMPTY);
-  if (exchange) return;
-  if (isDirectory && place.vnode.kind !== 'directory') throw errno(ENOTDIR);
-  if (!isDirectory && place.vnode.kind === 'directory') throw errno(EISDIR);
-}
-
-const renameFlags = flags({ RENAME_NOREPLACE: f.RENAME_NOREPLACE, RENAME_EXCHANGE: f.RENAME_EXCHANGE, RENAME_WHITEOUT: f.RENAME_WHITEOUT });
-const rename = define({
-  name: 'rename',
-  args: [
-    ['oldpath', path],
-    ['newpath', path],
-  ],
-  result: none,
-  support: 'full',
-  handler: (task, from, to) => renameAt(task, AT_FDCWD, from, AT_FDCWD, to, 0),
-});
-const renameat = define({
-  name: 'renameat',
-  args: [
-    ['olddirfd', dirfd],
-    ['oldpath', path],
-    ['newdirfd', dirfd],
-    ['newpath', path],
-  ],
-  result: none,
-  support: 'full',
-  handler: (task, fromDir, from, toDir, to) => renameAt(task, fromDir, from, toDir, to, 0),
-});
-const renameat2 = define({
-  name: 'renameat2',
-  args: [
-    ['olddirfd', dirfd],
-    ['oldpath', path],
-    ['newdirfd', dirfd],
-    ['newpath', path],
-    ['flags', renameFlags],
-  ],
-  result: none,
-  support: { partial: 'RENAME_WHITEOUT answers EINVAL; on host files an exchange is three renames' },
-  handler: renameAt,
-});
-
 export const calls = [
   getdentsCall('getdents', putDirent32),
   getdentsCall('getdents64', putDirent64),
@@ -461,10 +338,4 @@ export const calls = [
   linkat,
   readlink,
   readlinkat,
-  unlink,
-  unlinkat,
-  rmdir,
-  rename,
-  renameat,
-  renameat2,
 ];

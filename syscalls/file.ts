@@ -1,16 +1,14 @@
 /** Opening, closing and duplicating: open in all forms, creat, close, dup, fcntl, memfd_create. */
-import { E2BIG, EAGAIN, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOMEM, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, errno } from '../abi/errno.ts';
+import { E2BIG, EAGAIN, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOMEM, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
-import { type Struct, struct, u32, u64 } from '../abi/struct.ts';
+import { type Struct, struct, u64 } from '../abi/struct.ts';
 import { Description } from '../fs/description.ts';
 import { checkResolve } from '../fs/path.ts';
-import type { OpenFile, Place } from '../fs/vnode.ts';
+import type { OpenFile, Place, Vnode } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import {
-  address,
-  choice,
   count,
   dirfd,
   type Fd,
@@ -23,13 +21,11 @@ import {
   mode,
   none,
   path,
-  storeAt,
   string,
   structIn,
   uint,
 } from './kinds.ts';
-import { AT_FDCWD, directoryOf, openFlags, orWait, refuseRunning, walkAt } from './paths.ts';
-import { getLock, setLock } from './lock.ts';
+import { AT_FDCWD, changeable, openFlags, orWait, own, refuseRunning, requireOwner, walkAt } from './paths.ts';
 
 /** Everything that open knows; open and openat ignore other bits, openat2 refuses them. */
 const KNOWN_FLAGS =
@@ -61,14 +57,14 @@ const MAX_NON_LFS = 0x7fffffff;
 function open(task: Task, dir: Fd, name: string, given: number, permissions: number, resolve = 0): number {
   const how = given & f.O_PATH ? given & PATH_FLAGS : given & KNOWN_FLAGS;
   checkOpenFlags(how);
-  task.files.limit = limitOf(task);
+  task.files.limit = descriptorLimit(task);
   const fd = task.files.free();
   const description = describe(task, dir, name, how, permissions, resolve);
   task.files.add(description, (how & f.O_CLOEXEC) !== 0, fd);
   return fd;
 }
 
-function limitOf(task: Task): number {
+export function descriptorLimit(task: Task): number {
   const { current } = task.process.limits[RLIMIT_NOFILE];
   return current > 0x100000n ? 0x100000 : Number(current);
 }
@@ -87,7 +83,8 @@ function describe(task: Task, dir: Fd, name: string, how: number, permissions: n
   if (how & f.O_CREAT) {
     if (place === undefined) {
       if (walked.slash) throw errno(EISDIR);
-      const made = directoryOf(walked).create(walked.name, permissions & 0o7777 & ~task.fs.umask, how);
+      const made = changeable(task, walked).create(walked.name, permissions & 0o7777 & ~task.fs.umask, how);
+      own(task, walked.parent.vnode, made.vnode);
       return new Description(made.file, { vnode: made.vnode, parent: walked.parent, name: walked.name }, how);
     }
     if (how & f.O_EXCL) throw errno(EEXIST);
@@ -105,6 +102,7 @@ function openPlace(task: Task, place: Place, how: number): Description {
   if (vnode.kind === 'symlink') throw errno(how & f.O_DIRECTORY ? ENOTDIR : ELOOP);
   if (how & f.O_DIRECTORY && vnode.kind !== 'directory') throw errno(ENOTDIR);
   if (vnode.kind === 'directory' && (f.canWrite(how) || how & (f.O_CREAT | f.O_TRUNC))) throw errno(EISDIR);
+  checkRights(task, vnode, how);
   if (vnode.kind === 'socket') throw errno(ENXIO);
   if (f.canWrite(how) || how & f.O_TRUNC) refuseRunning(task, vnode);
   const small = vnode.kind === 'file' && !(how & f.O_LARGEFILE);
@@ -112,12 +110,23 @@ function openPlace(task: Task, place: Place, how: number): Description {
   return new Description(orWait<OpenFile>(task, vnode.open(how)), place, how);
 }
 
+/** Linux: may_open. */
+function checkRights(task: Task, vnode: Vnode, how: number): void {
+  const isOdd = (how & f.O_ACCMODE) === f.O_ACCMODE;
+  const reads = isOdd || f.canRead(how);
+  const writes = isOdd || f.canWrite(how) || (how & f.O_TRUNC) !== 0;
+  task.fs.tree.require(task.credentials, vnode, (reads ? f.R_OK : 0) | (writes ? f.W_OK : 0));
+  if (how & f.O_NOATIME) requireOwner(task, vnode);
+}
+
 function unnamed(task: Task, place: Place | undefined, how: number, permissions: number): Description {
   if (place === undefined) throw errno(ENOENT);
   const { directory } = place.vnode;
   if (directory === undefined) throw errno(ENOTDIR);
   if (directory.createUnnamed === undefined) throw errno(EOPNOTSUPP);
+  task.fs.tree.require(task.credentials, place.vnode, f.W_OK | f.X_OK);
   const file = directory.createUnnamed(permissions & 0o7777 & ~task.fs.umask, how);
+  own(task, place.vnode, file.vnode);
   return new Description(file, { vnode: file.vnode, parent: place, name: `#${file.vnode.stat().ino} (deleted)` }, how);
 }
 
@@ -239,13 +248,13 @@ const dup = define({
   support: 'full',
   handler: (task, old) => {
     const description = task.files.get(old);
-    task.files.limit = limitOf(task);
+    task.files.limit = descriptorLimit(task);
     return task.files.add(description, false);
   },
 });
 
 function dupTo(task: Task, old: number, to: number, closeOnExec: boolean): number {
-  task.files.limit = limitOf(task);
+  task.files.limit = descriptorLimit(task);
   const replaced = old !== to && task.files.has(to) ? task.files.get(to).vnode : undefined;
   const result = task.files.duplicateTo(old, to, closeOnExec);
   if (replaced !== undefined) task.kernel.files.locks.releaseAll(replaced.key, task.process);
@@ -276,146 +285,6 @@ const dup3 = define({
     return dupTo(task, old, to, (how & f.O_CLOEXEC) !== 0);
   },
 });
-
-// ---- fcntl -----------------------------------------------------------------------------------------------------------------------------
-
-const fcntlCommand = choice({
-  F_DUPFD: f.F_DUPFD,
-  F_GETFD: f.F_GETFD,
-  F_SETFD: f.F_SETFD,
-  F_GETFL: f.F_GETFL,
-  F_SETFL: f.F_SETFL,
-  F_GETLK: f.F_GETLK,
-  F_SETLK: f.F_SETLK,
-  F_SETLKW: f.F_SETLKW,
-  F_SETOWN: f.F_SETOWN,
-  F_GETOWN: f.F_GETOWN,
-  F_SETSIG: f.F_SETSIG,
-  F_GETSIG: f.F_GETSIG,
-  F_GETLK64: f.F_GETLK64,
-  F_SETLK64: f.F_SETLK64,
-  F_SETLKW64: f.F_SETLKW64,
-  F_OFD_GETLK: f.F_OFD_GETLK,
-  F_OFD_SETLK: f.F_OFD_SETLK,
-  F_OFD_SETLKW: f.F_OFD_SETLKW,
-  F_SETLEASE: f.F_SETLEASE,
-  F_GETLEASE: f.F_GETLEASE,
-  F_DUPFD_CLOEXEC: f.F_DUPFD_CLOEXEC,
-  F_SETPIPE_SZ: f.F_SETPIPE_SZ,
-  F_GETPIPE_SZ: f.F_GETPIPE_SZ,
-  F_ADD_SEALS: f.F_ADD_SEALS,
-  F_GET_SEALS: f.F_GET_SEALS,
-});
-
-/** struct f_owner_ex: nobody is told of input, so nobody owns a descriptor. */
-const ownerEx = struct<{ type: number; pid: number }>({ type: u32, pid: u32 });
-const F_OWNER_TID = 0;
-
-/** What F_SETFL may change. */
-const SETTABLE = f.O_APPEND | f.O_NONBLOCK | f.FASYNC | f.O_DIRECT | f.O_NOATIME;
-/** Commands that work on O_PATH descriptors too (open(2)). */
-const PATH_COMMANDS = new Set([f.F_DUPFD, f.F_DUPFD_CLOEXEC, f.F_GETFD, f.F_SETFD, f.F_GETFL]);
-
-function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: boolean): number {
-  const description = task.files.get(fd);
-  if (description.isPathOnly && !PATH_COMMANDS.has(command)) throw errno(EBADF);
-  switch (command) {
-    case f.F_DUPFD:
-    case f.F_DUPFD_CLOEXEC:
-      task.files.limit = limitOf(task);
-      return task.files.duplicate(fd, argument | 0, command === f.F_DUPFD_CLOEXEC);
-    case f.F_GETFD:
-      return task.files.closeOnExec(fd) ? f.FD_CLOEXEC : 0;
-    case f.F_SETFD:
-      task.files.setCloseOnExec(fd, (argument & f.FD_CLOEXEC) !== 0);
-      return 0;
-    case f.F_GETFL:
-      return description.flags;
-    case f.F_SETFL:
-      description.setFlags((description.flags & ~SETTABLE) | (argument & SETTABLE));
-      return 0;
-    case f.F_GETLK:
-      return getLock(task, description, argument, f.flock32, task.process);
-    case f.F_SETLK:
-      return setLock(task, description, argument, f.flock32, task.process, false);
-    case f.F_SETLKW:
-      return setLock(task, description, argument, f.flock32, task.process, true);
-    case f.F_SETOWN:
-    case f.F_SETSIG:
-      return 0;
-    case f.F_SETOWN_EX:
-      return loadAt(task, argument, ownerEx).type > 2 ? unknownCommand() : 0;
-    case f.F_GETOWN_EX:
-      storeAt(task, argument, ownerEx, { type: F_OWNER_TID, pid: 0 });
-      return 0;
-    case f.F_GETOWN:
-    case f.F_GETSIG:
-      return 0;
-    case f.F_GETLEASE:
-      return f.F_UNLCK;
-    case f.F_SETLEASE:
-      if (argument === f.F_UNLCK || description.vnode.kind !== 'file') throw errno(argument === f.F_UNLCK ? EAGAIN : EINVAL);
-      throw errno(EAGAIN);
-    case f.F_GET_SEALS:
-      return description.vnode.seals ?? unknownCommand();
-    case f.F_ADD_SEALS:
-      return addSeals(description, argument);
-    case f.F_SETPIPE_SZ:
-    case f.F_GETPIPE_SZ: {
-      const { file } = description;
-      if (file.capacity === undefined) throw errno(EBADF);
-      return command === f.F_GETPIPE_SZ ? file.capacity() : file.capacity(argument);
-    }
-    default:
-      return wide ? fcntlWide(task, description, command, argument) : unknownCommand();
-  }
-}
-
-/** Order of errors as Linux's memfd_add_seals. */
-function addSeals({ vnode, flags: how }: Description, seals: number): number {
-  if (!f.canWrite(how)) throw errno(EPERM);
-  if (seals & ~f.F_ALL_SEALS || vnode.seals === undefined || vnode.addSeals === undefined) throw errno(EINVAL);
-  vnode.addSeals(seals);
-  return 0;
-}
-
-/** Commands that only fcntl64 has. */
-function fcntlWide(task: Task, description: Description, command: number, argument: number): number {
-  switch (command) {
-    case f.F_GETLK64:
-      return getLock(task, description, argument, f.flock64, task.process);
-    case f.F_SETLK64:
-      return setLock(task, description, argument, f.flock64, task.process, false);
-    case f.F_SETLKW64:
-      return setLock(task, description, argument, f.flock64, task.process, true);
-    case f.F_OFD_GETLK:
-      return getLock(task, description, argument, f.flock64, description);
-    case f.F_OFD_SETLK:
-      return setLock(task, description, argument, f.flock64, description, false);
-    case f.F_OFD_SETLKW:
-      return setLock(task, description, argument, f.flock64, description, true);
-    default:
-      return unknownCommand();
-  }
-}
-
-function unknownCommand(): never {
-  throw errno(EINVAL);
-}
-
-function fcntlCall(name: string, wide: boolean) {
-  return define({
-    name,
-    args: [
-      ['fd', fd],
-      ['cmd', fcntlCommand],
-      ['arg', address],
-    ],
-    result: intResult,
-    support: { partial: 'signal-driven I/O (F_SETOWN, F_SETSIG), leases and F_NOTIFY do nothing or answer EAGAIN or EINVAL' },
-    handler: (task, file, command, argument) => fcntl(task, file, command, argument, wide),
-  });
-}
 
 // ---- Places of the process -------------------------------------------------------------------------------------------------------------
 
@@ -451,7 +320,7 @@ const memfdCreate = define({
     if (how & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC)) throw errno(EINVAL);
     if ((how & (MFD_NOEXEC_SEAL | MFD_EXEC)) === (MFD_NOEXEC_SEAL | MFD_EXEC)) throw errno(EINVAL);
     const text = task.user.cstring(name, MEMFD_NAME_MAX + 1, EINVAL);
-    task.files.limit = limitOf(task);
+    task.files.limit = descriptorLimit(task);
     task.files.free();
     if (how & MFD_HUGETLB) throw errno(ENOMEM);
     const noExec = (how & MFD_NOEXEC_SEAL) !== 0;
@@ -470,8 +339,6 @@ export const calls = [
   dup,
   dup2,
   dup3,
-  fcntlCall('fcntl', false),
-  fcntlCall('fcntl64', true),
   umask,
   memfdCreate,
 ];

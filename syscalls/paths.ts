@@ -1,8 +1,11 @@
 /** From the paths and descriptors of a call's arguments to places, and the kinds of argument that file calls share. */
-import { EAGAIN, EBADF, EINVAL, ENOENT, ENOTDIR, ETXTBSY, errno } from '../abi/errno.ts';
+import { CAP_FOWNER, CAP_FSETID } from '../abi/capability.ts';
+import { EAGAIN, EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ETXTBSY, Errno, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { S_ISGID, S_ISUID } from '../abi/stat.ts';
 import type { Description } from '../fs/description.ts';
-import { DirectoryPlace, type Walked, type WalkOptions } from '../fs/path.ts';
+import { DirectoryPlace, type WalkContext, type Walked, type WalkOptions } from '../fs/path.ts';
+import { hasRight, maySever, owns, type Rights, tamedMode } from '../fs/permission.ts';
 import { isWait, type Place, type Vnode, type Wait } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { type Blocked, block } from '../proc/wait.ts';
@@ -81,14 +84,19 @@ function options(task: Task, dirfd: Fd, path: string, at: AtOptions): WalkOption
   };
 }
 
+/** Where the task's walks start, and who walks. */
+function context({ fs, credentials }: Task): WalkContext {
+  return { root: fs.root, cwd: fs.cwd, rights: credentials };
+}
+
 /** The existing file that a call names. */
 export function placeAt(task: Task, dirfd: Fd, path: string, at: AtOptions = {}): Place {
-  return task.fs.tree.resolve(task.fs, path, options(task, dirfd, path, at));
+  return task.fs.tree.resolve(context(task), path, options(task, dirfd, path, at));
 }
 
 /** As `placeAt`, where the last component need not exist. */
 export function walkAt(task: Task, dirfd: Fd, path: string, at: AtOptions = {}): Walked {
-  return task.fs.tree.walk(task.fs, path, options(task, dirfd, path, at));
+  return task.fs.tree.walk(context(task), path, options(task, dirfd, path, at));
 }
 
 /** A file and where it hangs. */
@@ -128,11 +136,62 @@ export function refuseRunning(task: Task, { kind, key }: Vnode): void {
   }
 }
 
+/** Throws EACCES where the task may not do that with the file (R_OK, W_OK, X_OK), EROFS where nobody may. */
+export function requireAccess(task: Task, vnode: Vnode, mask: number, rights: Rights = task.credentials): void {
+  task.fs.tree.require(rights, vnode, mask);
+  if (vnode.judges !== 'caller') vnode.access(mask);
+}
+
+/** Throws EPERM where the file is another's, and the task has no CAP_FOWNER. */
+export function requireOwner(task: Task, vnode: Vnode): void {
+  if (!owns(task.credentials, vnode.stat())) throw errno(EPERM);
+}
+
 /** What the directory of a walk can do. */
-export function directoryOf(walked: Walked) {
-  const { directory } = walked.parent.vnode;
+export function directoryOf({ parent }: Walked) {
+  const { directory } = parent.vnode;
   if (directory === undefined) throw errno(ENOTDIR);
   return directory;
+}
+
+/** The directory that a new name goes into: the task must be allowed to change it. Linux: may_create. */
+export function changeable(task: Task, walked: Walked) {
+  task.fs.tree.require(task.credentials, walked.parent.vnode, f.W_OK | f.X_OK);
+  return directoryOf(walked);
+}
+
+/** The directory that an existing name is taken from. Linux: may_delete. */
+export function severable(task: Task, walked: Walked) {
+  const directory = changeable(task, walked);
+  const { parent, place } = walked;
+  const { credentials } = task;
+  if (place !== undefined && !hasRight(credentials, CAP_FOWNER) && !maySever(credentials, parent.vnode.stat(), place.vnode.stat()))
+    throw errno(EPERM);
+  return directory;
+}
+
+/** A file that is written loses its set-user-ID bit, unless the writer may set any. Linux: file_remove_privs. */
+export function tame(task: Task, vnode: Vnode): void {
+  const { credentials, fs } = task;
+  if (vnode.kind !== 'file' || hasRight(credentials, CAP_FSETID) || (vnode.judges === 'host' && fs.tree.isHosts(credentials))) return;
+  const stat = vnode.stat();
+  const mode = tamedMode(credentials, stat);
+  if (mode !== stat.mode) vnode.chmod(mode & 0o7777);
+}
+
+/** What a task makes is its own; its group is the directory's where that one is set-group-ID. Hosts that do not let us give files away keep their own view. */
+export function own(task: Task, parent: Vnode, made: Vnode | undefined): void {
+  const { fsuid, fsgid } = task.credentials;
+  if (made === undefined || task.fs.tree.makesOwn(task.credentials)) return;
+  const inherits = (parent.stat().mode & S_ISGID) !== 0;
+  const { mode, uid, gid } = made.stat();
+  if (uid === fsuid && (inherits || gid === fsgid)) return;
+  try {
+    made.chown(fsuid, inherits ? undefined : fsgid);
+    if (mode & (S_ISUID | S_ISGID) && made.kind === 'file') made.chmod(mode & 0o7777);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+  }
 }
 
 /** The entry of a walk that must exist. */

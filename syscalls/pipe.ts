@@ -16,7 +16,7 @@ function pipe(task: Task, to: Out<number[]>, how: number): void {
   const { current } = task.process.limits[RLIMIT_NOFILE];
   task.files.limit = current > 0x100000n ? 0x100000 : Number(current);
   task.files.reserve(2);
-  const ends = task.kernel.files.pipe(how & (f.O_NONBLOCK | f.O_DIRECT));
+  const ends = task.kernel.files.pipe(how & (f.O_NONBLOCK | f.O_DIRECT), { uid: task.credentials.fsuid, gid: task.credentials.fsgid });
   const closeOnExec = (how & f.O_CLOEXEC) !== 0;
   const reader = task.files.add(ends.reader, closeOnExec);
   const writer = task.files.add(ends.writer, closeOnExec);

@@ -10,7 +10,7 @@ import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, type Fd, fd, flags, int, none, off64, path, uint } from './kinds.ts';
-import { AT_FDCWD, openAt, placeAt, refuseRunning } from './paths.ts';
+import { AT_FDCWD, openAt, placeAt, refuseRunning, requireAccess, tame } from './paths.ts';
 import { MAX_OFF } from './transfer.ts';
 
 function truncatePath(task: Task, name: string, length: number): void {
@@ -18,9 +18,10 @@ function truncatePath(task: Task, name: string, length: number): void {
   const { vnode } = placeAt(task, AT_FDCWD, name);
   if (vnode.kind === 'directory') throw errno(EISDIR);
   if (vnode.kind !== 'file') throw errno(EINVAL);
-  vnode.access(f.W_OK);
+  requireAccess(task, vnode, f.W_OK);
   refuseRunning(task, vnode);
   checkSize(task, length);
+  tame(task, vnode);
   vnode.truncate(length);
 }
 
@@ -31,6 +32,7 @@ function truncateOpen(task: Task, file: Fd, length: number, large: boolean): voi
   if (vnode.kind !== 'file' || !f.canWrite(description.flags) || opened.truncate === undefined) throw errno(EINVAL);
   if (!large && (description.flags & f.O_LARGEFILE) === 0 && length > MAX_OFF) throw errno(EINVAL);
   checkSize(task, length);
+  tame(task, vnode);
   opened.truncate(length);
 }
 

@@ -11,7 +11,7 @@ import { type Address, checkInet, familyOf, mustBeLocal, mustBeReachable, portOf
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import type { Fd } from './kinds.ts';
-import { AT_FDCWD, directoryOf, entryAt, openAt, placeAt } from './paths.ts';
+import { AT_FDCWD, changeable, entryAt, openAt, own, placeAt, requireAccess } from './paths.ts';
 
 export function socketAt(task: Task, fd: Fd): LocalSocket {
   const { file } = openAt(task, fd);
@@ -84,11 +84,12 @@ function bindUnix(task: Task, socket: LocalSocket, address: Address): void {
   }
   const mode = S_IFSOCK | (0o777 & ~task.fs.umask);
   try {
-    directoryOf(walked).mknod(entry, mode, 0);
+    changeable(task, walked).mknod(entry, mode, 0);
+    own(task, walked.parent.vnode, walked.parent.vnode.directory?.lookup(entry));
   } catch (error) {
     if (!(error instanceof Errno) || error.code !== EPERM) throw error;
     // The host does not make sockets for us: the name is seen by the guest only.
-    walked.parent.vnode.access(W_OK);
+    requireAccess(task, walked.parent.vnode, W_OK);
     walked.parent.fallbacks.set(entry, shadow(task, mode));
     hold(walked.parent);
   }
@@ -130,7 +131,7 @@ export function socketNamed(task: Task, socket: LocalSocket, address: Address): 
   if ('key' in name) found = sockets.find(name.key);
   else {
     const { vnode } = placeAt(task, AT_FDCWD, name.path);
-    vnode.access(W_OK);
+    requireAccess(task, vnode, W_OK);
     found = vnode.kind === 'socket' ? sockets.find(`path:${vnode.key}`) : undefined;
   }
   if (found === undefined) throw errno(ECONNREFUSED);

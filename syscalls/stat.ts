@@ -5,10 +5,11 @@ import * as s from '../abi/stat.ts';
 import type { Struct } from '../abi/struct.ts';
 import { SECOND_NS } from '../abi/time.ts';
 import type { FileSystemStat, Stat } from '../fs/vnode.ts';
+import { type Credentials, realCredentials } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, dirfd, type Fd, fd, flags, none, path, pathOrNull, pointerOut, store, structOut, uint } from './kinds.ts';
-import { AT_FDCWD, accessMode, atFlags, onlyFlags, placeAt, vnodeAt } from './paths.ts';
+import { AT_FDCWD, accessMode, atFlags, onlyFlags, placeAt, requireAccess, vnodeAt } from './paths.ts';
 
 // ---- stat in all widths ----------------------------------------------------------------------------------------------------------------
 
@@ -305,8 +306,20 @@ const ustat = define({
 function access(task: Task, dir: Fd, name: string, wanted: number, how: number): void {
   if (wanted & ~7) throw errno(EINVAL);
   onlyFlags(how, f.AT_EACCESS | f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
-  const vnode = vnodeAt(task, dir, name, how);
-  if (wanted !== f.F_OK) vnode.access(wanted);
+  const rights = how & f.AT_EACCESS ? task.credentials : realCredentials(task.credentials);
+  const vnode = asSomebody(task, rights, () => vnodeAt(task, dir, name, how));
+  if (wanted !== f.F_OK) requireAccess(task, vnode, wanted, rights);
+}
+
+/** The walk too is made with the rights that are asked about. */
+function asSomebody<T>(task: Task, credentials: Credentials, call: () => T): T {
+  const own = task.credentials;
+  task.credentials = credentials;
+  try {
+    return call();
+  } finally {
+    task.credentials = own;
+  }
 }
 
 const accessCall = define({

@@ -7,6 +7,7 @@ import { calls as clone } from './clone.ts';
 import { calls as directory } from './directory.ts';
 import { calls as epoll } from './epoll.ts';
 import { calls as event } from './event.ts';
+import { calls as fcntl } from './fcntl.ts';
 import { calls as file } from './file.ts';
 import { calls as futex } from './futex.ts';
 import { calls as identity } from './identity.ts';
@@ -19,6 +20,7 @@ import { calls as pipe } from './pipe.ts';
 import { calls as poll } from './poll.ts';
 import { calls as process } from './process.ts';
 import { calls as processMemory } from './process-memory.ts';
+import { calls as rename } from './rename.ts';
 import { calls as resource } from './resource.ts';
 import { calls as sharedMemory } from './shared-memory.ts';
 import { calls as signal } from './signal.ts';
@@ -42,6 +44,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   directory,
   epoll,
   event,
+  fcntl,
   file,
   futex,
   identity,
@@ -54,6 +57,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   poll,
   process,
   processMemory,
+  rename,
   resource,
   sharedMemory,
   signal,

@@ -10,7 +10,7 @@ import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
 import { loadAt } from './kinds.ts';
-import { waiting } from './paths.ts';
+import { tame, waiting } from './paths.ts';
 
 /** Bytes one call moves at most (MAX_RW_COUNT). */
 export const MOST = 0x7ffff000;
@@ -174,6 +174,7 @@ export function writeSome(
   before: number,
 ): Io | undefined {
   try {
+    tame(task, description.vnode);
     const allowed = withinLimits(task, description, bytes, position);
     return position === undefined ? description.write(allowed) : description.writeAt(allowed, position);
   } catch (error) {

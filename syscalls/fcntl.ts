@@ -1,0 +1,150 @@
+/** fcntl: what it asks of descriptors, descriptions and files. */
+import { EAGAIN, EBADF, EINVAL, EPERM, errno } from '../abi/errno.ts';
+import * as f from '../abi/fcntl.ts';
+import { struct, u32 } from '../abi/struct.ts';
+import type { Description } from '../fs/description.ts';
+import type { Task } from '../proc/task.ts';
+import { define } from './define.ts';
+import { descriptorLimit } from './file.ts';
+import { address, choice, type Fd, fd, intResult, loadAt, storeAt } from './kinds.ts';
+import { getLock, setLock } from './lock.ts';
+
+const fcntlCommand = choice({
+  F_DUPFD: f.F_DUPFD,
+  F_GETFD: f.F_GETFD,
+  F_SETFD: f.F_SETFD,
+  F_GETFL: f.F_GETFL,
+  F_SETFL: f.F_SETFL,
+  F_GETLK: f.F_GETLK,
+  F_SETLK: f.F_SETLK,
+  F_SETLKW: f.F_SETLKW,
+  F_SETOWN: f.F_SETOWN,
+  F_GETOWN: f.F_GETOWN,
+  F_SETSIG: f.F_SETSIG,
+  F_GETSIG: f.F_GETSIG,
+  F_GETLK64: f.F_GETLK64,
+  F_SETLK64: f.F_SETLK64,
+  F_SETLKW64: f.F_SETLKW64,
+  F_OFD_GETLK: f.F_OFD_GETLK,
+  F_OFD_SETLK: f.F_OFD_SETLK,
+  F_OFD_SETLKW: f.F_OFD_SETLKW,
+  F_SETLEASE: f.F_SETLEASE,
+  F_GETLEASE: f.F_GETLEASE,
+  F_DUPFD_CLOEXEC: f.F_DUPFD_CLOEXEC,
+  F_SETPIPE_SZ: f.F_SETPIPE_SZ,
+  F_GETPIPE_SZ: f.F_GETPIPE_SZ,
+  F_ADD_SEALS: f.F_ADD_SEALS,
+  F_GET_SEALS: f.F_GET_SEALS,
+});
+
+/** struct f_owner_ex: nobody is told of input, so nobody owns a descriptor. */
+const ownerEx = struct<{ type: number; pid: number }>({ type: u32, pid: u32 });
+const F_OWNER_TID = 0;
+
+/** What F_SETFL may change. */
+const SETTABLE = f.O_APPEND | f.O_NONBLOCK | f.FASYNC | f.O_DIRECT | f.O_NOATIME;
+/** Commands that work on O_PATH descriptors too (open(2)). */
+const PATH_COMMANDS = new Set([f.F_DUPFD, f.F_DUPFD_CLOEXEC, f.F_GETFD, f.F_SETFD, f.F_GETFL]);
+
+function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: boolean): number {
+  const description = task.files.get(fd);
+  if (description.isPathOnly && !PATH_COMMANDS.has(command)) throw errno(EBADF);
+  switch (command) {
+    case f.F_DUPFD:
+    case f.F_DUPFD_CLOEXEC:
+      task.files.limit = descriptorLimit(task);
+      return task.files.duplicate(fd, argument | 0, command === f.F_DUPFD_CLOEXEC);
+    case f.F_GETFD:
+      return task.files.closeOnExec(fd) ? f.FD_CLOEXEC : 0;
+    case f.F_SETFD:
+      task.files.setCloseOnExec(fd, (argument & f.FD_CLOEXEC) !== 0);
+      return 0;
+    case f.F_GETFL:
+      return description.flags;
+    case f.F_SETFL:
+      description.setFlags((description.flags & ~SETTABLE) | (argument & SETTABLE));
+      return 0;
+    case f.F_GETLK:
+      return getLock(task, description, argument, f.flock32, task.process);
+    case f.F_SETLK:
+      return setLock(task, description, argument, f.flock32, task.process, false);
+    case f.F_SETLKW:
+      return setLock(task, description, argument, f.flock32, task.process, true);
+    case f.F_SETOWN:
+    case f.F_SETSIG:
+      return 0;
+    case f.F_SETOWN_EX:
+      return loadAt(task, argument, ownerEx).type > 2 ? unknownCommand() : 0;
+    case f.F_GETOWN_EX:
+      storeAt(task, argument, ownerEx, { type: F_OWNER_TID, pid: 0 });
+      return 0;
+    case f.F_GETOWN:
+    case f.F_GETSIG:
+      return 0;
+    case f.F_GETLEASE:
+      return f.F_UNLCK;
+    case f.F_SETLEASE:
+      if (argument === f.F_UNLCK || description.vnode.kind !== 'file') throw errno(argument === f.F_UNLCK ? EAGAIN : EINVAL);
+      throw errno(EAGAIN);
+    case f.F_GET_SEALS:
+      return description.vnode.seals ?? unknownCommand();
+    case f.F_ADD_SEALS:
+      return addSeals(description, argument);
+    case f.F_SETPIPE_SZ:
+    case f.F_GETPIPE_SZ: {
+      const { file } = description;
+      if (file.capacity === undefined) throw errno(EBADF);
+      return command === f.F_GETPIPE_SZ ? file.capacity() : file.capacity(argument);
+    }
+    default:
+      return wide ? fcntlWide(task, description, command, argument) : unknownCommand();
+  }
+}
+
+/** Order of errors as Linux's memfd_add_seals. */
+function addSeals({ vnode, flags: how }: Description, seals: number): number {
+  if (!f.canWrite(how)) throw errno(EPERM);
+  if (seals & ~f.F_ALL_SEALS || vnode.seals === undefined || vnode.addSeals === undefined) throw errno(EINVAL);
+  vnode.addSeals(seals);
+  return 0;
+}
+
+/** Commands that only fcntl64 has. */
+function fcntlWide(task: Task, description: Description, command: number, argument: number): number {
+  switch (command) {
+    case f.F_GETLK64:
+      return getLock(task, description, argument, f.flock64, task.process);
+    case f.F_SETLK64:
+      return setLock(task, description, argument, f.flock64, task.process, false);
+    case f.F_SETLKW64:
+      return setLock(task, description, argument, f.flock64, task.process, true);
+    case f.F_OFD_GETLK:
+      return getLock(task, description, argument, f.flock64, description);
+    case f.F_OFD_SETLK:
+      return setLock(task, description, argument, f.flock64, description, false);
+    case f.F_OFD_SETLKW:
+      return setLock(task, description, argument, f.flock64, description, true);
+    default:
+      return unknownCommand();
+  }
+}
+
+function unknownCommand(): never {
+  throw errno(EINVAL);
+}
+
+function fcntlCall(name: string, wide: boolean) {
+  return define({
+    name,
+    args: [
+      ['fd', fd],
+      ['cmd', fcntlCommand],
+      ['arg', address],
+    ],
+    result: intResult,
+    support: { partial: 'signal-driven I/O (F_SETOWN, F_SETSIG), leases and F_NOTIFY do nothing or answer EAGAIN or EINVAL' },
+    handler: (task, file, command, argument) => fcntl(task, file, command, argument, wide),
+  });
+}
+
+export const calls = [fcntlCall('fcntl', false), fcntlCall('fcntl64', true)];
