@@ -108,6 +108,7 @@ export class Machine {
       maxTasks: parts.maxProcesses ?? MAX_TASKS,
       cpu: engine,
       processes: new Map(),
+      remains: new WeakMap(),
       tasks: new Map(),
       tracer: this.tracer,
       current: () => this.current,
@@ -249,6 +250,8 @@ export class Machine {
     }
     scheduler.charge(task, used);
     this.account();
+    if (task.state === 'waiting') task.switches.voluntary++;
+    else if (task.state === 'ready' && scheduler.next() !== task) task.switches.involuntary++;
     this.current = undefined;
   }
 

@@ -1,8 +1,9 @@
 /** What /proc shows of a kernel's processes and of the machine, as Linux's fs/proc prints it. The tree is fs/procfs.ts; the files are in debug/proc. */
 import { CAP_DAC_OVERRIDE } from '../abi/capability.ts';
+import { ENOENT, errno } from '../abi/errno.ts';
 import { pathOf } from '../fs/path.ts';
 import type { Caller, ProcFile } from '../fs/proc-node.ts';
-import type { ProcessView, ProcFiles, ProcSource } from '../fs/procfs.ts';
+import type { ProcessView, ProcFiles, ProcJump, ProcSource } from '../fs/procfs.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Process } from '../proc/process.ts';
 import { type Kernel, type Task, threadsOf } from '../proc/task.ts';
@@ -29,7 +30,7 @@ function callerOf(task: Task | undefined): Caller | undefined {
 
 function processView(kernel: Kernel, pid: number, options: ProcOptions): ProcessView | undefined {
   const process = kernel.processes.get(pid);
-  const [task] = process === undefined ? [] : threadsOf(kernel, process);
+  const [task = process && kernel.remains.get(process)] = process === undefined ? [] : threadsOf(kernel, process);
   return process === undefined || task === undefined ? undefined : taskView(kernel, process, task, options);
 }
 
@@ -44,25 +45,30 @@ function taskView(kernel: Kernel, process: Process, task: Task, options: ProcOpt
     gid: isOpen ? task.credentials.egid : 0,
     files: filesOf(task, options),
     thread: (tid) => {
-      const thread = kernel.tasks.get(tid);
+      const thread = kernel.tasks.get(tid) ?? (process.status !== undefined && tid === process.pid ? task : undefined);
       return thread?.process === process ? taskView(kernel, process, thread, options) : undefined;
     },
     mayInspect: () => mayInspect(options.current(), task),
-    exe: () => process.image?.place,
-    cwd: () => task.fs.cwd,
-    root: () => task.fs.root,
+    exe: () => (task.state === 'dead' ? undefined : process.image?.place),
+    cwd: () => living(task).fs.cwd,
+    root: () => living(task).fs.root,
     pathOf: (place) => pathOf(place, task.fs.root) ?? place.name,
-    fds: () => task.files.open(),
-    description: (fd) => (task.files.has(fd) ? task.files.get(fd) : undefined),
-    descriptorInfo: (fd) => (task.files.has(fd) ? descriptorText(task, fd) : undefined),
+    fds: () => (task.state === 'dead' ? [] : task.files.open()),
+    description: (fd) => (task.state !== 'dead' && task.files.has(fd) ? task.files.get(fd) : undefined),
+    descriptorInfo: (fd) => (task.state !== 'dead' && task.files.has(fd) ? descriptorText(task, fd) : undefined),
     mappedFiles: () => mappedFiles(task.space),
     mappedFile: (range) => mappedFile(task, range),
-    tids: () => process.tids,
+    tids: () => (process.status === undefined ? process.tids : [process.pid]),
   };
 }
 
+function living(task: Task): Task {
+  if (task.state === 'dead') throw errno(ENOENT);
+  return task;
+}
+
 function filesOf(task: Task, options: ProcOptions): ProcFiles {
-  const file = (name: string): ProcFile | string | undefined => {
+  const file = (name: string): ProcFile | ProcJump | undefined => {
     const entry = Object.hasOwn(PROCESS_FILES, name) ? PROCESS_FILES[name] : undefined;
     if (entry === undefined) return undefined;
     if (entry.link !== undefined) return entry.link(task);

@@ -2,6 +2,7 @@
 import { EEXIST, EINVAL, ELOOP, ENOENT, EPERM, errno } from '../abi/errno.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLRDNORM } from '../abi/poll.ts';
 import type { Waitable } from '../mm/outcome.ts';
+import { deviceMajor, deviceMinor } from '../abi/stat.ts';
 import type { Description } from './description.ts';
 import type { OpenFile, Vnode } from './vnode.ts';
 import { Waiters } from './wait.ts';
@@ -107,6 +108,21 @@ export class EpollFile implements OpenFile {
       this.ready.delete(item);
     }
     return 0;
+  }
+
+  info(): string {
+    return [...this.items]
+      .flatMap(([description, watched]) => [...watched.values()].map((item) => ({ item, description })))
+      .sort((a, b) => a.item.fd - b.item.fd)
+      .map(({ item: { fd, event }, description: { vnode, position } }) => {
+        const { ino, dev } = vnode.stat();
+        const data = ((BigInt(event.high) << 32n) | BigInt(event.low)).toString(16).padStart(16);
+        const events = event.events.toString(16).padStart(8);
+        // sdev is the kernel's own form of a device number: twelve bits of major, twenty of minor.
+        const device = ((deviceMajor(dev) << 20) | deviceMinor(dev)) >>> 0;
+        return `tfd: ${String(fd).padStart(8)} events: ${events} data: ${data}  pos:${position} ino:${ino.toString(16)} sdev:${device.toString(16)}\n`;
+      })
+      .join('');
   }
 
   close(): void {

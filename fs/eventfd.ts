@@ -55,5 +55,9 @@ export class EventFile implements OpenFile {
     return ready;
   }
 
+  info(): string {
+    return `eventfd-count: ${this.count.toString(16).padStart(16)}\neventfd-id: ${this.vnode.stat().ino}\neventfd-semaphore: ${this.semaphore ? 1 : 0}\n`;
+  }
+
   close(): void {}
 }

@@ -66,6 +66,8 @@ export interface FileServices {
   nextInode(): bigint;
   /** A session's leader has ended: its terminal is nobody's any more. */
   sessionOver?(session: number): void;
+  /** A session's controlling terminal: its device number, and the process group that may read. */
+  terminalOf?(session: number): { readonly rdev: number; readonly foreground: number } | undefined;
   pipe(
     flags: number,
     owner?: { readonly uid: number; readonly gid: number },
@@ -200,6 +202,15 @@ export class GuestFiles implements FileServices {
   /** A session's leader has ended: its terminal is nobody's any more. */
   sessionOver(session: number): void {
     this.ptys.sessionOver(session);
+  }
+
+  terminalOf(session: number): { readonly rdev: number; readonly foreground: number } | undefined {
+    const pty = this.ptys.terminalOf(session);
+    if (pty !== undefined) return { rdev: pty.rdev, foreground: pty.terminal.foreground };
+    const { terminal } = this.streams;
+    if (terminal === undefined || (session !== 0 && terminal.session !== session)) return undefined;
+    const [node] = this.streams.terminalNodes();
+    return node && { rdev: node[1].stat().rdev, foreground: terminal.foreground };
   }
 
   /** Shows processes under /proc; whatever the root has there is hidden. */

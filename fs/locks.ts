@@ -20,7 +20,17 @@ interface Lock extends LockRange {
 
 interface FileLocks {
   readonly ranges: Lock[];
-  readonly whole: Map<LockOwner, 'shared' | 'exclusive'>;
+  readonly whole: Map<LockOwner, { readonly kind: 'shared' | 'exclusive'; readonly pid: number }>;
+}
+
+/** A lock as /proc/locks tells of it. */
+export interface LockEntry extends LockRange {
+  /** The vnode's. */
+  readonly key: string;
+  readonly kind: 'POSIX' | 'OFDLCK' | 'FLOCK';
+  readonly owner: LockOwner;
+  readonly exclusive: boolean;
+  readonly pid: number;
 }
 
 /** Locks of all files, by vnode key. */
@@ -71,12 +81,12 @@ export class LockTable {
   }
 
   /** flock: false where another description is in the way. */
-  lockWhole(key: string, owner: LockOwner, kind: 'shared' | 'exclusive' | 'none'): boolean {
+  lockWhole(key: string, owner: LockOwner, kind: 'shared' | 'exclusive' | 'none', pid = 0): boolean {
     const { whole } = this.of(key);
     for (const [other, held] of whole)
-      if (other !== owner && kind !== 'none' && (kind === 'exclusive' || held === 'exclusive')) return false;
+      if (other !== owner && kind !== 'none' && (kind === 'exclusive' || held.kind === 'exclusive')) return false;
     if (kind === 'none') whole.delete(owner);
-    else whole.set(owner, kind);
+    else whole.set(owner, { kind, pid });
     this.tidy(key);
     this.released.wakeAll();
     return true;
@@ -88,6 +98,14 @@ export class LockTable {
     if (locks === undefined) return;
     this.set(key, owner, F_UNLCK, { start: 0, end: Infinity }, 0);
     this.lockWhole(key, owner, 'none');
+  }
+
+  *all(): Generator<LockEntry> {
+    for (const [key, { ranges, whole }] of this.files) {
+      for (const [owner, { kind, pid }] of whole)
+        yield { key, kind: 'FLOCK', owner, exclusive: kind === 'exclusive', pid, start: 0, end: Infinity };
+      for (const lock of ranges) yield { key, kind: lock.pid < 0 ? 'OFDLCK' : 'POSIX', ...lock };
+    }
   }
 
   private tidy(key: string): void {

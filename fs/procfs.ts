@@ -13,10 +13,10 @@ export interface ProcJump {
   readonly place: Place | undefined;
 }
 
-/** Made-up files by path (`stat`, `net/dev`): what they are, or what a symbolic link says. */
+/** Made-up files by path (`stat`, `net/dev`): what they are, what a symbolic link says, or where a magic one leads. */
 export interface ProcFiles {
   readonly names: readonly string[];
-  file(path: string): ProcFile | string | undefined;
+  file(path: string): ProcFile | ProcJump | string | undefined;
 }
 
 /** A process, or one thread of it, as /proc shows it. */
@@ -81,6 +81,8 @@ export function procRoot(source: ProcSource): Vnode {
 function fixed(make: Maker, files: ProcFiles, at: string, path: string, owner?: Owner): Vnode | undefined {
   const found = files.file(path);
   if (typeof found === 'string') return make.link(`${at}/${path}`, { target: () => found, owner });
+  if (found !== undefined && 'target' in found)
+    return make.link(`${at}/${path}`, { target: () => found.target, follow: () => found.place, owner });
   if (found !== undefined) return make.file(`${at}/${path}`, found, owner);
   const below = `${path}/`;
   if (!files.names.some((name) => name.startsWith(below))) return undefined;

@@ -79,7 +79,7 @@ export class PtyTable {
   }
 
   /** The pty that is a session's controlling terminal. */
-  private terminalOf(session: number): Pty | undefined {
+  terminalOf(session: number): Pty | undefined {
     return session === 0 ? undefined : [...this.ptys.values()].find(({ terminal }) => terminal.session === session);
   }
 

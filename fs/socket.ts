@@ -120,6 +120,21 @@ export class LocalSocket implements OpenFile {
     return this.peer !== undefined || this.remote !== undefined;
   }
 
+  /** The peer sends nothing any more. */
+  get hasEnded(): boolean {
+    return this.ended;
+  }
+
+  /** Bytes that lie here unread. */
+  get queued(): number {
+    return this.held;
+  }
+
+  /** Connections that nobody has accepted yet. */
+  get waiting(): number {
+    return this.arrivals.length;
+  }
+
   /** `tcp` or `udp`: whose ports these are. */
   get ports(): string {
     return this.type === SOCK_STREAM ? 'tcp' : 'udp';

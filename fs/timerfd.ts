@@ -15,6 +15,8 @@ export class TimerFile implements OpenFile {
   /** Monotonic nanoseconds; undefined: disarmed. */
   due: bigint | undefined;
   interval_ns = 0n;
+  /** What it was set with last: TFD_TIMER_ bits. */
+  private settings = 0;
   private expirations = 0n;
 
   constructor(vnode: Vnode, clock: number) {
@@ -23,7 +25,8 @@ export class TimerFile implements OpenFile {
   }
 
   /** Arms (or with undefined disarms) it; expirations not read yet are forgotten. */
-  set(due: bigint | undefined, interval_ns: bigint): void {
+  set(due: bigint | undefined, interval_ns: bigint, settings = 0): void {
+    this.settings = settings;
     this.due = due;
     this.interval_ns = interval_ns;
     this.expirations = 0n;
@@ -60,6 +63,19 @@ export class TimerFile implements OpenFile {
 
   poll(): number {
     return this.expirations > 0n ? POLLIN | POLLRDNORM : 0;
+  }
+
+  info(now_ns: bigint): string {
+    const left = this.due !== undefined && this.due > now_ns ? this.due - now_ns : 0n;
+    const pair = (time_ns: bigint): string => `(${time_ns / 1_000_000_000n}, ${time_ns % 1_000_000_000n})`;
+    return [
+      `clockid: ${this.clock}`,
+      `ticks: ${this.expirations}`,
+      `settime flags: 0${this.settings.toString(8)}`,
+      `it_value: ${pair(left)}`,
+      `it_interval: ${pair(this.interval_ns)}`,
+      '',
+    ].join('\n');
   }
 
   close(): void {

@@ -217,8 +217,8 @@ export interface OpenFile {
   currentPath?(): string | undefined;
   /** What /proc/self/fd/N shows, where not a path: `pipe:[12]`. */
   readonly label?: string;
-  /** What /proc/PID/fdinfo/N tells of its kind, as whole lines. */
-  info?(): string;
+  /** What /proc/PID/fdinfo/N tells of its kind, as whole lines. `now_ns`: monotonic. */
+  info?(now_ns: bigint): string;
   /** Told of its description's status flags, at first and whenever F_SETFL changes them. */
   statusFlags?(flags: number): void;
   /** Pipe capacity calls. */

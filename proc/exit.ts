@@ -22,6 +22,7 @@ export function exitProcess(kernel: Kernel, process: Process, status: ExitStatus
   const tasks = threadsOf(kernel, process);
   kernel.tracer.exit?.(process, status);
   process.status = status;
+  if (tasks[0] !== undefined) kernel.remains.set(process, tasks[0]);
   process.uid = tasks[0]?.credentials.uid ?? 0;
   for (const timer of [process.timers.real, process.timers.virtual, process.timers.profile]) timer.due = undefined;
   process.posixTimers.clear();

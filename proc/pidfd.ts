@@ -36,6 +36,12 @@ export class PidFile implements OpenFile {
     return this.process.status === undefined ? 0 : POLLIN | POLLRDNORM;
   }
 
+  /** -1 once it is over and has been waited for. */
+  info(): string {
+    const pid = this.process.status === undefined || this.process.parent !== undefined ? this.process.pid : -1;
+    return `Pid:\t${pid}\nNSpid:\t${pid}\n`;
+  }
+
   close(): void {}
 }
 

@@ -7,6 +7,8 @@ const RESERVED = 300;
 const PID_TOP = 4_194_304;
 
 export class Pids {
+  /** How many were given out. */
+  given = 0;
   private last = INIT_PID;
   /** Above the highest number ever given out nobody needs to be asked. */
   private highest = INIT_PID;
@@ -25,6 +27,7 @@ export class Pids {
 
   /** A number that somebody has chosen; numbering goes on behind it. */
   take(pid: number): number {
+    this.given++;
     this.last = pid;
     this.highest = Math.max(this.highest, pid);
     return pid;

@@ -18,6 +18,9 @@ export interface TimerPort {
   offset(): bigint;
   /** `due` has changed: the clock's owner looks at it again. */
   changed(timer: PosixTimer): void;
+  /** CLOCK_ number, and the thread that is told where it is one; for /proc/PID/timers. */
+  readonly clock: number;
+  readonly tid?: number;
   /** Queues the signal; false where it was dropped because it is ignored. Absent: nobody is told (SIGEV_NONE). */
   readonly send?: (info: SignalInfo) => boolean;
 }
@@ -30,7 +33,8 @@ export class PosixTimer implements Expirable {
   interval_ns: bigint = 0n;
   /** What timer_getoverrun says: of the signal that was taken last. */
   overrun: number = 0;
-  private readonly value: number;
+  /** What the signal carries. */
+  readonly value: number;
   readonly port: TimerPort;
   /** When it went off, while its signal has not been taken. */
   private expired: bigint | undefined;
@@ -132,6 +136,11 @@ export class PosixTimers {
 
   get size(): number {
     return this.timers.size;
+  }
+
+  /** As they were made. */
+  all(): Iterable<PosixTimer> {
+    return this.timers.values();
   }
 
   get(id: number): PosixTimer | undefined {

@@ -85,6 +85,13 @@ export class Process {
   dumpable: number = 1;
   childSubreaper: boolean = false;
   personality: number = 0;
+  /** How ready the machine is to end it when memory is short: -1000 never, 1000 first (oom_score_adj), and the least it may be lowered to. */
+  oomAdjust: number = 0;
+  oomAdjustLeast: number = 0;
+  /** Which kinds of memory a core holds (/proc/PID/coredump_filter). */
+  coreFilter: number = 0x33;
+  /** What read and write and their like have moved, and how often they were called (/proc/PID/io). */
+  readonly io = { readBytes: 0, writtenBytes: 0, reads: 0, writes: 0 };
   /** /proc/PID/loginuid, until somebody sets it: nobody has logged in. */
   loginUid: number = 0xffff_ffff;
   /** membarrier registrations (MEMBARRIER_CMD_REGISTER_ bits). */
@@ -129,6 +136,9 @@ export class Process {
     this.dumpable = from.dumpable;
     this.personality = from.personality;
     this.loginUid = from.loginUid;
+    this.oomAdjust = from.oomAdjust;
+    this.oomAdjustLeast = from.oomAdjustLeast;
+    this.coreFilter = from.coreFilter;
     this.barriers = from.barriers;
   }
 }

@@ -62,6 +62,11 @@ export class SignalFile implements OpenFile {
     return isEmpty(intersection(pending, this.wanted)) ? 0 : POLLIN | POLLRDNORM;
   }
 
+  info(): string {
+    const { low, high } = this.wanted;
+    return `sigmask:\t${high.toString(16).padStart(8, '0')}${low.toString(16).padStart(8, '0')}\n`;
+  }
+
   close(): void {}
 }
 

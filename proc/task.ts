@@ -111,6 +111,8 @@ export class Task {
   /** SCHED_ policy and its priority: kept for those who ask. */
   policy: number = 0;
   realtimePriority: number = 0;
+  /** How often it stopped running because it had to wait, and because its time was up while others wanted to run. */
+  readonly switches = { voluntary: 0, involuntary: 0 };
   /** CPU time used by this thread, in nanoseconds. */
   cpuTime_ns: bigint = 0n;
 
@@ -198,6 +200,8 @@ export interface Kernel {
   /** Where new tasks get their registers and page tables. */
   readonly cpu: Pick<Engine, 'createMmu' | 'createRegisters'>;
   readonly processes: Map<number, Process>;
+  /** The first thread of processes that have ended, as it was then: /proc still shows it until somebody has waited for them. */
+  readonly remains: WeakMap<Process, Task>;
   /** All threads by tid. */
   readonly tasks: Map<number, Task>;
   tracer: Tracer;

@@ -37,11 +37,14 @@ export class Dispatcher {
   tracer: CallTracer | undefined;
   private readonly table: readonly (Definition | undefined)[];
   private readonly words: Words = new Uint32Array(8);
+  /** Which calls read (1) and write (2), by number: /proc/PID/io counts them. */
+  private readonly moves: Uint8Array;
 
   constructor(options: DispatcherOptions = {}) {
     this.table = options.table ?? SYSCALLS;
     this.counts = new Uint32Array(this.table.length);
     this.tracer = options.tracer;
+    this.moves = Uint8Array.from(this.table, (call) => (READS.has(call?.name ?? '') ? 1 : WRITES.has(call?.name ?? '') ? 2 : 0));
   }
 
   /** Requires: the engine stopped at `int 0x80`. Ensures: on `done` the task may go on; on `wait` nothing has changed. */
@@ -68,6 +71,7 @@ export class Dispatcher {
     this.tracer?.leave(task, number, call, words, result);
     task.callOver();
     restoreMask(task.signals);
+    if (this.moves[number] !== 0) charge(task, this.moves[number], result ?? 0);
     if (result !== undefined) finish(task, result);
     return DONE;
   }
@@ -114,6 +118,20 @@ export class Dispatcher {
   private count(number: number, call: Definition | undefined): void {
     if (number < this.counts.length) this.counts[number]++;
     if (call === undefined) this.unknown.set(number, (this.unknown.get(number) ?? 0) + 1);
+  }
+}
+
+const READS: ReadonlySet<string> = new Set(['read', 'readv', 'pread64', 'preadv', 'preadv2']);
+const WRITES: ReadonlySet<string> = new Set(['write', 'writev', 'pwrite64', 'pwritev', 'pwritev2']);
+
+function charge({ process: { io } }: Task, kind: number, result: number): void {
+  const bytes = result < 0x8000_0000 ? result : 0;
+  if (kind === 1) {
+    io.reads++;
+    io.readBytes += bytes;
+  } else {
+    io.writes++;
+    io.writtenBytes += bytes;
   }
 }
 

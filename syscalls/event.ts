@@ -99,7 +99,7 @@ function settime(name: string, base: Layout<time.Timespec>) {
       const now = task.kernel.clock.monotonic();
       const isWall = timer.clock === time.CLOCK_REALTIME || timer.clock === time.CLOCK_REALTIME_ALARM;
       const base_ns = (how & TFD_TIMER_ABSTIME) === 0 ? 0n : isWall ? task.kernel.clock.realtime() : now;
-      timer.set(value === 0n ? undefined : now + (value > base_ns ? value - base_ns : 0n), time.toNanoseconds(it_interval));
+      timer.set(value === 0n ? undefined : now + (value > base_ns ? value - base_ns : 0n), time.toNanoseconds(it_interval), how);
       if (timer.due !== undefined) enter(task, timer);
       if (old !== 0) storeAt(task, old, layout, before);
     },

@@ -91,7 +91,7 @@ const flock = define({
     const { locks } = task.kernel.files;
     const { key } = description.vnode;
     const wanted = kind === f.LOCK_UN ? 'none' : kind === f.LOCK_EX ? 'exclusive' : 'shared';
-    if (!locks.lockWhole(key, description, wanted)) {
+    if (!locks.lockWhole(key, description, wanted, task.process.pid)) {
       if (operation & f.LOCK_NB) throw errno(EAGAIN);
       throw block(locks.released);
     }

@@ -76,13 +76,13 @@ function checkEventSignal(signo: number): void {
   if (signo < 1 || signo > abi.NSIG) throw errno(EINVAL);
 }
 
-function portOf(task: Task, { isCpu, now, offset }: TimerClock, event: abi.SignalEvent): TimerPort {
+function portOf(task: Task, clock: number, { isCpu, now, offset }: TimerClock, event: abi.SignalEvent): TimerPort {
   const { kernel, process } = task;
   const target = eventTarget(task, event);
   const changed = (timer: PosixTimer) => (isCpu ? process.posixTimers.watchCpu(timer) : kernel.scheduler.addTimer(timer));
-  if (event.notify === abi.SIGEV_NONE) return { now, offset, changed: () => {} };
+  if (event.notify === abi.SIGEV_NONE) return { clock, now, offset, changed: () => {} };
   const send = (info: SignalInfo) => (target === undefined ? sendToProcess(kernel, process, info) : sendToTask(target, info)) === 'pending';
-  return { now, offset, changed, send };
+  return { clock, tid: target?.tid, now, offset, changed, send };
 }
 
 const timerCreate = define({
@@ -95,7 +95,7 @@ const timerCreate = define({
     if (BigInt(posixTimers.size) >= limits[RLIMIT_SIGPENDING].current) throw errno(EAGAIN);
     const id = posixTimers.freeId();
     const event = given ?? { value: id, signo: abi.SIGALRM, notify: abi.SIGEV_SIGNAL, tid: 0 };
-    const timer = new PosixTimer(id, event.signo, event.value, portOf(task, by, event));
+    const timer = new PosixTimer(id, event.signo, event.value, portOf(task, clockId, by, event));
     task.user.writeU32(timerId, id);
     posixTimers.add(timer);
   },

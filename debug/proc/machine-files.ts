@@ -1,10 +1,13 @@
 /** The files of /proc itself and of /proc/sys: what the machine looks like to the programs in it. */
 import { PAGE_SIZE } from '../../abi/page.ts';
+import { accountMachine, type MachineCounts } from '../../mm/account.ts';
 import type { Engine } from '../../emu/engine.ts';
 import { textContent } from '../../fs/proc-node.ts';
 import type { ProcFiles } from '../../fs/procfs.ts';
-import { MAX_MAP_COUNT } from '../../mm/request.ts';
 import type { Kernel, Task } from '../../proc/task.ts';
+import { locksText } from './descriptor.ts';
+import { SYSTEM_FILES } from './system-files.ts';
+import { SYSV_HEADS, sharedMemoryText } from './sysvipc.ts';
 
 /** What the files need beyond the kernel. */
 export interface ProcOptions {
@@ -17,7 +20,14 @@ const KIB = 1024;
 const TICK_NS = 10_000_000n;
 
 /** What symbolic links say. */
-const LINKS: Readonly<Record<string, string>> = { mounts: 'self/mounts' };
+const LINKS: Readonly<Record<string, string>> = { mounts: 'self/mounts', net: 'self/net' };
+
+type Made = (kernel: Kernel, options: ProcOptions) => string;
+/** What may be written, by the privileged. */
+const STORES: Readonly<Record<string, (kernel: Kernel, text: string) => void>> = {
+  'sys/kernel/domainname': ({ identity }, text) => (identity.domainname = text.trim().slice(0, 64)),
+  'sys/kernel/hostname': ({ identity }, text) => (identity.nodename = text.trim().slice(0, 64)),
+};
 
 export function machineFiles(kernel: Kernel, options: ProcOptions): ProcFiles {
   return {
@@ -26,47 +36,41 @@ export function machineFiles(kernel: Kernel, options: ProcOptions): ProcFiles {
       if (Object.hasOwn(LINKS, path)) return LINKS[path];
       if (!Object.hasOwn(MACHINE_FILES, path)) return undefined;
       const make = MACHINE_FILES[path];
-      return { mode: 0o444, open: () => textContent(() => make(kernel, options)) };
+      const store = STORES[path];
+      const write = store && ((text: string) => store(kernel, text));
+      return { mode: store === undefined ? 0o444 : 0o644, open: () => textContent(() => make(kernel, options), write) };
     },
   };
 }
 
-const MACHINE_FILES: Readonly<Record<string, (kernel: Kernel, options: ProcOptions) => string>> = {
-  cmdline: () => 'seg386\n',
-  devices: () => 'Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n',
-  interrupts: () => '           CPU0       \n',
-  partitions: () => 'major minor  #blocks  name\n\n',
-  swaps: () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n',
-  vmstat: (kernel) => vmstatText(kernel),
+const MACHINE_FILES: Readonly<Record<string, Made>> = {
   buddyinfo: (kernel) =>
     `Node 0, zone   Normal ${String(Math.floor(kernel.memory().free / PAGE_SIZE)).padStart(6)} ${'     0 '.repeat(10)}\n`,
+  cmdline: () => 'seg386\n',
   cpuinfo: (_kernel, { cpu }) => cpuinfoText(cpu),
-  filesystems: () => 'nodev\tproc\nnodev\ttmpfs\nnodev\tpipefs\n\text4\n',
-  loadavg: (kernel) => `0.00 0.00 0.00 1/${kernel.tasks.size} ${Math.max(0, ...kernel.tasks.keys())}\n`,
+  devices: () => 'Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n',
+  diskstats: () => '',
+  filesystems: () =>
+    'nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\tpipefs\nnodev\tsockfs\nnodev\tdevpts\nnodev\toverlay\n\text4\n',
+  interrupts: () => '           CPU0       \n',
+  loadavg: (kernel) => `0.00 0.00 0.00 ${running(kernel)}/${kernel.tasks.size} ${Math.max(0, ...kernel.tasks.keys())}\n`,
+  locks: (kernel) => locksText(kernel),
   meminfo: (kernel) => meminfoText(kernel),
+  modules: () => '',
+  partitions: () => 'major minor  #blocks  name\n\n',
+  softirqs: () => '                    CPU0       \n',
   stat: (kernel) => statOfMachine(kernel),
-  uptime: (kernel) => `${seconds(kernel.clock.monotonic())} 0.00\n`,
-  version: ({ identity }) => `${identity.sysname} version ${identity.release} ${identity.version}\n`,
-  'sys/fs/file-max': () => '1048576\n',
-  'sys/fs/pipe-max-size': () => '1048576\n',
-  'sys/kernel/cap_last_cap': () => '40\n',
-  'sys/kernel/hostname': ({ identity }) => `${identity.nodename}\n`,
-  'sys/kernel/ngroups_max': () => '65536\n',
-  'sys/kernel/osrelease': ({ identity }) => `${identity.release}\n`,
-  'sys/kernel/ostype': ({ identity }) => `${identity.sysname}\n`,
-  'sys/kernel/pid_max': () => '32768\n',
-  'sys/kernel/random/boot_id': () => '6b0e3d9c-5e67-4b8e-8f27-386386386386\n',
-  'sys/kernel/random/uuid': (kernel) => uuidText(kernel),
-  'sys/kernel/randomize_va_space': () => '0\n',
-  'sys/kernel/threads-max': () => '32768\n',
-  'sys/kernel/version': ({ identity }) => `${identity.version}\n`,
-  'sys/vm/max_map_count': () => `${MAX_MAP_COUNT}\n`,
-  'sys/vm/mmap_min_addr': () => '65536\n',
-  'sys/vm/overcommit_kbytes': () => '0\n',
-  'sys/vm/overcommit_memory': () => '0\n',
-  'sys/vm/overcommit_ratio': () => '50\n',
-  'sys/vm/page-cluster': () => '3\n',
-  'sys/vm/swappiness': () => '60\n',
+  swaps: () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n',
+  'sysvipc/msg': () => SYSV_HEADS.msg,
+  'sysvipc/sem': () => SYSV_HEADS.sem,
+  'sysvipc/shm': (kernel) => sharedMemoryText(kernel),
+  'tty/drivers': () =>
+    '/dev/tty             /dev/tty        5       0 system:/dev/tty\n/dev/ptmx            /dev/ptmx       5       2 system\npty_slave            /dev/pts      136 0-1048575 pty:slave\n',
+  uptime: (kernel) => `${seconds(kernel.clock.monotonic())} ${seconds(idle_ns(kernel))}\n`,
+  version: ({ identity }) => `${identity.sysname} version ${identity.release} (seg386@seg386) ${identity.version}\n`,
+  vmstat: (kernel) => vmstatText(kernel),
+  zoneinfo: () => 'Node 0, zone   Normal\n',
+  ...SYSTEM_FILES,
 };
 
 /** Names of CPUID leaf 1's feature bits, edx and ecx, as Linux prints them; bits without a name are not shown. */
@@ -108,39 +112,110 @@ function cpuinfoText({ hwcap, ecx }: Engine['cpu']): string {
 
 function meminfoText(kernel: Kernel): string {
   const { total, free } = kernel.memory();
+  const { anonymous, file, shmem, cached } = accountFrames(kernel);
   const row = (name: string, bytes: number): string => `${`${name}:`.padEnd(15)} ${String(Math.floor(bytes / KIB)).padStart(8)} kB\n`;
-  return [
-    row('MemTotal', total),
-    row('MemFree', free),
-    row('MemAvailable', free),
-    row('Buffers', 0),
-    row('Cached', 0),
-    row('SwapTotal', 0),
-    row('SwapFree', 0),
-  ].join('');
+  const pages = (count: number): number => count * PAGE_SIZE;
+  const zeros = (...names: string[]): [string, number][] => names.map((name) => [name, 0]);
+  const rows: [string, number][] = [
+    ['MemTotal', total],
+    ['MemFree', free],
+    ['MemAvailable', free + pages(file + cached)],
+    ['Buffers', 0],
+    ['Cached', pages(file + shmem + cached)],
+    ['SwapCached', 0],
+    ['Active', pages(anonymous)],
+    ['Inactive', pages(file + cached)],
+    ['Active(anon)', pages(anonymous)],
+    ['Inactive(anon)', 0],
+    ['Active(file)', 0],
+    ['Inactive(file)', pages(file + cached)],
+    ...zeros('Unevictable', 'Mlocked', 'SwapTotal', 'SwapFree', 'Dirty', 'Writeback'),
+    ['AnonPages', pages(anonymous)],
+    ['Mapped', pages(file + shmem)],
+    ['Shmem', pages(shmem)],
+    ...zeros('KReclaimable', 'Slab', 'SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables', 'NFS_Unstable', 'Bounce', 'WritebackTmp'),
+    ['CommitLimit', total / 2],
+    ['Committed_AS', committed(kernel)],
+    ...zeros('VmallocTotal', 'VmallocUsed', 'VmallocChunk', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped'),
+  ];
+  return rows.map(([name, bytes]) => row(name, bytes)).join('');
+}
+
+/** Where the frames are, as far as spaces tell; the rest is the page cache. */
+function accountFrames(kernel: Kernel): MachineCounts {
+  const spaces = new Set([...kernel.tasks.values()].map(({ space }) => space));
+  const [first] = spaces;
+  return first === undefined ? { anonymous: 0, file: 0, shmem: 0, cached: 0 } : accountMachine(first.frames, spaces);
+}
+
+/** Memory that private writable mappings may still ask for. */
+function committed(kernel: Kernel): number {
+  const spaces = new Set([...kernel.tasks.values()].map(({ space }) => space));
+  return [...spaces].reduce((sum, { table }) => sum + table.dataPages * PAGE_SIZE, 0);
 }
 
 function vmstatText(kernel: Kernel): string {
+  const { anonymous, file, shmem, cached } = accountFrames(kernel);
   const faults = [...kernel.processes.values()].reduce((sum, { minorFaults, majorFaults }) => sum + minorFaults + majorFaults, 0);
-  return `nr_free_pages ${Math.floor(kernel.memory().free / PAGE_SIZE)}\npgfault ${faults}\npswpin 0\npswpout 0\n`;
+  const rows: [string, number][] = [
+    ['nr_free_pages', Math.floor(kernel.memory().free / PAGE_SIZE)],
+    ['nr_anon_pages', anonymous],
+    ['nr_mapped', file + shmem],
+    ['nr_file_pages', file + shmem + cached],
+    ['nr_dirty', 0],
+    ['nr_writeback', 0],
+    ['nr_shmem', shmem],
+    ['pgpgin', 0],
+    ['pgpgout', 0],
+    ['pswpin', 0],
+    ['pswpout', 0],
+    ['pgfault', faults],
+    ['pgmajfault', [...kernel.processes.values()].reduce((sum, { majorFaults }) => sum + majorFaults, 0)],
+    ['oom_kill', 0],
+  ];
+  return rows.map(([name, value]) => `${name} ${value}\n`).join('');
+}
+
+function running(kernel: Kernel): number {
+  return [...kernel.tasks.values()].filter(({ state }) => state === 'ready').length;
+}
+
+/** CPU time of all processes there are, and of those that they waited for. */
+function busy_ns(kernel: Kernel): { readonly user: bigint; readonly system: bigint } {
+  kernel.account();
+  let [user, system] = [0n, 0n];
+  for (const process of kernel.processes.values()) {
+    user += process.userTime_ns + process.childrenUser_ns;
+    system += process.systemTime_ns + process.childrenSystem_ns;
+  }
+  return { user, system };
+}
+
+function idle_ns(kernel: Kernel): bigint {
+  const { user, system } = busy_ns(kernel);
+  const idle = kernel.clock.monotonic() - user - system;
+  return idle > 0n ? idle : 0n;
 }
 
 function statOfMachine(kernel: Kernel): string {
-  const ticks = [...kernel.processes.values()].reduce((sum, { userTime_ns }) => sum + userTime_ns / TICK_NS, 0n);
+  const { user, system } = busy_ns(kernel);
+  const times = `${user / TICK_NS} 0 ${system / TICK_NS} ${idle_ns(kernel) / TICK_NS} 0 0 0 0 0 0`;
   const boot = (kernel.clock.realtime() - kernel.clock.monotonic()) / 1_000_000_000n;
-  return `cpu  ${ticks} 0 0 0 0 0 0 0 0 0\ncpu0 ${ticks} 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime ${boot}\nprocesses ${kernel.processes.size}\nprocs_running 1\nprocs_blocked 0\n`;
+  const switches = [...kernel.tasks.values()].reduce((sum, { switches: { voluntary, involuntary } }) => sum + voluntary + involuntary, 0);
+  const rows = [
+    `cpu  ${times}`,
+    `cpu0 ${times}`,
+    'intr 0',
+    `ctxt ${switches}`,
+    `btime ${boot}`,
+    `processes ${kernel.pids.given}`,
+    `procs_running ${running(kernel)}`,
+    'procs_blocked 0',
+    `softirq ${'0 '.repeat(11).trimEnd()}`,
+  ];
+  return `${rows.join('\n')}\n`;
 }
 
 function seconds(time_ns: bigint): string {
   return (Number(time_ns / 10_000_000n) / 100).toFixed(2);
-}
-
-/** A random one at each read. */
-function uuidText(kernel: Kernel): string {
-  const bytes = new Uint8Array(16);
-  kernel.random(bytes);
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const text = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  return `${[text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join('-')}\n`;
 }

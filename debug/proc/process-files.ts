@@ -1,7 +1,10 @@
 /** The files of /proc/PID by name: their rights, and what an opening gives. Linux: fs/proc/base.c. */
 import { CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../../abi/capability.ts';
 import { EACCES, EINVAL, Errno, errno } from '../../abi/errno.ts';
+import { S_IFREG } from '../../abi/stat.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';
+import { AnonymousVnode } from '../../fs/anonymous.ts';
+import type { ProcJump } from '../../fs/procfs.ts';
 import { type ProcContent, textContent } from '../../fs/proc-node.ts';
 import { copyInForced } from '../../mm/force.ts';
 import type { AddressSpace } from '../../mm/space.ts';
@@ -10,16 +13,20 @@ import { capable } from '../../proc/credentials.ts';
 import type { Task } from '../../proc/task.ts';
 import { mapsText } from '../maps.ts';
 import { smapsRollupText, smapsText } from '../smaps.ts';
+import { clearReferences } from './clear-refs.ts';
 import { limitsText } from './limits.ts';
 import { memoryContent, pagemapContent, watchMemory } from './memory.ts';
+import { mountinfoText, mountstatsText, mountsText } from './mounts.ts';
+import { NET_FILES } from './net.ts';
+import { adjustOom, childrenOf, oomScore, schedText, syscallText, timersText } from './process-activity.ts';
 import { statmText, statText, statusText } from './process-state.ts';
 
 interface Entry {
   readonly mode: number;
   /** `by` makes the running call. Throws where it may not have the file. */
   open(task: Task, by: Task | undefined): ProcContent;
-  /** It is a symbolic link that says this. */
-  readonly link?: (task: Task) => string;
+  /** It is a magic link. */
+  readonly link?: (task: Task) => ProcJump;
 }
 
 /** Linux's ptrace_may_access: oneself; who may do anything; or who has all the other's ids, unless that one has given up being looked into. */
@@ -37,9 +44,17 @@ function demandInspection(by: Task | undefined, task: Task): void {
 
 // ---- Kinds of files --------------------------------------------------------------------------------------------------------------------
 
+/** Alive, or dead and not waited for yet. */
+function isThere(task: Task): boolean {
+  return (
+    task.state !== 'dead' ||
+    (task.kernel.remains.get(task.process) === task && task.kernel.processes.get(task.process.pid) === task.process)
+  );
+}
+
 /** For everybody. */
 function text(make: (task: Task) => string): Entry {
-  return { mode: 0o444, open: (task) => textContent(() => (task.state === 'dead' ? undefined : make(task))) };
+  return { mode: 0o444, open: (task) => textContent(() => (isThere(task) ? make(task) : undefined)) };
 }
 
 /** For those who may look into the process, asked when it is read. */
@@ -68,19 +83,71 @@ function ofMemory(mode: number, make: (space: AddressSpace) => string): Entry {
 }
 
 /** A number that may be written: by the owner and, as `mode` says, others. */
-function number(mode: number, get: (task: Task) => number, set: (task: Task, value: number) => void, show = String): Entry {
+function number(
+  mode: number,
+  get: (task: Task) => number,
+  set: (task: Task, value: number, by: Task | undefined) => void,
+  show: (value: number) => string = String,
+): Entry {
   return {
     mode,
-    open: (task) =>
+    open: (task, by) =>
       textContent(
         () => `${show(get(task))}\n`,
         (written) => {
           const value = /^\s*[-+]?(?:0x[0-9a-f]+|\d+)\s*$/i.test(written) ? Number(written) : Number.NaN;
           if (!Number.isSafeInteger(value)) throw errno(EINVAL);
-          set(task, value);
+          set(task, value, by);
         },
       ),
   };
+}
+
+function demanded(task: Task, by: Task | undefined): Task {
+  demandInspection(by, task);
+  return task;
+}
+
+/** A user namespace in which every id is itself. */
+const ALL_IDS = `${[0, 0, 0xffff_ffff].map((id) => String(id).padStart(10)).join(' ')}\n`;
+const CORE_FILTER_BITS = 0x1ff;
+const DEFAULT_SLACK_NS = 50_000;
+/** The nameless file system of namespaces (nsfs). */
+const NAMESPACE_DEVICE = 3;
+const OOM_MAX = 1000,
+  OOM_OLD_DISABLE = -17,
+  OOM_OLD_MAX = 15;
+
+/** The only namespace of each kind there is, with Linux's own numbers. */
+const NAMESPACES: Readonly<Record<string, string>> = {
+  cgroup: 'cgroup:[4026531835]',
+  ipc: 'ipc:[4026531839]',
+  mnt: 'mnt:[4026531841]',
+  net: 'net:[4026531840]',
+  pid: 'pid:[4026531836]',
+  pid_for_children: 'pid:[4026531836]',
+  time: 'time:[4026531834]',
+  time_for_children: 'time:[4026531834]',
+  user: 'user:[4026531837]',
+  uts: 'uts:[4026531838]',
+};
+
+function namespace({ kernel }: Task, target: string): ProcJump {
+  const ino = BigInt(/\d+/.exec(target)?.[0] ?? 0);
+  const options = {
+    label: target,
+    kind: 'file',
+    mode: S_IFREG | 0o444,
+    device: NAMESPACE_DEVICE,
+    ino,
+    now_ns: kernel.clock.realtime(),
+  } as const;
+  return { target, place: new AnonymousVnode({ ...options, owner: { uid: 0, gid: 0 } }).place };
+}
+
+/** The files of a directory. */
+function under<T>(directory: string, table: Readonly<Record<string, T>>, entry: (value: T) => Entry): Record<string, Entry> {
+  return Object.fromEntries(Object.entries(table).map(([name, value]) => [`${directory}/${name}`, entry(value)]));
 }
 
 // ---- The table -------------------------------------------------------------------------------------------------------------------------
@@ -95,6 +162,8 @@ export const PROCESS_FILES: Readonly<Record<string, Entry>> = {
     },
   },
   cgroup: text(() => '0::/\n'),
+  children: text(({ process, tid }) => childrenOf(process, tid)),
+  clear_refs: { mode: 0o200, open: (task) => textContent(undefined, (written) => clearReferences(task, written)) },
   cmdline: text((task) => strings(task.space, task.process.image?.argStart, task.process.image?.envStart)),
   comm: {
     mode: 0o644,
@@ -108,6 +177,13 @@ export const PROCESS_FILES: Readonly<Record<string, Entry>> = {
         },
       ),
   },
+  coredump_filter: number(
+    0o644,
+    ({ process }) => process.coreFilter,
+    ({ process }, value) => (process.coreFilter = value & CORE_FILTER_BITS),
+    (value) => value.toString(16).padStart(8, '0'),
+  ),
+  cpuset: text(() => '/\n'),
   environ: {
     mode: 0o400,
     open: (task, by) => {
@@ -118,6 +194,19 @@ export const PROCESS_FILES: Readonly<Record<string, Entry>> = {
       return textContent(() => (isGone() ? '' : strings(space, image?.envStart, image?.envEnd)));
     },
   },
+  gid_map: text(() => ALL_IDS),
+  io: inspected(({ process: { io } }) =>
+    [
+      `rchar: ${io.readBytes}`,
+      `wchar: ${io.writtenBytes}`,
+      `syscr: ${io.reads}`,
+      `syscw: ${io.writes}`,
+      'read_bytes: 0',
+      'write_bytes: 0',
+      'cancelled_write_bytes: 0',
+      '',
+    ].join('\n'),
+  ),
   limits: text(({ process }) => limitsText(process)),
   loginuid: number(
     0o644,
@@ -132,11 +221,29 @@ export const PROCESS_FILES: Readonly<Record<string, Entry>> = {
       return memoryContent(task);
     },
   },
-  mountinfo: text(() => '1 1 0:1 / / rw,relatime - ext4 /dev/root rw\n'),
-  mounts: text(() => '/dev/root / ext4 rw,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n'),
-  oom_adj: text(() => '0\n'),
-  oom_score: text(() => '0\n'),
-  oom_score_adj: text(() => '0\n'),
+  mountinfo: text(mountinfoText),
+  mounts: text(mountsText),
+  mountstats: text(mountstatsText),
+  // The old scale of -17 to 15 over the new one of -1000 to 1000.
+  oom_adj: number(
+    0o644,
+    ({ process: { oomAdjust } }) => (oomAdjust === OOM_MAX ? OOM_OLD_MAX : Math.trunc((oomAdjust * OOM_OLD_DISABLE) / -OOM_MAX) || 0),
+    (task, value, by) => {
+      if (value < OOM_OLD_DISABLE || value > OOM_OLD_MAX) throw errno(EINVAL);
+      adjustOom(task, by, value === OOM_OLD_MAX ? OOM_MAX : Math.trunc((value * -OOM_MAX) / OOM_OLD_DISABLE));
+    },
+  ),
+  ...under('net', NET_FILES, (make) => text(({ kernel }) => make(kernel))),
+  ...under('ns', NAMESPACES, (label) => ({ mode: 0o777, open: () => textContent(undefined), link: (task) => namespace(task, label) })),
+  oom_score: text((task) => `${oomScore(task)}\n`),
+  oom_score_adj: number(
+    0o644,
+    ({ process }) => process.oomAdjust,
+    (task, value, by) => {
+      if (value < -OOM_MAX || value > OOM_MAX) throw errno(EINVAL);
+      adjustOom(task, by, value);
+    },
+  ),
   pagemap: {
     mode: 0o400,
     open: (task, by) => {
@@ -145,13 +252,33 @@ export const PROCESS_FILES: Readonly<Record<string, Entry>> = {
     },
   },
   personality: inspected(({ process }) => `${process.personality.toString(16).padStart(8, '0')}\n`),
+  projid_map: text(() => ALL_IDS),
+  sched: text(schedText),
+  schedstat: text(({ cpuTime_ns, switches }) => `${cpuTime_ns} 0 ${switches.voluntary + switches.involuntary}\n`),
   sessionid: text(() => '4294967295'),
+  setgroups: text(() => 'allow\n'),
   smaps: ofMemory(0o444, smapsText),
   smaps_rollup: ofMemory(0o444, smapsRollupText),
+  // Nothing of ours runs on a stack of a kernel's.
+  stack: inspected(() => ''),
   stat: text(statText),
   statm: text(statmText),
   status: text(statusText),
-  timerslack_ns: text(({ timerSlack_ns }) => `${timerSlack_ns}\n`),
+  syscall: inspected(syscallText),
+  timers: text(timersText),
+  timerslack_ns: {
+    mode: 0o666,
+    open: (task, by) =>
+      textContent(
+        () => `${demanded(task, by).timerSlack_ns}\n`,
+        (written) => {
+          const value = Number(written.trim());
+          if (!Number.isSafeInteger(value) || value < 0) throw errno(EINVAL);
+          demanded(task, by).timerSlack_ns = value === 0 ? DEFAULT_SLACK_NS : value;
+        },
+      ),
+  },
+  uid_map: text(() => ALL_IDS),
   wchan: text(() => '0'),
 };
 

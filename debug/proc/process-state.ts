@@ -2,9 +2,11 @@
 import { PAGE_SIZE } from '../../abi/page.ts';
 import { RLIM_INFINITY } from '../../abi/resource.ts';
 import { SIG_DFL, SIG_IGN, type SignalSet } from '../../abi/signal.ts';
+import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import { accountSpace, residentPages } from '../../mm/account.ts';
+import { USER_TOP } from '../../mm/placement.ts';
 import type { AddressSpace } from '../../mm/space.ts';
-import type { Process } from '../../proc/process.ts';
+import { type Process, waitStatus } from '../../proc/process.ts';
 import { EMPTY_SET, withSignal } from '../../proc/signal.ts';
 import type { Task } from '../../proc/task.ts';
 
@@ -19,8 +21,8 @@ function pagesOf(space: AddressSpace): { readonly mapped: number; readonly data:
   return { mapped: pages, data: dataPages, stack: stack === undefined ? 0 : (stack.top - stack.base) / PAGE_SIZE };
 }
 
-function codePages({ image }: Process): number {
-  return image === undefined ? 0 : Math.ceil(image.endCode / PAGE_SIZE) - Math.floor(image.startCode / PAGE_SIZE);
+function codePages({ image, status }: Process): number {
+  return image === undefined || status !== undefined ? 0 : Math.ceil(image.endCode / PAGE_SIZE) - Math.floor(image.startCode / PAGE_SIZE);
 }
 
 export function statmText({ space, process }: Task): string {
@@ -30,6 +32,7 @@ export function statmText({ space, process }: Task): string {
 }
 
 function stateOf(task: Task): string {
+  if (task.state === 'dead') return 'Z';
   if (task.process.stopped) return 'T';
   return task.state === 'waiting' ? 'S' : 'R';
 }
@@ -39,6 +42,7 @@ export function statText(task: Task): string {
   kernel.account();
   const { anonymous, file, shmem } = residentPages(space);
   const image = process.image;
+  const terminal = kernel.files.terminalOf?.(process.sid);
   const ticks = (time_ns: bigint): string => String(time_ns / TICK_NS);
   const fields = [
     task.tid,
@@ -47,8 +51,8 @@ export function statText(task: Task): string {
     process.parent?.pid ?? 0,
     process.pgid,
     process.sid,
-    0,
-    -1,
+    terminal === undefined ? 0 : terminalNumber(terminal.rdev),
+    terminal?.foreground ?? -1,
     4194304,
     process.minorFaults,
     0,
@@ -92,14 +96,21 @@ export function statText(task: Task): string {
     image?.envStart ?? 0,
     image?.envStart ?? 0,
     image?.envEnd ?? 0,
-    0,
+    process.status === undefined ? 0 : waitStatus(process.status),
   ];
   return `${fields.join(' ')}\n`;
+}
+
+/** Linux new_encode_dev. */
+function terminalNumber(rdev: number): number {
+  const minor = deviceMinor(rdev);
+  return (minor & 0xff) | (deviceMajor(rdev) << 8) | ((minor & ~0xff) << 12);
 }
 
 export function statusText(task: Task): string {
   const { process, credentials, space, signals } = task;
   const { size, anonymous, file, shmem, data, stack, executable, lockedSize } = accountSpace(space);
+  const isDead = task.state === 'dead';
   const resident = anonymous + file + shmem;
   const text = Math.min(codePages(process), executable);
   const kib = (pages: number): string => `${String((pages * PAGE_SIZE) / KIB).padStart(8)} kB`;
@@ -117,8 +128,12 @@ export function statusText(task: Task): string {
     ['TracerPid', 0],
     ['Uid', [uid, euid, suid, fsuid].join('\t')],
     ['Gid', [gid, egid, sgid, fsgid].join('\t')],
-    ['FDSize', 64],
+    ['FDSize', descriptorSlots(task)],
     ['Groups', `${groups.join(' ')} `],
+    ['NStgid', process.pid],
+    ['NSpid', task.tid],
+    ['NSpgid', process.pgid],
+    ['NSsid', process.sid],
     ['VmPeak', kib(space.table.peak)],
     ['VmSize', kib(size)],
     ['VmLck', kib(lockedSize)],
@@ -132,8 +147,11 @@ export function statusText(task: Task): string {
     ['VmStk', kib(stack)],
     ['VmExe', kib(text)],
     ['VmLib', kib(executable - text)],
-    ['VmPTE', kib(0)],
+    ['VmPTE', kib(isDead ? 0 : tablePages(space))],
     ['VmSwap', kib(0)],
+    ['HugetlbPages', kib(0)],
+    ['CoreDumping', 0],
+    ['THP_enabled', 0],
     ['Threads', process.tids.size],
     ['SigQ', `0/${process.limits[11].current}`],
     ['SigPnd', mask(signals.pending.set)],
@@ -148,17 +166,34 @@ export function statusText(task: Task): string {
     ['CapAmb', capabilities(ambient)],
     ['NoNewPrivs', task.noNewPrivileges ? 1 : 0],
     ['Seccomp', 0],
+    ['Speculation_Store_Bypass', 'not vulnerable'],
     ['Cpus_allowed', 1],
     ['Cpus_allowed_list', 0],
     ['Mems_allowed', 1],
     ['Mems_allowed_list', 0],
-    ['voluntary_ctxt_switches', 0],
-    ['nonvoluntary_ctxt_switches', 0],
+    ['voluntary_ctxt_switches', task.switches.voluntary],
+    ['nonvoluntary_ctxt_switches', task.switches.involuntary],
   ];
-  return rows.map(([name, value]) => `${name}:\t${value}\n`).join('');
+  // What has ended has no memory to speak of.
+  const shown = isDead ? rows.filter(([name]) => !/^(?:Vm|Rss|Hugetlb|CoreD|THP)/.test(name)) : rows;
+  return shown.map(([name, value]) => `${name}:\t${value}\n`).join('');
 }
 
-const STATES: Readonly<Record<string, string>> = { R: 'R (running)', S: 'S (sleeping)', T: 'T (stopped)' };
+/** Page tables: the directory, and one for each 4 MiB that something is mapped in and reached. */
+function tablePages(space: AddressSpace): number {
+  const tables = new Set<number>();
+  space.mmu.present({ base: 0, top: USER_TOP }, (at) => tables.add(at >>> 22));
+  return tables.size + 1;
+}
+
+/** Linux's table of descriptors: 64 slots, doubled until all fit. */
+function descriptorSlots({ files }: Task): number {
+  let slots = 64;
+  for (const fd of files.open()) while (fd >= slots) slots *= 2;
+  return slots;
+}
+
+const STATES: Readonly<Record<string, string>> = { R: 'R (running)', S: 'S (sleeping)', T: 'T (stopped)', Z: 'Z (zombie)' };
 
 /** The signals whose handler is `handler`. */
 function handled(task: Task, handler: number): SignalSet {

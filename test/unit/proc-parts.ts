@@ -131,6 +131,7 @@ export class TestMachine {
       identity: { sysname: 'Linux', nodename: 'test', release: '6.1.0', version: '#1', machine: 'i686', domainname: '(none)' },
       users: new Users(),
       processes: new Map(),
+      remains: new WeakMap(),
       tasks: new Map(),
       tracer: options.events ?? {},
       current: () => undefined,

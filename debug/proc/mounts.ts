@@ -1,0 +1,92 @@
+/** What is mounted where, from the tree itself: /proc/PID/mounts, mountinfo and mountstats. */
+import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
+import { type DirectoryPlace, pathOf, type Tree } from '../../fs/path.ts';
+import type { Place } from '../../fs/vnode.ts';
+import type { Task } from '../../proc/task.ts';
+
+interface MountEntry {
+  readonly id: number;
+  readonly parent: number;
+  readonly place: DirectoryPlace;
+  readonly type: string;
+  readonly source: string;
+  readonly options: string;
+}
+
+/** statfs's f_type by name. */
+const TYPES: Readonly<Record<number, string>> = {
+  0x9fa0: 'proc',
+  0x01021994: 'tmpfs',
+  0x1cd1: 'devpts',
+  0x794c7630: 'overlay',
+  0x62656572: 'sysfs',
+  0x58465342: 'xfs',
+  0x9123683e: 'btrfs',
+  0xef53: 'ext4',
+};
+const ST_RDONLY = 1;
+/** Linux numbers from somewhere above 0. */
+const FIRST_ID = 20;
+
+/** The root first, every mount behind the one it is in. */
+export function mountsOf(tree: Tree): MountEntry[] {
+  const entries: MountEntry[] = [];
+  const add = (place: DirectoryPlace, parent: number): void => {
+    const id = FIRST_ID + entries.length;
+    const { type, flags } = place.vnode.statfs();
+    const name = TYPES[type] ?? 'ext4';
+    const source = ['ext4', 'xfs', 'btrfs'].includes(name) ? '/dev/root' : name;
+    entries.push({ id, parent, place, type: name, source, options: `${(flags & ST_RDONLY) !== 0 ? 'ro' : 'rw'},relatime` });
+    below(place, id);
+  };
+  const below = (place: DirectoryPlace, id: number): void => {
+    for (const mounted of place.mounts.values()) add(mounted, id);
+    for (const child of place.children.values()) below(child, id);
+  };
+  add(tree.root, 1);
+  return entries;
+}
+
+/** The number of the mount that a place lies in. */
+export function mountIdOf(tree: Tree, place: Place): number {
+  const entries = new Map<Place, number>(mountsOf(tree).map((entry) => [entry.place, entry.id]));
+  for (let at: Place | undefined = place; at !== undefined; at = at.parent) {
+    const id = entries.get(at);
+    if (id !== undefined) return id;
+  }
+  return 0;
+}
+
+/** With the path as the task sees it; what lies outside of its root it does not see. */
+function seen(task: Task): (MountEntry & { readonly path: string })[] {
+  return mountsOf(task.fs.tree).flatMap((entry) => {
+    const path = pathOf(entry.place, task.fs.root);
+    return path === undefined ? [] : [{ ...entry, path: escaped(path) }];
+  });
+}
+
+export function mountsText(task: Task): string {
+  return seen(task)
+    .map(({ source, path, type, options }) => `${source} ${path} ${type} ${options} 0 0\n`)
+    .join('');
+}
+
+export function mountinfoText(task: Task): string {
+  return seen(task)
+    .map(({ id, parent, place, path, options, type, source }) => {
+      const { dev } = place.vnode.stat();
+      return `${id} ${parent} ${deviceMajor(dev)}:${deviceMinor(dev)} / ${path} ${options} - ${type} ${source} ${options.split(',', 1)[0]}\n`;
+    })
+    .join('');
+}
+
+export function mountstatsText(task: Task): string {
+  return seen(task)
+    .map(({ source, path, type }) => `device ${source} mounted on ${path} with fstype ${type}\n`)
+    .join('');
+}
+
+/** Linux mangle: blanks, tabs, newlines and backslashes as octal. */
+function escaped(path: string): string {
+  return path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}`);
+}
