@@ -13,8 +13,8 @@ import { UserMemory } from './mm/user.ts';
 import { hidesProcess, type Promotion, parseFileCapabilities, type ProgramRights, promoted } from './proc/credentials.ts';
 import { becomeOnlyThread, exitProcess, leaveMemory } from './proc/exit.ts';
 import { NO_STACK } from './proc/signal.ts';
-import { type Task, threadsOf } from './proc/task.ts';
-import { pathOf } from './fs/path.ts';
+import { type ExecCall, type Task, threadsOf } from './proc/task.ts';
+import { DirectoryPlace, pathOf } from './fs/path.ts';
 import type { Vnode } from './fs/vnode.ts';
 
 /** Bytes of comm, as Linux keeps them. */
@@ -23,10 +23,7 @@ const SECURITY_CAPABILITY = 'security.capability';
 /** Where execvp looks without a PATH. */
 const DEFAULT_PATH = '/bin:/usr/bin';
 
-export interface Execution {
-  readonly path: string;
-  readonly argv: readonly string[];
-  readonly env: readonly string[];
+export interface Execution extends ExecCall {
   /** A path without a slash is looked for in the environment's PATH, and refusals are returned, not thrown. */
   readonly search?: boolean;
 }
@@ -55,6 +52,7 @@ export function execute(machine: Executor, task: Task, execution: Execution): Re
     if (promotion === undefined && execution.search) return refusal(EPERM, 'has more capabilities than may be given', path);
     if (promotion === undefined) throw errno(EPERM);
     const refused = replace(machine, task, program, promotion);
+    task.name = nameOf(program, execution);
     machine.observer.exec?.(task, program.image.path, refused);
     return refused;
   } finally {
@@ -63,12 +61,12 @@ export function execute(machine: Executor, task: Task, execution: Execution): Re
 }
 
 /** The program at the path; with `search`, the first in PATH that can be executed, as execvp finds it. */
-function find(task: Task, { path, argv, env, search }: Execution): Program | Refusal {
+function find(task: Task, { path, place, isClosing, argv, env, search }: Execution): Program | Refusal {
   const { tree, root, cwd } = task.fs;
   const soft = task.process.limits[RLIMIT_STACK].current;
   const stackLimit = soft === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(soft);
   const open = (at: string): Program | Refusal =>
-    openProgram({ tree, context: { root, cwd, rights: task.credentials }, path: at, argv, env, stackLimit });
+    openProgram({ tree, context: { root, cwd, rights: task.credentials }, path: at, place, isClosing, argv, env, stackLimit });
   if (!search || path.includes('/')) return open(path);
   let denied: Refusal | undefined;
   for (const folder of (variable(env, 'PATH') ?? DEFAULT_PATH).split(':')) {
@@ -179,9 +177,14 @@ function unshare(task: Task): void {
   }
 }
 
+/** comm. */
+function nameOf({ execfn, image }: Program, { isNameless }: Execution): string {
+  const path = isNameless && !(image.place instanceof DirectoryPlace) ? image.place.name.replace(/ \(deleted\)$/, '') : execfn;
+  return path.slice(path.lastIndexOf('/') + 1).slice(0, NAME_MAX);
+}
+
 function forgetOldProgram(task: Task, program: Program): void {
   const { process } = task;
-  task.name = program.execfn.slice(program.execfn.lastIndexOf('/') + 1).slice(0, NAME_MAX);
   process.executable = pathOf(program.image.place, task.fs.root) ?? program.image.path;
   process.argv = program.argv;
   process.envp = program.env;

@@ -116,7 +116,7 @@ export class Machine {
       instructions: () => this.instructionsBefore,
       account: () => this.account(),
       memory: () => ({ total: limit_bytes(), free: limit_bytes() - frames.inUse * PAGE_SIZE }),
-      exec: (task, path, argv, envp) => execute(this, task, { path, argv, env: envp }),
+      exec: (task, call) => execute(this, task, call),
     };
     engine.onFault = (addr, access) => this.fault(addr, access);
   }

@@ -25,6 +25,8 @@ export interface ExecRequest {
   readonly path: string;
   /** The file, where it was found by other means than `path` (fexecve). */
   readonly place?: Place;
+  /** The path will lead nowhere once the program runs: a script cannot be read through it. */
+  readonly isClosing?: boolean;
   readonly argv: readonly string[];
   readonly env: readonly string[];
   /** RLIMIT_STACK in bytes, Infinity for none. */
@@ -110,6 +112,7 @@ class Opening {
       if (!isScript(head)) return this.elf(file, argv);
       const line = parseScript(head);
       if (line === undefined) return refusal(ENOEXEC, 'is a script whose first line names no interpreter', file.path);
+      if (depth === 0 && this.request.isClosing) return refusal(ENOENT, 'is a script whose descriptor is closed by execve', file.path);
       if (depth === SCRIPT_DEPTH_MAX) return refusal(ELOOP, 'is a script of a script, too many times over', file.path);
       argv = scriptArguments(line, file.path, argv);
       const grown = checkArguments(argv, env, path, stackLimit);

@@ -12,6 +12,8 @@ const STRING_MAX = 32 * PAGE_SIZE;
 /** Linux's ARG_MAX: what is allowed however small the stack limit is; and three quarters of the default stack, never passed. */
 const ARGUMENTS_MIN = 131072,
   ARGUMENTS_MAX = 6 * 1024 * 1024;
+/** What Linux counts for each string beside its bytes: a pointer of a 64-bit kernel. */
+const KERNEL_POINTER = 8;
 const WORD = 4,
   STACK_ALIGN = 16,
   RANDOM_SIZE = 16;
@@ -44,7 +46,7 @@ export interface StackImage {
 /** Whether Linux's execve answers E2BIG. `stackLimit` is RLIMIT_STACK in bytes, Infinity for none. */
 export function checkArguments(argv: readonly string[], env: readonly string[], execfn: string, stackLimit: number): Refusal | undefined {
   const allowed = Math.max(ARGUMENTS_MIN, Math.min(ARGUMENTS_MAX, Math.floor(stackLimit / 4)));
-  let size = (Math.max(argv.length, 1) + env.length) * WORD + execfn.length + 1;
+  let size = (Math.max(argv.length, 1) + env.length) * KERNEL_POINTER + execfn.length + 1;
   for (const text of [...argv, ...env]) {
     if (text.length + 1 > STRING_MAX)
       return refusal(E2BIG, `cannot be given an argument or variable of ${text.length} bytes; the limit is ${STRING_MAX - 1}`);

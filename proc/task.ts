@@ -7,6 +7,7 @@ import type { FdTable } from '../fs/fdtable.ts';
 import type { FileServices } from '../fs/guest.ts';
 import { Waiters } from '../fs/wait.ts';
 import type { DirectoryPlace, Tree } from '../fs/path.ts';
+import type { Place } from '../fs/vnode.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { UserMemory } from '../mm/user.ts';
 import type { Clock, RandomSource } from './clock.ts';
@@ -183,6 +184,20 @@ export interface Tracer {
   note?(task: Task, text: string): void;
 }
 
+/** What execve and execveat ask for. */
+export interface ExecCall {
+  /** As the program (AT_EXECFN) and interpreters of scripts are told. */
+  readonly path: string;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  /** The file, where a descriptor says more than the path. */
+  readonly place?: Place;
+  /** Named by a descriptor alone: the task is called as the file is. */
+  readonly isNameless?: boolean;
+  /** The path leads over a descriptor that the call closes: no interpreter of a script would find it. */
+  readonly isClosing?: boolean;
+}
+
 export interface Kernel {
   readonly clock: Clock;
   readonly random: RandomSource;
@@ -216,7 +231,7 @@ export interface Kernel {
   /** Memory of the machine in bytes, for sysinfo. */
   memory(): { readonly total: number; readonly free: number };
   /** Replaces the calling task's program. Throws errno before the point of no return, and sets all registers when it succeeds. */
-  readonly exec?: (task: Task, path: string, argv: readonly string[], envp: readonly string[]) => void;
+  readonly exec?: (task: Task, call: ExecCall) => void;
 }
 
 /** The live threads of a process, its first one first. */

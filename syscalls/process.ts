@@ -1,13 +1,12 @@
 /** The life of a process: exit, execve, and what prctl and personality say about it. */
-import { E2BIG, EFAULT, EINVAL, ENOSYS, EPERM, errno } from '../abi/errno.ts';
+import { EFAULT, EINVAL, ENOSYS, EPERM, errno } from '../abi/errno.ts';
 import { READ_IMPLIES_EXEC } from '../abi/mman.ts';
-import { RLIM_INFINITY, RLIMIT_STACK } from '../abi/resource.ts';
 import { exitProcess, exitTask } from '../proc/exit.ts';
 import type { Task } from '../proc/task.ts';
 import { CAPABILITY_OPTIONS, capabilityControl } from './capability.ts';
 import { define } from './define.ts';
 import {
-  address, addressResult, choice, hex, type In, int, intResult, path, pid, pointerIn, programReplaced, registersSet,
+  address, addressResult, choice, hex, int, intResult, pid, registersSet,
 } from './kinds.ts';
 
 // ---- Ends ----------------------------------------------------------------------------------------------------------------------
@@ -18,48 +17,6 @@ const exit = define({
 const exitGroup = define({
   name: 'exit_group', args: [['status', int]], result: registersSet, support: 'full',
   handler: (task, status) => exitProcess(task.kernel, task.process, { kind: 'exited', code: status & 0xff }),
-});
-
-// ---- Programs ------------------------------------------------------------------------------------------------------------------
-
-/** Linux's MAX_ARG_STRLEN and MAX_ARG_STRINGS; all strings together may take a quarter of the stack, and never more than 6 MiB. */
-const MAX_STRING = 131_072, MAX_STRINGS = 0x7fffffff, MAX_ALL = 6 << 20, MIN_ALL = 131_072;
-
-function argumentRoom(task: Task): number {
-  const soft = task.process.limits[RLIMIT_STACK].current;
-  const quarter = soft === RLIM_INFINITY ? MAX_ALL : Number(soft / 4n);
-  return Math.max(MIN_ALL, Math.min(MAX_ALL, quarter));
-}
-
-/** The strings of argv or envp; a null pointer is an empty list. `room` is what they may take. */
-function readStrings(task: Task, list: In<Uint8Array>, room: number): string[] {
-  const strings: string[] = [];
-  if (list === 0) return strings;
-  let left = room;
-  for (let at: number = list; strings.length < MAX_STRINGS; at += 4) {
-    const pointer = task.user.readU32(at);
-    if (pointer === 0) return strings;
-    const text = task.user.cstring(pointer, MAX_STRING, E2BIG);
-    strings.push(text);
-    left -= text.length + 1 + 4;
-    if (left < 0) throw errno(E2BIG);
-  }
-  throw errno(E2BIG);
-}
-
-function execute(task: Task, file: string, argv: In<Uint8Array>, envp: In<Uint8Array>): void {
-  const { exec } = task.kernel;
-  if (exec === undefined) throw errno(ENOSYS);
-  const room = argumentRoom(task);
-  const args = readStrings(task, argv, room);
-  const used = args.reduce((sum, text) => sum + text.length + 5, 0);
-  // Linux gives a program without any argument an empty one.
-  exec(task, file, args.length === 0 ? [''] : args, readStrings(task, envp, room - used));
-}
-
-const execve = define({
-  name: 'execve', args: [['pathname', path], ['argv', pointerIn], ['envp', pointerIn]], result: programReplaced, support: 'full',
-  handler: (task, file, argv, envp) => execute(task, file, argv, envp),
 });
 
 // ---- prctl and relatives -------------------------------------------------------------------------------------------------------
@@ -203,5 +160,5 @@ const ptrace = define({
 });
 
 export const calls = [
-  exit, exitGroup, execve, prctl, archPrctl, personality, ptrace,
+  exit, exitGroup, prctl, archPrctl, personality, ptrace,
 ];

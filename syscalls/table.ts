@@ -7,6 +7,7 @@ import { calls as clone } from './clone.ts';
 import { calls as directory } from './directory.ts';
 import { calls as epoll } from './epoll.ts';
 import { calls as event } from './event.ts';
+import { calls as exec } from './exec.ts';
 import { calls as fcntl } from './fcntl.ts';
 import { calls as file } from './file.ts';
 import { calls as futex } from './futex.ts';
@@ -44,6 +45,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   directory,
   epoll,
   event,
+  exec,
   fcntl,
   file,
   futex,
