@@ -32,6 +32,7 @@ import {
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID } from '../abi/stat.ts';
 import type { MemoryObject } from '../mm/object.ts';
 import type { FileIdentity } from '../mm/pager.ts';
+import { AttributeMap } from './attributes.ts';
 import { MemDirectoryFile, MemFile } from './memory-file.ts';
 import {
   type Directory,
@@ -117,6 +118,7 @@ export class MemVnode implements Vnode, Directory {
   writers = 0;
   /** F_SEAL_ bits. Files are sealed against seals unless memfd_create said otherwise. */
   seals: number = F_SEAL_SEAL;
+  private extended: AttributeMap | undefined;
 
   constructor(system: MemFileSystem, mode: number, rdev = 0) {
     this.system = system;
@@ -133,6 +135,10 @@ export class MemVnode implements Vnode, Directory {
 
   get directory(): Directory | undefined {
     return this.kind === 'directory' ? this : undefined;
+  }
+
+  get attributes(): AttributeMap {
+    return (this.extended ??= new AttributeMap(() => (this.ctime_ns = this.system.options.now_ns())));
   }
 
   get size(): number {

@@ -8,6 +8,7 @@ import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID } from '../abi/stat
 import { type MemFileSystem, MemVnode } from './memfs.ts';
 import { OverlayDirectoryFile, OverlayFile } from './overlay-file.ts';
 import {
+  type Attributes,
   type Directory,
   type FileKind,
   type FileSystemStat,
@@ -185,6 +186,8 @@ export class OverlayVnode implements Vnode, Directory {
       const { mode, rdev, uid, gid, atime_ns, mtime_ns } = (this.lower as Vnode).stat();
       layer.meta = new MemVnode(this.system.options.memory, mode, rdev);
       layer.meta.chown(uid, gid);
+      const attributes = this.lower?.attributes;
+      if (attributes !== undefined) layer.meta.attributes.copyFrom(attributes);
       layer.meta.utimes({ atime_ns, mtime_ns });
     }
     return layer.meta;
@@ -265,6 +268,16 @@ export class OverlayVnode implements Vnode, Directory {
     if (mode & W_OK && this.system.options.readOnly && this.kind !== 'character' && this.kind !== 'fifo') throw errno(EROFS);
     // Changes stay in memory: only reading asks the host.
     if (this.layer?.meta === undefined && mode & ~W_OK) this.lower?.access(mode & ~W_OK);
+  }
+
+  get attributes(): Attributes {
+    const now = (): Attributes | undefined => (this.layer?.meta ?? this.lower)?.attributes;
+    return {
+      get: (name) => now()?.get(name),
+      names: () => now()?.names() ?? [],
+      set: (name, value) => this.copied().attributes.set(name, value),
+      remove: (name) => this.copied().attributes.remove(name),
+    };
   }
 
   // ---- Directories -------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import type { NewTimes, Vnode } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { dirfd, type Fd, fd, id16, id32, loadAt, mode, none, path, pathOrNull, pointerIn } from './kinds.ts';
-import { AT_FDCWD, atFlags, onlyFlags, openAt, placeAt, requireAccess, type Target, targetAt, vnodeAt } from './paths.ts';
+import { AT_FDCWD, atFlags, dropCapabilities, onlyFlags, openAt, placeAt, requireAccess, type Target, targetAt, vnodeAt } from './paths.ts';
 
 // ---- chmod and chown -------------------------------------------------------------------------------------------------------------------
 
@@ -75,6 +75,7 @@ function chown(task: Task, { vnode, place }: Target, uid: number, gid: number): 
   if (!mayChown(task.credentials, stat, newUid, newGid)) throw errno(EPERM);
   const mode = tamedMode(task.credentials, stat);
   vnode.chown(newUid, newGid);
+  if (vnode.kind !== 'directory') dropCapabilities(vnode);
   if (mode !== stat.mode && vnode.stat().mode !== mode) vnode.chmod(mode & 0o7777);
   task.fs.tree.rightsChanged(place);
 }

@@ -170,13 +170,19 @@ export function severable(task: Task, walked: Walked) {
   return directory;
 }
 
-/** A file that is written loses its set-user-ID bit, unless the writer may set any. Linux: file_remove_privs. */
+/** A file that is written loses its capabilities, and its set-user-ID bit unless the writer may set any. Linux: file_remove_privs. */
 export function tame(task: Task, vnode: Vnode): void {
+  dropCapabilities(vnode);
   const { credentials, fs } = task;
   if (vnode.kind !== 'file' || hasRight(credentials, CAP_FSETID) || (vnode.judges === 'host' && fs.tree.isHosts(credentials))) return;
   const stat = vnode.stat();
   const mode = tamedMode(credentials, stat);
   if (mode !== stat.mode) vnode.chmod(mode & 0o7777);
+}
+
+/** The capabilities a program would have been given go with its old content, or its old owner. Linux: cap_inode_killpriv. */
+export function dropCapabilities({ attributes }: Vnode): void {
+  if (attributes?.get('security.capability') !== undefined) attributes.remove('security.capability');
 }
 
 /** What a task makes is its own; its group is the directory's where that one is set-group-ID. Hosts that do not let us give files away keep their own view. */
