@@ -8,10 +8,20 @@ import { exitProcess } from './exit.ts';
 import { isOrphaned } from './family.ts';
 import type { Process } from './process.ts';
 import { leaveSequence } from './rseq.ts';
-import { forceSignal, tellParentOfStop } from './send.ts';
+import { forceSignal, takenByOthers, tellParentOfStop } from './send.ts';
 import { pushFrame } from './sigframe.ts';
 import { kernelInfo, type SignalInfo } from './siginfo.ts';
-import { defaultAction, difference, intersection, type SignalAction, UNBLOCKABLE, union, withSignal } from './signal.ts';
+import {
+  defaultAction,
+  difference,
+  hasSignal,
+  intersection,
+  isEmpty,
+  type SignalAction,
+  UNBLOCKABLE,
+  union,
+  withSignal,
+} from './signal.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
 /** Whether `deliver` has anything to do: cheap enough to ask after every trap. */
@@ -19,7 +29,9 @@ export function hasDeliverable(task: Task): boolean {
   const { mask, awaited, pending } = task.signals;
   const own = pending.set;
   const shared = task.process.pending.set;
-  return (((own.low | shared.low) & ~(mask.low | awaited.low)) | ((own.high | shared.high) & ~(mask.high | awaited.high))) !== 0;
+  if (((own.low & ~(mask.low | awaited.low)) | (own.high & ~(mask.high | awaited.high))) !== 0) return true;
+  if (((shared.low & ~(mask.low | awaited.low)) | (shared.high & ~(mask.high | awaited.high))) === 0) return false;
+  return !isEmpty(difference(difference(shared, union(mask, awaited)), takenByOthers(task)));
 }
 
 /**
@@ -49,7 +61,12 @@ export function deliver(task: Task): { readonly handled: boolean; readonly outco
 function takeSignal(task: Task): SignalInfo | undefined {
   const { mask, awaited, pending } = task.signals;
   const wanted = difference({ low: 0xffffffff, high: 0xffffffff }, union(mask, awaited));
-  return pending.take(wanted) ?? task.process.pending.take(wanted);
+  const { process } = task;
+  const own = pending.take(wanted);
+  if (own !== undefined) return own;
+  const info = process.pending.take(difference(wanted, takenByOthers(task)));
+  if (info !== undefined && !hasSignal(process.pending.set, info.signo)) process.takers.delete(info.signo);
+  return info;
 }
 
 function runDefault(task: Task, info: SignalInfo): void {

@@ -7,6 +7,7 @@ import { leaveFamily, passChildren } from './family.ts';
 import { futexKey, releaseRobustList } from './futex-key.ts';
 import { releaseLocks } from './futex-pi.ts';
 import type { ExitStatus, Process } from './process.ts';
+import { retarget } from './send.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
 /** One thread ends (exit). The last one ends the process with this status. */
@@ -63,6 +64,7 @@ function endTask(task: Task): void {
   kernel.tasks.delete(task.tid);
   process.tids.delete(task.tid);
   if (process.status === undefined) {
+    retarget(task);
     const [heir] = threadsOf(kernel, process);
     if (heir !== undefined) passChildren(task, heir);
   }

@@ -52,6 +52,8 @@ export class Process {
   sid: number;
   /** Signals sent to the process as a whole. */
   readonly pending: PendingSignals = new PendingSignals();
+  /** Which thread is to take a signal sent to the process: thread ids by signal number. */
+  readonly takers: Map<number, number> = new Map();
   /** Wakes when a signal has come for it or one of its threads (signalfd). */
   readonly signalled: Waiters = new Waiters();
   readonly limits: Limit[] = defaultLimits();

@@ -16,7 +16,7 @@ import {
 } from '../abi/signal.ts';
 import type { Process } from './process.ts';
 import { childInfo, type SignalInfo, userInfo } from './siginfo.ts';
-import { difference, hasSignal, type PendingSignals, setOf, STOP_SIGNALS } from './signal.ts';
+import { difference, hasSignal, type PendingSignals, setOf, STOP_SIGNALS, withSignal } from './signal.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
 /** What became of a signal: it is pending (perhaps as one with others like it), of no effect, or lost because too many are queued (RLIMIT_SIGPENDING). */
@@ -32,20 +32,45 @@ export function sendToTask(task: Task, info: SignalInfo): Sent {
   return 'pending';
 }
 
-/** Sends to a process; any thread that does not block the signal may take it. */
+/** Sends to a process: the first thread that does not block the signal takes it, as on Linux; the first of all is the process's first. */
 export function sendToProcess(kernel: Kernel, process: Process, info: SignalInfo): Sent {
   if (process.status !== undefined || !prepare(kernel, process, info)) return 'dropped';
   const tasks = threadsOf(kernel, process);
   if (tasks.length === 0 || tasks.every((task) => dropped(task, info.signo))) return 'dropped';
   if (!enqueue(process, process.pending, info)) return 'full';
   if (info.signo === SIGKILL) tasks.forEach(interrupt);
-  else
-    tasks
-      .filter((task) => wants(task, info.signo))
-      .slice(0, 1)
-      .forEach(interrupt);
+  else choose(process, tasks, info.signo);
   process.signalled.wakeAll(POLLIN);
   return 'pending';
+}
+
+function choose(process: Process, tasks: readonly Task[], signo: number): void {
+  const taker = tasks.find((task) => wants(task, signo));
+  if (taker === undefined) {
+    process.takers.delete(signo);
+    return;
+  }
+  process.takers.set(signo, taker.tid);
+  interrupt(taker);
+}
+
+/** Signals of the process that were this task's to take go to others, where it blocks them now or is dead. Linux: retarget_shared_pending. */
+export function retarget(task: Task): void {
+  const { kernel, process } = task;
+  for (const [signo, tid] of process.takers)
+    if (!hasSignal(process.pending.set, signo)) process.takers.delete(signo);
+    else if (tid === task.tid && (task.state === 'dead' || !wants(task, signo))) choose(process, threadsOf(kernel, process), signo);
+}
+
+/** The process's signals that another thread is to take. */
+export function takenByOthers(task: Task): SignalSet {
+  const { kernel, process } = task;
+  let others = setOf();
+  for (const [signo, tid] of process.takers) {
+    const taker = tid === task.tid ? undefined : kernel.tasks.get(tid);
+    if (taker !== undefined && taker.state !== 'dead' && wants(taker, signo)) others = withSignal(others, signo);
+  }
+  return others;
 }
 
 /** Where too many are queued already, kill's signals still arrive, once and without a sender, and others do not. Linux: __send_signal_locked. */

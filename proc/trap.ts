@@ -6,7 +6,7 @@ import { DONE, type Outcome } from '../mm/outcome.ts';
 import { assert } from '../abi/assert.ts';
 import { deliver, hasDeliverable } from './deliver.ts';
 import { isFault, pageFaultError, signalOfException, VECTOR } from './exception.ts';
-import { forceSignal } from './send.ts';
+import { forceSignal, retarget } from './send.ts';
 import { faultInfo, kernelInfo, type SignalInfo } from './siginfo.ts';
 import type { Task } from './task.ts';
 
@@ -17,6 +17,8 @@ const FLAG_TF = 0x100;
  * dead. Cheap when there is nothing to do.
  */
 export function settle(task: Task, outcome: Outcome): void {
+  // Only a trap can have made the task block what it was to take.
+  if (task.process.takers.size > 0) retarget(task);
   if (outcome.kind === 'done' && !hasDeliverable(task)) return;
   assert(outcome.kind !== 'signal', 'faulted turns signal outcomes into pending signals');
   const delivered = hasDeliverable(task) ? deliver(task) : undefined;
