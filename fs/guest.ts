@@ -22,6 +22,7 @@ import { HostStreams } from './streams.ts';
 import { PtyTable } from './pty.ts';
 import { type JobControl, NO_JOBS, type TerminalPort } from './tty.ts';
 import type { OpenFile, Vnode } from './vnode.ts';
+import { Watches } from './watches.ts';
 
 /** What the maker of a root file system is given. */
 export interface RootServices {
@@ -60,6 +61,8 @@ export interface GuestFilesOptions {
 /** What system calls need beyond the tree: files without a place, and what all files of a machine share. */
 export interface FileServices {
   readonly locks: LockTable;
+  /** Who watches which file (inotify). */
+  readonly watches: Watches;
   /** Who is bound to which name or port. */
   readonly sockets: SocketNames<LocalSocket>;
   /** For a file without a place: a number that no other such file has. */
@@ -90,6 +93,7 @@ export class GuestFiles implements FileServices {
   readonly host: HostFileSystem;
   readonly streams: HostStreams;
   readonly locks: LockTable = new LockTable();
+  readonly watches: Watches = new Watches();
   readonly sockets: SocketNames<LocalSocket> = new SocketNames();
   readonly ptys: PtyTable;
   /** Sessions and process groups, once there are processes. */

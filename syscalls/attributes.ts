@@ -1,14 +1,15 @@
 /** Changes of mode, owner and times. */
 import { EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/inotify.ts';
 import { i32, type Struct, struct } from '../abi/struct.ts';
 import { type Timespec, type Timeval, timespec32, timespec64, timeval32, SECOND_NS } from '../abi/time.ts';
 import { chmodMode, mayChown, owns, tamedMode } from '../fs/permission.ts';
-import type { NewTimes, Vnode } from '../fs/vnode.ts';
+import type { NewTimes } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { dirfd, type Fd, fd, id16, id32, loadAt, mode, none, path, pathOrNull, pointerIn } from './kinds.ts';
-import { AT_FDCWD, atFlags, dropCapabilities, onlyFlags, openAt, placeAt, requireAccess, type Target, targetAt, vnodeAt } from './paths.ts';
+import { AT_FDCWD, atFlags, dropCapabilities, onlyFlags, openAt, requireAccess, type Target, targetAt } from './paths.ts';
 
 // ---- chmod and chown -------------------------------------------------------------------------------------------------------------------
 
@@ -17,6 +18,7 @@ function changeMode(task: Task, { vnode, place }: Target, permissions: number): 
   if (vnode.kind !== 'symlink' && !owns(task.credentials, stat)) throw errno(EPERM);
   vnode.chmod(chmodMode(task.credentials, stat, permissions & 0o7777));
   task.fs.tree.rightsChanged(place);
+  task.kernel.files.watches.happened({ vnode, place }, IN_ATTRIB);
 }
 
 function chmodat(task: Task, dir: Fd, name: string, permissions: number, how: number): void {
@@ -78,6 +80,7 @@ function chown(task: Task, { vnode, place }: Target, uid: number, gid: number): 
   if (vnode.kind !== 'directory') dropCapabilities(vnode);
   if (mode !== stat.mode && vnode.stat().mode !== mode) vnode.chmod(mode & 0o7777);
   task.fs.tree.rightsChanged(place);
+  task.kernel.files.watches.happened({ vnode, place }, IN_ATTRIB);
 }
 
 function chownCalls(id: typeof id16 | typeof id32, suffix: string) {
@@ -133,17 +136,20 @@ interface Utimbuf {
 const utimbuf: Struct<Utimbuf> = struct<Utimbuf>({ actime: i32, modtime: i32 });
 
 /** Both now: what a null pointer asks for. Needs only the right to write, unlike given times (utimensat(2)). */
-function setNow(task: Task, vnode: Vnode): void {
+function setNow(task: Task, target: Target): void {
   const now = task.kernel.clock.realtime();
-  setTimes(task, vnode, { atime_ns: now, mtime_ns: now }, true);
+  setTimes(task, target, { atime_ns: now, mtime_ns: now }, true);
 }
 
-function setTimes(task: Task, vnode: Vnode, times: NewTimes, now: boolean): void {
+function setTimes(task: Task, { vnode, place }: Target, times: NewTimes, now: boolean): void {
   if (!owns(task.credentials, vnode.stat())) {
     if (!now) throw errno(EPERM);
     requireAccess(task, vnode, f.W_OK);
   }
   vnode.utimes(times);
+  const { atime_ns, mtime_ns } = times;
+  const event = atime_ns !== undefined && mtime_ns !== undefined ? IN_ATTRIB : mtime_ns !== undefined ? IN_MODIFY : IN_ACCESS;
+  task.kernel.files.watches.happened({ vnode, place }, event);
 }
 
 const utime = define({
@@ -155,22 +161,22 @@ const utime = define({
   result: none,
   support: 'full',
   handler: (task, name, at) => {
-    const { vnode } = placeAt(task, AT_FDCWD, name);
-    if (at === 0) return setNow(task, vnode);
+    const target = targetAt(task, AT_FDCWD, name, 0);
+    if (at === 0) return setNow(task, target);
     const { actime, modtime } = loadAt(task, at, utimbuf);
-    setTimes(task, vnode, { atime_ns: BigInt(actime) * SECOND_NS, mtime_ns: BigInt(modtime) * SECOND_NS }, false);
+    setTimes(task, target, { atime_ns: BigInt(actime) * SECOND_NS, mtime_ns: BigInt(modtime) * SECOND_NS }, false);
   },
 });
 
-function setFromTimevals(task: Task, vnode: Vnode, at: number): void {
-  if (at === 0) return setNow(task, vnode);
+function setFromTimevals(task: Task, target: Target, at: number): void {
+  if (at === 0) return setNow(task, target);
   const atime = loadAt(task, at, timeval32);
   const mtime = loadAt(task, at + timeval32.size, timeval32);
   const ns = ({ tv_sec, tv_usec }: Timeval) => {
     if (tv_usec < 0 || tv_usec > 999_999) throw errno(EINVAL);
     return BigInt(tv_sec) * SECOND_NS + BigInt(tv_usec) * 1000n;
   };
-  setTimes(task, vnode, { atime_ns: ns(atime), mtime_ns: ns(mtime) }, false);
+  setTimes(task, target, { atime_ns: ns(atime), mtime_ns: ns(mtime) }, false);
 }
 
 const utimes = define({
@@ -181,7 +187,7 @@ const utimes = define({
   ],
   result: none,
   support: 'full',
-  handler: (task, name, at) => setFromTimevals(task, placeAt(task, AT_FDCWD, name).vnode, at),
+  handler: (task, name, at) => setFromTimevals(task, targetAt(task, AT_FDCWD, name, 0), at),
 });
 const futimesat = define({
   name: 'futimesat',
@@ -192,7 +198,7 @@ const futimesat = define({
   ],
   result: none,
   support: 'full',
-  handler: (task, dir, name, at) => setFromTimevals(task, name === null ? openAt(task, dir).vnode : placeAt(task, dir, name).vnode, at),
+  handler: (task, dir, name, at) => setFromTimevals(task, name === null ? openAt(task, dir) : targetAt(task, dir, name, 0), at),
 });
 
 function utimensat(name: string, layout: Struct<Timespec>) {
@@ -211,12 +217,12 @@ function utimensat(name: string, layout: Struct<Timespec>) {
       // Nothing is to be done, and nothing is looked at (do_utimes).
       if (given !== undefined && given.every((time) => time.tv_nsec === f.UTIME_OMIT)) return;
       onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
-      const vnode = file === null ? nullPath(task, dir, how) : vnodeAt(task, dir, file, how);
-      if (given === undefined) return setNow(task, vnode);
+      const target = file === null ? nullPath(task, dir, how) : targetAt(task, dir, file, how);
+      if (given === undefined) return setNow(task, target);
       const [atime_ns, mtime_ns] = given.map((time) => newTime(task, time));
       setTimes(
         task,
-        vnode,
+        target,
         { atime_ns, mtime_ns },
         given.every((time) => time.tv_nsec === f.UTIME_NOW),
       );
@@ -224,10 +230,10 @@ function utimensat(name: string, layout: Struct<Timespec>) {
   });
 }
 
-function nullPath(task: Task, dir: Fd, how: number): Vnode {
+function nullPath(task: Task, dir: Fd, how: number): Target {
   if (how !== 0 && how !== f.AT_EMPTY_PATH) throw errno(EINVAL);
   if (dir === AT_FDCWD) throw errno(EFAULT);
-  return openAt(task, dir).vnode;
+  return openAt(task, dir);
 }
 
 function newTime(task: Task, time: Timespec): bigint | undefined {

@@ -3,6 +3,7 @@ import { CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from '../abi/capability.ts';
 import { EINVAL, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, ERANGE, errno, } from '../abi/errno.ts';
 import { type DirectoryRecord, putDirent32, putDirent64 } from '../abi/dirent.ts';
 import * as f from '../abi/fcntl.ts';
+import { IN_ACCESS, IN_CREATE } from '../abi/inotify.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../abi/stat.ts';
 import type { Description } from '../fs/description.ts';
 import { DirectoryPlace, hold, newName, pathOf, release, type Walked } from '../fs/path.ts';
@@ -61,6 +62,7 @@ function getdents(task: Task, file: Fd, at: number, bytes: number, put: Put): nu
   if (used === 0 && more) throw errno(EINVAL);
   task.user.write(at, new Uint8Array(view.buffer, 0, used));
   description.position = position;
+  task.kernel.files.watches.happened(description, IN_ACCESS);
   return used;
 }
 
@@ -157,6 +159,7 @@ function mkdirAt(task: Task, dir: Fd, name: string, permissions: number): void {
   const directory = changeable(task, walked);
   directory.mkdir(entry, permissions & 0o1777 & ~task.fs.umask);
   ownEntry(task, walked, entry);
+  task.kernel.files.watches.named(walked.parent.vnode, IN_CREATE, entry, 'directory');
 }
 
 function mknodAt(task: Task, dir: Fd, name: string, permissions: number, device: number): void {
@@ -170,6 +173,7 @@ function mknodAt(task: Task, dir: Fd, name: string, permissions: number, device:
   if (isDevice && !(kind === S_IFCHR && device === 0) && !capable(task.credentials, CAP_MKNOD)) throw errno(EPERM);
   directory.mknod(entry, kind | (permissions & 0o7777 & ~task.fs.umask), device);
   ownEntry(task, walked, entry);
+  task.kernel.files.watches.named(walked.parent.vnode, IN_CREATE, entry);
 }
 
 function symlinkAt(task: Task, target: string, dir: Fd, name: string): void {
@@ -178,6 +182,7 @@ function symlinkAt(task: Task, target: string, dir: Fd, name: string): void {
   const entry = newName(walked, false);
   changeable(task, walked).symlink(entry, target);
   ownEntry(task, walked, entry);
+  task.kernel.files.watches.named(walked.parent.vnode, IN_CREATE, entry);
 }
 
 function linkAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, how: number): void {
@@ -190,6 +195,7 @@ function linkAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, ho
   const directory = changeable(task, walked);
   if (source.vnode.kind === 'directory') throw errno(EPERM);
   directory.link(entry, source.vnode);
+  task.kernel.files.watches.linked(walked.parent.vnode, entry, source.vnode);
 }
 
 const mkdir = define({

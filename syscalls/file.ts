@@ -1,6 +1,7 @@
 /** Opening, closing and duplicating: open in all forms, creat, close, dup, fcntl, memfd_create. */
 import { E2BIG, EAGAIN, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOMEM, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { IN_MODIFY } from '../abi/inotify.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { type Struct, struct, u64 } from '../abi/struct.ts';
 import { Description } from '../fs/description.ts';
@@ -85,7 +86,7 @@ function describe(task: Task, dir: Fd, name: string, how: number, permissions: n
       if (walked.slash) throw errno(EISDIR);
       const made = changeable(task, walked).create(walked.name, permissions & 0o7777 & ~task.fs.umask, how);
       own(task, walked.parent.vnode, made.vnode);
-      return new Description(made.file, { vnode: made.vnode, parent: walked.parent, name: walked.name }, how);
+      return watched(task, new Description(made.file, { vnode: made.vnode, parent: walked.parent, name: walked.name }, how), how, true);
     }
     if (how & f.O_EXCL) throw errno(EEXIST);
   }
@@ -107,7 +108,15 @@ function openPlace(task: Task, place: Place, how: number): Description {
   if (f.canWrite(how) || how & f.O_TRUNC) refuseRunning(task, vnode);
   const small = vnode.kind === 'file' && !(how & f.O_LARGEFILE);
   if (small && vnode.stat().size > MAX_NON_LFS) throw errno(EOVERFLOW);
-  return new Description(orWait<OpenFile>(task, vnode.open(how)), place, how);
+  return watched(task, new Description(orWait<OpenFile>(task, vnode.open(how)), place, how), how);
+}
+
+/** Tells those who watch. */
+function watched(task: Task, description: Description, how: number, created = false): Description {
+  const { watches } = task.kernel.files;
+  watches.opened(description, created);
+  if ((how & f.O_TRUNC) !== 0 && !created) watches.happened(description, IN_MODIFY);
+  return description;
 }
 
 /** Linux: may_open. */

@@ -20,7 +20,10 @@ function unlinkAt(task: Task, dir: Fd, name: string): void {
   if (isMountPoint(walked)) throw errno(EBUSY);
   if (place.vnode.kind === 'directory') throw errno(EISDIR);
   if (walked.slash) throw errno(ENOTDIR);
+  const { watches } = task.kernel.files;
+  const wasLast = watches.isLastName(place.vnode);
   if (!forgetSocket(walked)) directory.unlink(walked.name);
+  watches.removed(walked.parent.vnode, walked.name, place.vnode, wasLast);
 }
 
 /** The name of a socket that only the guest sees: the host has no file for it (bind). */
@@ -42,6 +45,7 @@ function rmdirAt(task: Task, dir: Fd, name: string): void {
   if (isMountPoint(walked) || place === task.fs.root) throw errno(EBUSY);
   directory.rmdir(walked.name);
   task.fs.tree.removed(walked.parent, walked.name);
+  task.kernel.files.watches.removed(walked.parent.vnode, walked.name, place.vnode, true);
 }
 
 const unlink = define({
@@ -95,8 +99,14 @@ function renameAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, 
   if (isMountPoint(source) || isMountPoint(target)) throw errno(EBUSY);
   const into = directoryOf(target);
   if (into.constructor !== directoryOf(source).constructor) throw errno(EXDEV);
+  const { watches } = task.kernel.files;
+  const over = target.place?.vnode;
+  const overWasLast = over !== undefined && watches.isLastName(over);
   directoryOf(source).rename(source.name, into, target.name, how);
   task.fs.tree.renamed(source.parent, source.name, target.parent, target.name, exchange);
+  if (over?.key === moved.vnode.key) return;
+  watches.renamed(moved.vnode, source, target, exchange ? undefined : over, overWasLast);
+  if (exchange && over !== undefined) watches.renamed(over, target, source, undefined, false);
 }
 
 /** Never a directory below itself. */

@@ -1,6 +1,7 @@
 /** Sizes of files, what is on the disk, and advice. */
 import { EBADF, EFBIG, EINVAL, EISDIR, ENODEV, EOPNOTSUPP, ESPIPE, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { IN_MODIFY } from '../abi/inotify.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SIGXFSZ } from '../abi/signal.ts';
@@ -15,7 +16,8 @@ import { MAX_OFF } from './transfer.ts';
 
 function truncatePath(task: Task, name: string, length: number): void {
   if (length < 0) throw errno(EINVAL);
-  const { vnode } = placeAt(task, AT_FDCWD, name);
+  const place = placeAt(task, AT_FDCWD, name);
+  const { vnode } = place;
   if (vnode.kind === 'directory') throw errno(EISDIR);
   if (vnode.kind !== 'file') throw errno(EINVAL);
   requireAccess(task, vnode, f.W_OK);
@@ -23,6 +25,7 @@ function truncatePath(task: Task, name: string, length: number): void {
   checkSize(task, length);
   tame(task, vnode);
   vnode.truncate(length);
+  task.kernel.files.watches.happened({ vnode, place }, IN_MODIFY);
 }
 
 function truncateOpen(task: Task, file: Fd, length: number, large: boolean): void {
@@ -34,6 +37,7 @@ function truncateOpen(task: Task, file: Fd, length: number, large: boolean): voi
   checkSize(task, length);
   tame(task, vnode);
   opened.truncate(length);
+  task.kernel.files.watches.happened(description, IN_MODIFY);
 }
 
 function checkSize(task: Task, length: number): void {
@@ -117,6 +121,7 @@ const fallocate = define({
     checkSize(task, offset + length);
     if (description.file.allocate === undefined) throw errno(EOPNOTSUPP);
     description.file.allocate(how, offset, length);
+    task.kernel.files.watches.happened(description, IN_MODIFY);
   },
 });
 

@@ -1,6 +1,7 @@
 /** Socket addresses between guest memory, names in the file system, and the sockets they mean. */
 import { CAP_NET_BIND_SERVICE } from '../abi/capability.ts';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
+import { IN_CREATE } from '../abi/inotify.ts';
 import { W_OK } from '../abi/fcntl.ts';
 import { ADDRESS_MAX, AF_INET, AF_UNIX, UNIX_ADDRESS } from '../abi/socket.ts';
 import { makeDevice, S_IFSOCK } from '../abi/stat.ts';
@@ -93,6 +94,7 @@ function bindUnix(task: Task, socket: LocalSocket, address: Address): void {
     walked.parent.fallbacks.set(entry, shadow(task, mode));
     hold(walked.parent);
   }
+  task.kernel.files.watches.named(walked.parent.vnode, IN_CREATE, entry);
   const made = placeAt(task, AT_FDCWD, name.path);
   const full = new Uint8Array(name.path.length + 3);
   full.set(address.subarray(0, name.path.length + 2));

@@ -1,6 +1,7 @@
 /** Bytes from one file to another without the program's memory: splice, tee, vmsplice, sendfile, copy_file_range. Linux: fs/splice.c, fs/read_write.c. */
 import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, errno, EXDEV } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { SIGPIPE } from '../abi/signal.ts';
 import { i32, type Layout, s64 } from '../abi/struct.ts';
@@ -80,6 +81,7 @@ function drain(task: Task, pipe: Pipe, to: Description, position: number | undef
     pipe.skip(moved);
     done += moved;
   }
+  if (done > 0) task.kernel.files.watches.happened(to, IN_MODIFY);
   return done;
 }
 
@@ -97,6 +99,7 @@ function fill(task: Task, from: Description, position: number, pipe: Pipe, most:
     pipe.put(bytes.subarray(done, end), 'spliced');
     done = end;
   }
+  if (got > 0) task.kernel.files.watches.happened(from, IN_ACCESS);
   return got;
 }
 
@@ -232,6 +235,11 @@ function copy(task: Task, { from, to, fromPosition, toPosition, size: wanted }: 
     done += moved;
     if (fromPosition === undefined) from.position += moved;
     if (moved === 0) break;
+  }
+  const { watches } = task.kernel.files;
+  if (done > 0) {
+    watches.happened(from, IN_ACCESS);
+    watches.happened(to, IN_MODIFY);
   }
   return done;
 }

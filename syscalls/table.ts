@@ -12,6 +12,7 @@ import { calls as fcntl } from './fcntl.ts';
 import { calls as file } from './file.ts';
 import { calls as futex } from './futex.ts';
 import { calls as identity } from './identity.ts';
+import { calls as inotify } from './inotify.ts';
 import { calls as io } from './io.ts';
 import { calls as lock } from './lock.ts';
 import { calls as memory } from './memory.ts';
@@ -50,6 +51,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   file,
   futex,
   identity,
+  inotify,
   io,
   lock,
   memory,

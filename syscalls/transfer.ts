@@ -1,6 +1,7 @@
 /** How bytes move between guest memory and open files: what is not delivered is not consumed, and what was moved before an error is told. */
 import { EBADF, EFAULT, EFBIG, EINVAL, EPIPE, Errno, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.ts';
 import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
@@ -96,8 +97,10 @@ export function writable(task: Task, span: Span, count: number): number {
 
 /** `position` undefined: at the description's own, which moves. */
 export function read(task: Task, description: Description, span: Span, position?: number): number {
-  if (position !== undefined || description.file.seekable) return readFile(task, description, span, position);
-  return readStream(task, description, span);
+  if (position === undefined && !description.file.seekable) return readStream(task, description, span);
+  const done = readFile(task, description, span, position);
+  if (done > 0) task.kernel.files.watches.happened(description, IN_ACCESS);
+  return done;
 }
 
 /** What is not delivered is not consumed: the position moves by what reached the guest. */
@@ -157,6 +160,7 @@ export function write(task: Task, description: Description, span: Span, position
     done += moved;
     if (moved === 0) break;
   }
+  if (done > 0 && description.file.seekable) task.kernel.files.watches.happened(description, IN_MODIFY);
   return done;
 }
 
