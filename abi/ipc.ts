@@ -10,7 +10,7 @@ export const SHM_HUGETLB = 0o4000, SHM_NORESERVE = 0o10000;
 export const SHM_LOCK = 11, SHM_UNLOCK = 12, SHM_STAT = 13, SHM_INFO = 14, SHM_STAT_ANY = 15;
 /** Mode bits of a segment: to be destroyed at its last detach; locked in memory. */
 export const SHM_DEST = 0o1000, SHM_LOCKED = 0o2000;
-export const SHMMNI = 4096, SHMALL = 0x7fffffff, SHMMAX = 0x7fffffff;
+export const SHMMNI = 4096, SHMALL = 0x7fffffff, SHMMAX = 0xffff_ffff;
 /** Identifiers are a sequence number above an index of so many bits. */
 export const INDEX_BITS = 15;
 

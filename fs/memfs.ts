@@ -201,10 +201,11 @@ export class MemVnode implements Vnode, Directory {
   /** Linux memfd_add_seals. */
   addSeals(seals: number): void {
     if (this.seals & F_SEAL_SEAL) throw errno(EPERM);
-    if (seals & F_SEAL_WRITE && !(this.seals & F_SEAL_WRITE) && (this.object?.writers ?? 0) > 0) throw errno(EBUSY);
     // A program must not change any more once its right to be one is sealed.
     const more = seals & F_SEAL_EXEC && this.mode & 0o111 ? F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE : 0;
-    this.seals |= seals | more;
+    const all = seals | more;
+    if (all & F_SEAL_WRITE && !(this.seals & F_SEAL_WRITE) && (this.object?.writers ?? 0) > 0) throw errno(EBUSY);
+    this.seals |= all;
   }
 
   /** FALLOC_FL_PUNCH_HOLE, MADV_REMOVE: pages go, the size stays. */

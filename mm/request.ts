@@ -72,15 +72,13 @@ export interface SpaceStatistics {
 
 /** Throws EINVAL unless exactly one kind of sharing is asked for. */
 export function sharingOf(flags: number): Sharing {
-  const grows = (flags & mman.MAP_GROWSDOWN) !== 0;
   switch (flags & mman.MAP_TYPE) {
     case mman.MAP_PRIVATE:
       return 'private';
     case mman.MAP_SHARED:
-      if (grows) throw errno(EINVAL);
       return 'shared';
     case mman.MAP_SHARED_VALIDATE:
-      if (grows || (flags & mman.MAP_ANONYMOUS) !== 0) throw errno(EINVAL);
+      if ((flags & mman.MAP_ANONYMOUS) !== 0) throw errno(EINVAL);
       return 'shared';
     default:
       throw errno(EINVAL);

@@ -92,14 +92,17 @@ export class AddressSpace {
     const base = this.#choose(request, size);
     request.check?.();
     const range = { base, top: base + size };
-    if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     const sharing = sharingOf(request.flags);
+    if (sharing === 'shared' && (request.flags & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
+    if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     const prot = this.#effectiveProt(request.prot, maxProt);
     const flags = areaFlags(request.flags);
     this.#checkLimits(range, isData({ sharing, prot, flags }));
+    // What goes may be all that keeps the object and its file (remap_file_pages).
+    request.object?.hold();
+    request.file?.acquire();
     this.#remove(range);
-    const anonymous = sharing === 'shared' && request.object === undefined ? this.#zeroObject(size) : undefined;
-    const object = request.object ?? anonymous;
+    const object = request.object ?? (sharing === 'shared' ? this.#zeroObject(size) : undefined);
     this.table.insert({
       space: this,
       ...range,
@@ -113,7 +116,8 @@ export class AddressSpace {
       file: request.file,
     });
     this.table.merge(range);
-    anonymous?.drop();
+    object?.drop();
+    request.file?.release();
     return base;
   }
 
@@ -317,6 +321,8 @@ export class AddressSpace {
     const oldTop = pageUp(this.brkTop);
     const newTop = pageUp(top);
     if (top - this.brkStart + this.programData > this.limits.data || newTop > USER_TOP) return this.brkTop;
+    // Linux refuses to shrink where the program has unmapped the heap's end itself.
+    if (newTop < oldTop && !this.#anyIn(newTop, oldTop - newTop)) return this.brkTop;
     if (newTop < oldTop) this.#remove({ base: newTop, top: oldTop });
     if (newTop > oldTop && !this.#growHeap({ base: oldTop, top: newTop })) return this.brkTop;
     this.brkTop = top;

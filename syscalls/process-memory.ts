@@ -51,9 +51,9 @@ function left(cursor: Cursor): number {
   return 0;
 }
 
-/** Whether the other side may be reached at `at` this way: by its rights as they were asked for, whatever the processor allows (Linux check_vma_flags). */
+/** Whether the other side may be reached at `at` this way: by its rights as they were asked for, whatever the processor allows (Linux check_vma_flags). No stack grows for it. */
 function granted(other: UserMemory, at: number, writes: boolean): boolean {
-  const area = other.space.find(at) ?? other.space.growStack(at);
+  const area = other.space.find(at);
   return area !== undefined && (area.prot & (writes ? mman.PROT_WRITE : mman.PROT_READ)) !== 0;
 }
 
@@ -109,7 +109,8 @@ const remapFilePages = define({
     const bytes = pageDown(length);
     if (prot !== 0 || bytes === 0 || addr + bytes >= 2 ** 32) throw errno(EINVAL);
     const first = task.space.find(addr);
-    if (first === undefined || first.sharing !== 'shared' || first.object === undefined) throw errno(EINVAL);
+    // Linux calls a mapping of a file that is not open for writing private.
+    if (first?.sharing !== 'shared' || first.object === undefined || (first.maxProt & mman.PROT_WRITE) === 0) throw errno(EINVAL);
     for (let { top } = first; top < addr + bytes; ) {
       const next = task.space.find(top);
       if (next === undefined || next.object !== first.object || next.sharing !== 'shared' || next.flags !== first.flags) throw errno(EINVAL);

@@ -112,7 +112,7 @@ function control(task: Task, id: number, what: number, at: number, wide: boolean
   if (id < 0 || what < 0) throw errno(EINVAL);
   switch (what) {
     case ipc.IPC_INFO:
-      words(task, at, [ipc.SHMMAX, 1, ipc.SHMMNI, ipc.SHMMNI, ipc.SHMALL, ...(wide ? [0, 0, 0, 0] : [])]);
+      words(task, at, [Math.min(ipc.SHMMAX, 0x7fff_ffff), 1, ipc.SHMMNI, ipc.SHMMNI, ipc.SHMALL, ...(wide ? [0, 0, 0, 0] : [])]);
       return shm.highestIndex;
     case ipc.SHM_INFO: {
       const { total, resident } = shm.pages();

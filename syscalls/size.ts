@@ -110,8 +110,8 @@ const fallocate = define({
       'on host files blocks are not reserved: growing is a truncate, punching short ranges writes zeros; unshare answers EOPNOTSUPP',
   },
   handler: (task, file, how, offset, length) => {
-    if (offset < 0 || length <= 0) throw errno(EINVAL);
     const description = openAt(task, file);
+    if (offset < 0 || length <= 0) throw errno(EINVAL);
     if (how & ~0x7f) throw errno(EOPNOTSUPP);
     if (!f.canWrite(description.flags)) throw errno(EBADF);
     if (description.vnode.kind === 'fifo') throw errno(ESPIPE);

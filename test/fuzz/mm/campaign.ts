@@ -79,7 +79,7 @@ export async function compare(programs: readonly Program[], options: readonly st
       verdict.operations++;
       const [native, other] = [a?.get(key) ?? 'nothing', b?.get(key) ?? 'nothing'];
       const operation = records[Number(key.replace('c', ''))] ?? records[0];
-      if (endsProof(operation, native)) break;
+      if (endsProof(operation, native, records)) break;
       if (native === other) continue;
       const allowed = explain(operation, native, other);
       if (allowed) verdict.explained.set(allowed.name, (verdict.explained.get(allowed.name) ?? 0) + 1);

@@ -1,5 +1,5 @@
 /** Where the emulator may answer otherwise than the bare CPU, each with its reason. docs/MEMORY.md explains them to users. */
-import { MREMAP_FIXED } from '../../../abi/mman.ts';
+import { MAP_LOCKED, MREMAP_DONTUNMAP, MREMAP_FIXED } from '../../../abi/mman.ts';
 import type { Operation } from './operations.ts';
 
 export interface AllowedDifference {
@@ -45,16 +45,29 @@ export const ALLOWED: readonly AllowedDifference[] = [
   {
     name: 'largest offset in a file',
     reason: 'MADV_REMOVE at an offset that no file of the host can have is EFBIG where its file system says so, and removes nothing here.',
-    explains: (operation, native, other) => operation.name === 'madvise' && native === '-27' && other === '0',
+    explains: (operation, native, other) => operation.name === 'madvise' && native === '-27',
+  },
+  {
+    name: 'which of two reasons',
+    reason: 'Writing from memory that cannot be read to a file sealed against writing: since 6.15 Linux looks at the seal first.',
+    explains: (operation, native, other) => operation.name === 'pwrite64' && native === '-1' && other === '-14',
   },
 ];
 
+const LOCKS = ['mlock', 'mlock2', 'mlockall'];
+function locks({ name, args }: Operation): boolean {
+  return LOCKS.includes(name) || (name.startsWith('mmap') && (args[3].value & MAP_LOCKED) !== 0);
+}
+
 /**
- * Operations after which the rest of a program proves nothing: a refused move has perhaps moved something already, and areas that Linux does not join
- * (see above) are refused where a joined one is moved.
+ * Operations after which the rest of a program proves nothing: a refused move has perhaps moved something already, areas that Linux does not join (see above)
+ * are refused where a joined one is moved, and locked memory that MREMAP_DONTUNMAP has moved is counted twice by Linux (seen in 6.18).
  */
-export function endsProof(operation: Operation, native: string): boolean {
-  return operation.name === 'mremap' && (operation.args[3].value & MREMAP_FIXED) !== 0 && native.startsWith('-');
+export function endsProof(operation: Operation, native: string, program: readonly Operation[]): boolean {
+  if (operation.name !== 'mremap') return false;
+  const flags = operation.args[3].value;
+  const fails = native.startsWith('-');
+  return fails ? (flags & MREMAP_FIXED) !== 0 : (flags & MREMAP_DONTUNMAP) !== 0 && program.some(locks);
 }
 
 export function explain(operation: Operation, native: string, other: string): AllowedDifference | undefined {

@@ -21,11 +21,10 @@ const KINDS: Readonly<Record<string, number>> = {
   show: 9,
   fill: 10,
   fork: 11,
-  'held fork': 12,
-  process_vm: 13,
-  'shm stat': 14,
-  limit: 15,
-  status: 16,
+  process_vm: 12,
+  'shm stat': 13,
+  limit: 14,
+  status: 15,
 };
 export type Kind = keyof typeof KINDS;
 

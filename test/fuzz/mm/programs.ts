@@ -27,8 +27,6 @@ const ARENA_PAGES = 24;
 const SLOTS = 6;
 /** Never an argument. */
 const HEAP_SLOT = 15;
-/** System V segments are compared too where this is asked for. */
-const SHM = process.env['FUZZ_SHM'] === '1';
 const NUMBERS = {
   read: 3,
   pread64: 180,
@@ -89,26 +87,33 @@ class Maker {
     return Array.from({ length: count }, () => this.operation());
   }
 
-  /** The heap is only touched and grown: what is left of it when it is unmapped differs from kernel to kernel. */
+  /** Sometimes in the heap, which brk grows and shrinks. */
+  private anyPlace(): Argument {
+    return this.random.chance(0.06) ? { tag: IN_HEAP, value: this.random.below(6) * PAGE } : this.place();
+  }
+
   private touched(): Argument {
     return this.random.chance(0.05) ? { tag: IN_HEAP, value: this.random.below(6 * PAGE) } : this.place();
   }
 
   private operation(): Operation {
-    const choice = this.random.below(100);
-    if (choice < 22) return this.map();
-    if (choice < 46) return this.touch();
-    if (choice < 52) return this.call('munmap', [this.place(), this.size()]);
-    if (choice < 59) return this.call('mprotect', [this.place(), this.smallSize(), literal(this.prot())]);
-    if (choice < 66) return this.remap();
-    if (choice < 72) return this.call('madvise', [this.place(), this.smallSize(), literal(this.random.pick(ADVICES))]);
-    if (choice < 75) return this.call('msync', [this.place(), this.size(), literal(this.random.pick([1, 2, 4, 6, 3, 0, 5, 8]))]);
-    if (choice < 77) return this.call('mincore', [this.place(), this.size(), { tag: IN_SCRATCH, value: 0 }], AS_SCRATCH);
-    if (choice < 81) return this.lock();
-    if (choice < 84)
-      return { ...this.call('brk', [{ tag: IN_HEAP, value: this.random.below(9 * PAGE) - PAGE }], AS_ADDRESS), out: HEAP_SLOT };
-    if (choice < 92) return this.file();
-    if (choice < 95) return SHM ? this.shm() : this.map();
+    const { random } = this;
+    const choice = random.below(100);
+    if (choice < 21) return this.map();
+    if (choice < 44) return this.touch();
+    if (choice < 49) return this.call('munmap', [this.anyPlace(), this.size()]);
+    if (choice < 55) return this.protect();
+    if (choice < 61) return this.remap();
+    if (choice < 67) return this.call('madvise', [this.anyPlace(), this.smallSize(), literal(random.pick(ADVICES))]);
+    if (choice < 70) return this.call('msync', [this.place(), this.size(), literal(random.pick([1, 2, 4, 6, 3, 0, 5, 8]))]);
+    if (choice < 72) return this.call('mincore', [this.place(), this.size(), { tag: IN_SCRATCH, value: 0 }], AS_SCRATCH);
+    if (choice < 76) return this.lock();
+    if (choice < 79) return { ...this.call('brk', [{ tag: IN_HEAP, value: random.below(9 * PAGE) - PAGE }], AS_ADDRESS), out: HEAP_SLOT };
+    if (choice < 88) return this.file();
+    if (choice < 92) return this.shm();
+    if (choice < 93) return this.remapFilePages();
+    if (choice < 94) return this.limit();
+    if (choice < 95) return this.plain('status');
     if (choice < 97) return this.plain('maps');
     return this.fork();
   }
@@ -161,6 +166,9 @@ class Maker {
     if (fixed) flags |= random.chance(0.85) ? mman.MAP_FIXED : mman.MAP_FIXED_NOREPLACE;
     if (random.chance(0.12))
       flags |= random.pick([
+        mman.MAP_GROWSDOWN,
+        mman.MAP_GROWSDOWN,
+        mman.MAP_UNINITIALIZED,
         mman.MAP_NORESERVE,
         mman.MAP_POPULATE,
         mman.MAP_LOCKED,
@@ -177,6 +185,25 @@ class Maker {
       return { ...this.call('mmap2', old, AS_ADDRESS), kind: 'old mmap', name: 'mmap', a: 90 };
     }
     return this.call('mmap2', args, AS_ADDRESS);
+  }
+
+  private protect(): Operation {
+    const grows = this.random.chance(0.06) ? this.random.pick([mman.PROT_GROWSDOWN, mman.PROT_GROWSUP, 8, 16]) : 0;
+    return this.call('mprotect', [this.anyPlace(), this.smallSize(), literal(this.prot() | grows)]);
+  }
+
+  private remapFilePages(): Operation {
+    const { random } = this;
+    const prot = random.chance(0.05) ? 1 : 0;
+    const flags = random.pick([0, 0, mman.MAP_NONBLOCK, mman.MAP_FIXED]);
+    return this.call('remap_file_pages', [this.place(), this.size(), literal(prot), literal(random.below(5)), literal(flags)]);
+  }
+
+  /** Relative to what is in use; of limits that count from nothing, the number itself. */
+  private limit(): Operation {
+    const { random } = this;
+    const which = random.pick([RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK]);
+    return { ...this.plain('limit'), a: which, args: [literal(random.below(24) * PAGE + (random.chance(0.2) ? random.below(PAGE) : 0))] };
   }
 
   private remap(): Operation {
@@ -224,7 +251,9 @@ class Maker {
 
   private lock(): Operation {
     const { random } = this;
-    switch (random.below(6)) {
+    switch (random.below(8)) {
+      case 6:
+        return this.call('mlockall', [literal(random.pick([1, 2, 2, 6, 3, 4, 0, 8]))]);
       case 0:
       case 1:
         return this.call('mlock', [this.place(), this.size()]);
@@ -233,6 +262,8 @@ class Maker {
       case 3:
       case 4:
         return this.call('munlock', [this.place(), this.size()]);
+      case 7:
+        return this.plain('status');
       default:
         return this.call('munlockall', []);
     }
@@ -241,7 +272,8 @@ class Maker {
   private file(): Operation {
     const { random } = this;
     const fd = this.fileSlot();
-    switch (random.below(8)) {
+    const memory: Argument = { tag: FILE_SLOT, value: random.pick([3, 3, 4, 5]) };
+    switch (random.below(11)) {
       case 0:
       case 1:
         return this.call('ftruncate', [fd, literal(random.chance(0.5) ? random.below(6) * PAGE : random.below(5 * PAGE))]);
@@ -262,7 +294,19 @@ class Maker {
           AS_SCRATCH,
         );
       case 6:
-        return this.call('memfd_create', [{ tag: IN_SCRATCH, value: 3 * PAGE }, literal(random.pick([0, 1, 2, 3, 0x100]))], AS_FILE);
+        return this.call('memfd_create', [{ tag: IN_SCRATCH, value: 3 * PAGE }, literal(random.pick([0, 1, 2, 2, 3, 0x100]))], AS_FILE);
+      case 7:
+      case 8: {
+        const [at, size] = random.chance(0.5)
+          ? [random.below(5) * PAGE, random.below(4) * PAGE]
+          : [random.below(5 * PAGE), random.below(3 * PAGE)];
+        const mode = random.pick([0, 1, PUNCH, PUNCH, PUNCH, PUNCH, 2, 8, 16]);
+        return this.call('fallocate', [memory, literal(mode), literal(at), literal(0), literal(size), literal(0)]);
+      }
+      case 9:
+        return random.chance(0.5)
+          ? this.call('fcntl', [memory, literal(F_GET_SEALS), literal(0)])
+          : this.call('fcntl', [memory, literal(F_ADD_SEALS), literal(random.pick([0, 1, 2, 4, 8, 16, 6, 32, 64]))]);
       default:
         return random.chance(0.5)
           ? { kind: 'fill', name: 'fill', out: 0, a: random.below(256), b: 0, args: [] }
@@ -297,7 +341,7 @@ class Maker {
         return this.call('shmdt', [this.place()]);
       default:
         return random.chance(0.5)
-          ? this.call('shmctl', [id, literal(0x100), literal(0)])
+          ? this.call('shmctl', [id, literal(random.pick([0, 0, 11, 12])), literal(0)])
           : { kind: 'shm stat', name: 'shm stat', out: 0, a: 0, b: 0, args: [id] };
     }
   }
@@ -312,7 +356,20 @@ class Maker {
   }
 }
 
+const RLIMIT_DATA = 2,
+  RLIMIT_MEMLOCK = 8,
+  RLIMIT_AS = 9;
+const F_ADD_SEALS = 1033,
+  F_GET_SEALS = 1034;
+/** FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE. */
+const PUNCH = 3;
+/** Not MADV_COLLAPSE, whose answer depends on the state of the machine, and no poisoning. */
 const ADVICES = [
+  mman.MADV_FREE,
+  mman.MADV_COLD,
+  mman.MADV_PAGEOUT,
+  mman.MADV_DONTNEED_LOCKED,
+  mman.MADV_UNMERGEABLE,
   mman.MADV_NORMAL,
   mman.MADV_RANDOM,
   mman.MADV_SEQUENTIAL,
