@@ -56,16 +56,16 @@ const READ_MAX = 2 ** 31 - 1;
  * No permission is asked for but the host's own: the host program is the guest's root. Every method throws FileError.
  */
 export class FileAccess {
-  private readonly tree: Tree;
+  readonly #tree: Tree;
 
   constructor(tree: Tree) {
-    this.tree = tree;
+    this.#tree = tree;
   }
 
   /** The content of a regular file. Throws EISDIR, EINVAL for pipes and devices, EFBIG from 2 GiB on. */
   readFile(path: string): Uint8Array {
-    return this.operate('read', path, () => {
-      const vnode = this.regular(path);
+    return this.#operate('read', path, () => {
+      const vnode = this.#regular(path);
       return withFile(vnode, O_RDONLY, readWhole);
     });
   }
@@ -78,14 +78,14 @@ export class FileAccess {
   /** Makes a file, or replaces (or with `append` extends) the content of one that exists. `mode` is a new file's permission bits; default 0o644. */
   writeFile(path: string, content: Uint8Array | string, options: { readonly mode?: number; readonly append?: boolean } = {}): void {
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
-    this.operate('write', path, () => {
-      const walked = this.walk(path);
+    this.#operate('write', path, () => {
+      const walked = this.#walk(path);
       if (walked.place === undefined) {
         if (walked.slash) throw errno(EISDIR);
         const { file } = directoryOf(walked).create(walked.name, (options.mode ?? 0o644) & 0o7777, O_WRONLY | O_LARGEFILE);
         return closing(file, (open) => writeWhole(open, bytes, 0));
       }
-      const vnode = this.regular(path);
+      const vnode = this.#regular(path);
       if (options.append) return withFile(vnode, O_WRONLY | O_APPEND, (file) => writeWhole(file, bytes, vnode.stat().size));
       withFile(vnode, O_WRONLY | O_TRUNC, (file) => writeWhole(file, bytes, 0));
     });
@@ -93,48 +93,48 @@ export class FileAccess {
 
   /** Cuts a regular file, or extends it with zeroes. */
   truncate(path: string, size: number): void {
-    this.operate('truncate', path, () => {
+    this.#operate('truncate', path, () => {
       if (!Number.isSafeInteger(size) || size < 0) throw errno(EINVAL);
-      this.regular(path).truncate(size);
+      this.#regular(path).truncate(size);
     });
   }
 
   /** Makes a directory; with `recursive` those above it as well, and it may exist already. Default mode 0o755. */
   mkdir(path: string, options: { readonly recursive?: boolean; readonly mode?: number } = {}): void {
     const mode = (options.mode ?? 0o755) & 0o7777;
-    this.operate('mkdir', path, () => {
-      if (!options.recursive) return this.makeDirectory(this.walk(path, { entry: true }), mode);
+    this.#operate('mkdir', path, () => {
+      if (!options.recursive) return this.#makeDirectory(this.#walk(path, { entry: true }), mode);
       const names = bytesOf(path)
         .split('/')
         .filter((name) => name !== '');
       names.forEach((_, i) => {
-        const walked = this.walkBytes(names.slice(0, i + 1).join('/'), {});
-        if (walked.place === undefined) this.makeDirectory(walked, mode);
+        const walked = this.#walkBytes(names.slice(0, i + 1).join('/'), {});
+        if (walked.place === undefined) this.#makeDirectory(walked, mode);
         else if (walked.place.vnode.kind !== 'directory') throw errno(i < names.length - 1 ? ENOTDIR : EEXIST);
       });
     });
   }
 
-  private makeDirectory(walked: Walked, mode: number): void {
+  #makeDirectory(walked: Walked, mode: number): void {
     directoryOf(walked).mkdir(newName(walked, true), mode);
   }
 
   /** The entries of a directory by name, without `.` and `..`. */
   readdir(path: string): DirectoryItem[] {
-    return this.operate('readdir', path, () => {
-      const place = this.resolve(path);
+    return this.#operate('readdir', path, () => {
+      const place = this.#resolve(path);
       if (!(place instanceof DirectoryPlace)) throw errno(ENOTDIR);
       const names = new Set<string>(withFile(place.vnode, O_RDONLY, namesIn));
       for (const name of [...place.mounts.keys(), ...place.fallbacks.keys()]) names.add(name);
-      const items = [...names].map((name) => ({ name: textOf(name), kind: this.tree.child(place, name)?.vnode.kind }));
+      const items = [...names].map((name) => ({ name: textOf(name), kind: this.#tree.child(place, name)?.vnode.kind }));
       return items.filter((item): item is DirectoryItem => item.kind !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1));
     });
   }
 
   /** What is known of the file; with `followLinks: false` of a symbolic link itself. */
   stat(path: string, options: { readonly followLinks?: boolean } = {}): FileInfo {
-    return this.operate('stat', path, () => {
-      const { vnode } = this.resolve(path, { follow: options.followLinks });
+    return this.#operate('stat', path, () => {
+      const { vnode } = this.#resolve(path, { follow: options.followLinks });
       const { mode, size, uid, gid, nlink, ino, atime_ns, mtime_ns, ctime_ns } = vnode.stat();
       return { kind: vnode.kind, mode: mode & 0o7777, size, uid, gid, nlink, ino, atime_ns, mtime_ns, ctime_ns };
     });
@@ -142,9 +142,9 @@ export class FileAccess {
 
   /** Whether there is a file of that name. A link that leads nowhere is none. */
   exists(path: string): boolean {
-    return this.operate('find', path, () => {
+    return this.#operate('find', path, () => {
       try {
-        return this.walk(path).place !== undefined;
+        return this.#walk(path).place !== undefined;
       } catch (thrown) {
         if (thrown instanceof Errno && (thrown.code === ENOENT || thrown.code === ENOTDIR)) return false;
         throw thrown;
@@ -154,8 +154,8 @@ export class FileAccess {
 
   /** Removes a name that is no directory's. What has the file open or mapped keeps it. */
   unlink(path: string): void {
-    this.operate('unlink', path, () => {
-      const { parent, name, place } = this.entry(path);
+    this.#operate('unlink', path, () => {
+      const { parent, name, place } = this.#entry(path);
       if (place.vnode.kind === 'directory') throw errno(EISDIR);
       directoryOf({ parent }).unlink(name);
     });
@@ -163,68 +163,68 @@ export class FileAccess {
 
   /** Removes a directory; with `recursive` and all that is in it. */
   rmdir(path: string, options: { readonly recursive?: boolean } = {}): void {
-    this.operate('rmdir', path, () => {
-      const { parent, name, place } = this.entry(path);
+    this.#operate('rmdir', path, () => {
+      const { parent, name, place } = this.#entry(path);
       if (!(place instanceof DirectoryPlace)) throw errno(ENOTDIR);
       if (parent.mounts.has(name)) throw errno(EINVAL);
-      if (options.recursive) this.empty(place);
+      if (options.recursive) this.#empty(place);
       directoryOf({ parent }).rmdir(name);
-      this.tree.removed(parent, name);
+      this.#tree.removed(parent, name);
     });
   }
 
-  private empty(directory: DirectoryPlace): void {
+  #empty(directory: DirectoryPlace): void {
     if (directory.mounts.size > 0) throw errno(ENOTEMPTY);
     for (const name of withFile(directory.vnode, O_RDONLY, namesIn)) {
-      const place = this.tree.child(directory, name);
+      const place = this.#tree.child(directory, name);
       if (!(place instanceof DirectoryPlace)) {
         directoryOf({ parent: directory }).unlink(name);
         continue;
       }
-      this.empty(place);
+      this.#empty(place);
       directoryOf({ parent: directory }).rmdir(name);
-      this.tree.removed(directory, name);
+      this.#tree.removed(directory, name);
     }
   }
 
   /** Gives a file another name in the same file system, in place of what had it. */
   rename(from: string, to: string): void {
-    this.operate('rename', from, () => {
-      const source = this.entry(from);
-      const target = this.walk(to, { entry: true });
+    this.#operate('rename', from, () => {
+      const source = this.#entry(from);
+      const target = this.#walk(to, { entry: true });
       if (target.name === '' || target.name === '.' || target.name === '..') throw errno(EEXIST);
       for (let at: Place | undefined = target.parent; at !== undefined; at = at.parent) if (at === source.place) throw errno(EINVAL);
       if (source.parent.mounts.has(source.name) || target.parent.mounts.has(target.name)) throw errno(EXDEV);
       directoryOf(source).rename(source.name, directoryOf(target), target.name, 0);
-      this.tree.renamed(source.parent, source.name, target.parent, target.name, false);
+      this.#tree.renamed(source.parent, source.name, target.parent, target.name, false);
     });
   }
 
   /** Makes a symbolic link that says `target`. */
   symlink(target: string, path: string): void {
-    this.operate('symlink', path, () => {
-      const walked = this.walk(path, { entry: true });
+    this.#operate('symlink', path, () => {
+      const walked = this.#walk(path, { entry: true });
       directoryOf(walked).symlink(newName(walked, false), bytesOf(target));
     });
   }
 
   /** What a symbolic link says. */
   readlink(path: string): string {
-    return this.operate('readlink', path, () => textOf(this.resolve(path, { follow: false }).vnode.readlink()));
+    return this.#operate('readlink', path, () => textOf(this.#resolve(path, { follow: false }).vnode.readlink()));
   }
 
   /** Sets the permission bits, 0 to 0o7777. */
   chmod(path: string, mode: number): void {
-    this.operate('chmod', path, () => {
-      const place = this.resolve(path);
+    this.#operate('chmod', path, () => {
+      const place = this.#resolve(path);
       place.vnode.chmod(mode & 0o7777);
-      this.tree.rightsChanged(place);
+      this.#tree.rightsChanged(place);
     });
   }
 
   // ---- Walks -------------------------------------------------------------------------------------------------------------------------
 
-  private operate<T>(operation: string, path: string, action: () => T): T {
+  #operate<T>(operation: string, path: string, action: () => T): T {
     try {
       return action();
     } catch (thrown) {
@@ -233,31 +233,31 @@ export class FileAccess {
     }
   }
 
-  private walk(path: string, options: WalkOptions = {}): Walked {
-    return this.walkBytes(bytesOf(path), options);
+  #walk(path: string, options: WalkOptions = {}): Walked {
+    return this.#walkBytes(bytesOf(path), options);
   }
 
-  private walkBytes(path: string, options: WalkOptions): Walked {
-    const { root } = this.tree;
-    return this.tree.walk({ root, cwd: root }, `/${path}`, options);
+  #walkBytes(path: string, options: WalkOptions): Walked {
+    const { root } = this.#tree;
+    return this.#tree.walk({ root, cwd: root }, `/${path}`, options);
   }
 
-  private resolve(path: string, options: WalkOptions = {}): Place {
-    const { place } = this.walk(path, options);
+  #resolve(path: string, options: WalkOptions = {}): Place {
+    const { place } = this.#walk(path, options);
     if (place === undefined) throw errno(ENOENT);
     return place;
   }
 
   /** A name that exists, to be removed or changed. */
-  private entry(path: string): { readonly parent: DirectoryPlace; readonly name: string; readonly place: Place } {
-    const { parent, name, place } = this.walk(path, { entry: true });
+  #entry(path: string): { readonly parent: DirectoryPlace; readonly name: string; readonly place: Place } {
+    const { parent, name, place } = this.#walk(path, { entry: true });
     if (place === undefined) throw errno(ENOENT);
     if (name === '' || name === '.' || name === '..') throw errno(EINVAL);
     return { parent, name, place };
   }
 
-  private regular(path: string): Vnode {
-    const { vnode } = this.resolve(path);
+  #regular(path: string): Vnode {
+    const { vnode } = this.#resolve(path);
     if (vnode.kind !== 'file') throw errno(vnode.kind === 'directory' ? EISDIR : EINVAL);
     return vnode;
   }

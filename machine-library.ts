@@ -53,18 +53,18 @@ const SIGKILL = 9;
 export class Machine {
   /** The guest's files. */
   readonly files: FileAccess;
-  private readonly core: Core;
-  private readonly driver: Driver;
-  private readonly events: Events<GuestProcess>;
-  private readonly handles: WeakMap<Process, GuestProcess> = new WeakMap();
-  private readonly surroundings: Surroundings;
+  readonly #core: Core;
+  readonly #driver: Driver;
+  readonly #events: Events<GuestProcess>;
+  readonly #handles: WeakMap<Process, GuestProcess> = new WeakMap();
+  readonly #surroundings: Surroundings;
   /** Processes that the host program started and whose parent it is. */
-  private readonly spawned: Set<Process> = new Set();
-  private busy = false;
+  readonly #spawned: Set<Process> = new Set();
+  #busy = false;
   /** Why nothing runs any more: the machine is closed, or it has failed. */
-  private ended: { readonly reason: unknown } | undefined;
+  #ended: { readonly reason: unknown } | undefined;
   /** What a listener or an output has thrown. */
-  private thrown: { readonly reason: unknown } | undefined;
+  #thrown: { readonly reason: unknown } | undefined;
 
   /**
    * Throws FileError where the root is no directory, MountError, RangeError for options out of range and where the host has no memory for the engine,
@@ -72,15 +72,15 @@ export class Machine {
    */
   constructor(options: MachineOptions = {}) {
     checkRanges(options);
-    this.core = makeCore(options);
-    const { kernel, parts } = this.core;
+    this.#core = makeCore(options);
+    const { kernel, parts } = this.#core;
     this.files = new FileAccess(parts.files.tree);
-    this.driver = new Driver(this.core, () => this.step(), elapsed_ms);
-    this.surroundings = { kernel, run: (until) => this.runUntil(until), handleOf: (process) => this.handleOf(process) };
-    const failed = (reason: unknown): void => void (this.thrown ??= { reason });
-    this.events = new Events<GuestProcess>(
-      (process) => this.handleOf(process),
-      (tracer) => this.core.observe(tracer),
+    this.#driver = new Driver(this.#core, () => this.step(), elapsed_ms);
+    this.#surroundings = { kernel, run: (until) => this.#runUntil(until), handleOf: (process) => this.#handleOf(process) };
+    const failed = (reason: unknown): void => void (this.#thrown ??= { reason });
+    this.#events = new Events<GuestProcess>(
+      (process) => this.#handleOf(process),
+      (tracer) => this.#core.observe(tracer),
       failed,
     );
   }
@@ -90,25 +90,25 @@ export class Machine {
    * Throws ProgramError where it cannot be run, RangeError for limits that are no natural numbers.
    */
   spawn(options: SpawnOptions): GuestProcess {
-    this.checkOpen();
+    this.#checkOpen();
     const limit = checkedLimit(options.limits?.output ?? OUTPUT_KEPT);
     const collected: { -readonly [K in keyof Collected]: Collected[K] } = {};
     const output = (name: 'stdout' | 'stderr'): Outputs['stdout'] => {
       const to = options[name];
       if (to === DISCARD) return () => undefined;
-      if (typeof to === 'function') return this.guarded(to);
+      if (typeof to === 'function') return this.#guarded(to);
       if (to !== undefined) return to;
       collected[name] = new Collector(limit);
       return collected[name].take;
     };
     const outputs: Outputs = { stdout: output('stdout'), stderr: output('stderr') };
-    const started = this.core.start({ ...programOptions(this.core.parts.files, options, outputs), job: this.job(options) });
+    const started = this.#core.start({ ...programOptions(this.#core.parts.files, options, outputs), job: this.#job(options) });
     if (!(started instanceof Process)) throw new ProgramError(bytesOf(options.program ?? options.argv[0] ?? ''), started);
     const { job } = started;
-    if (job?.due !== undefined) this.core.kernel.scheduler.addTimer(job);
-    this.spawned.add(started);
-    const handle = new GuestProcess(this.surroundings, started, collected);
-    this.handles.set(started, handle);
+    if (job?.due !== undefined) this.#core.kernel.scheduler.addTimer(job);
+    this.#spawned.add(started);
+    const handle = new GuestProcess(this.#surroundings, started, collected);
+    this.#handles.set(started, handle);
     return handle;
   }
 
@@ -124,31 +124,31 @@ export class Machine {
    * MachineError, and what a listener threw; an AssertionFailed is a bug of ours, after which the machine can only be closed.
    */
   step(): Pause {
-    this.checkOpen();
-    if (this.busy) throw new MachineError('busy');
-    this.busy = true;
+    this.#checkOpen();
+    if (this.#busy) throw new MachineError('busy');
+    this.#busy = true;
     try {
-      return this.core.run();
+      return this.#core.run();
     } catch (reason) {
-      this.ended = { reason };
+      this.#ended = { reason };
       throw reason;
     } finally {
-      this.busy = false;
-      this.reap();
-      this.rethrow();
+      this.#busy = false;
+      this.#reap();
+      this.#rethrow();
     }
   }
 
   /** Processes that are not over, by pid. */
   processes(): GuestProcess[] {
-    const all = [...this.core.kernel.processes.values()].filter(({ status }) => status === undefined);
-    return all.sort((a, b) => a.pid - b.pid).map((process) => this.handleOf(process));
+    const all = [...this.#core.kernel.processes.values()].filter(({ status }) => status === undefined);
+    return all.sort((a, b) => a.pid - b.pid).map((process) => this.#handleOf(process));
   }
 
   /** The process of that number, unless it is over. */
   process(pid: number): GuestProcess | undefined {
-    const process = this.core.kernel.processes.get(pid);
-    return process === undefined || process.status !== undefined ? undefined : this.handleOf(process);
+    const process = this.#core.kernel.processes.get(pid);
+    return process === undefined || process.status !== undefined ? undefined : this.#handleOf(process);
   }
 
   /**
@@ -156,101 +156,101 @@ export class Machine {
    * the machine. What it throws ends the slice's `step` or rejects what is waited for. Returns a function that ends the listening.
    */
   on<K extends keyof MachineEvents>(event: K, listener: (event: MachineEvents[K]) => void): () => void {
-    return this.events.on(event, listener);
+    return this.#events.on(event, listener);
   }
 
   /** What guests changed of files whose changes stay in memory (`overlay`), in the order of their paths. */
   changes(): Change[] {
-    return this.core.changes().map((change) => ({ ...change, path: textOf(change.path) }));
+    return this.#core.changes().map((change) => ({ ...change, path: textOf(change.path) }));
   }
 
   get usage(): Usage {
-    const { frames } = this.core.parts;
+    const { frames } = this.#core.parts;
     return {
       memory: frames.inUse * PAGE_SIZE,
       memoryPeak: frames.peak * PAGE_SIZE,
       memoryLimit: frames.limit * PAGE_SIZE,
-      instructions: this.core.kernel.instructions(),
-      faults: this.core.faults,
-      processes: this.core.kernel.processes.size,
+      instructions: this.#core.kernel.instructions(),
+      faults: this.#core.faults,
+      processes: this.#core.kernel.processes.size,
     };
   }
 
   get closed(): boolean {
-    return this.ended !== undefined;
+    return this.#ended !== undefined;
   }
 
   /** Ends all processes, writes changed pages of files back and gives everything back. What is waited for is rejected. Closing again does nothing. */
   close(): void {
-    if (this.busy) throw new MachineError('busy');
-    if (this.ended?.reason instanceof MachineError) return;
-    this.ended = { reason: new MachineError('closed') };
-    this.core.close();
-    this.driver.stop(this.ended.reason);
+    if (this.#busy) throw new MachineError('busy');
+    if (this.#ended?.reason instanceof MachineError) return;
+    this.#ended = { reason: new MachineError('closed') };
+    this.#core.close();
+    this.#driver.stop(this.#ended.reason);
   }
 
   // ---- Inside --------------------------------------------------------------------------------------------------------------------------
 
-  private job({ limits = {} }: SpawnOptions): Job | undefined {
+  #job({ limits = {} }: SpawnOptions): Job | undefined {
     const { instructions, time_ms } = limits;
     if (instructions === undefined && time_ms === undefined) return undefined;
-    const { clock } = this.core.kernel;
+    const { clock } = this.#core.kernel;
     if (instructions !== undefined && instructions !== Number.POSITIVE_INFINITY) checkedLimit(instructions);
     if (time_ms !== undefined && !(time_ms >= 0)) throw new RangeError(`a limit of time is a number of milliseconds, not ${time_ms}`);
     const finite = time_ms !== undefined && time_ms !== Number.POSITIVE_INFINITY;
     const deadline_ns = finite ? clock.monotonic() + BigInt(Math.ceil(time_ms * NS_PER_MS)) : undefined;
-    return new Job({ instructions, deadline_ns }, (job) => this.endJob(job));
+    return new Job({ instructions, deadline_ns }, (job) => this.#endJob(job));
   }
 
-  private endJob(job: Job): void {
-    const { kernel } = this.core;
+  #endJob(job: Job): void {
+    const { kernel } = this.#core;
     for (const process of [...kernel.processes.values()]) {
       if (process.job === job) exitProcess(kernel, process, { kind: 'killed', signo: SIGKILL, core: false });
     }
   }
 
   /** Processes of ours that are over need no number any more. */
-  private reap(): void {
-    for (const process of this.spawned) {
+  #reap(): void {
+    for (const process of this.#spawned) {
       if (process.status === undefined) continue;
-      this.spawned.delete(process);
-      forget(this.core.kernel, process);
+      this.#spawned.delete(process);
+      forget(this.#core.kernel, process);
       const { job } = process;
-      if (job !== undefined && ![...this.core.kernel.processes.values()].some((each) => each.job === job)) job.due = undefined;
+      if (job !== undefined && ![...this.#core.kernel.processes.values()].some((each) => each.job === job)) job.due = undefined;
     }
   }
 
-  private async runUntil(until: () => boolean): Promise<void> {
+  async #runUntil(until: () => boolean): Promise<void> {
     if (until()) return;
-    this.checkOpen();
-    if (this.busy) throw new MachineError('busy');
-    await this.driver.run(until);
+    this.#checkOpen();
+    if (this.#busy) throw new MachineError('busy');
+    await this.#driver.run(until);
   }
 
-  private handleOf(process: Process): GuestProcess {
-    let handle = this.handles.get(process);
-    if (handle === undefined) this.handles.set(process, (handle = new GuestProcess(this.surroundings, process)));
+  #handleOf(process: Process): GuestProcess {
+    let handle = this.#handles.get(process);
+    if (handle === undefined) this.#handles.set(process, (handle = new GuestProcess(this.#surroundings, process)));
     return handle;
   }
 
-  private guarded(output: (bytes: Uint8Array) => boolean | void): (bytes: Uint8Array) => boolean | void {
+  #guarded(output: (bytes: Uint8Array) => boolean | void): (bytes: Uint8Array) => boolean | void {
     return (bytes) => {
       try {
         return output(bytes);
       } catch (reason) {
-        this.thrown ??= { reason };
+        this.#thrown ??= { reason };
         return false;
       }
     };
   }
 
-  private checkOpen(): void {
-    if (this.ended !== undefined) throw this.ended.reason;
+  #checkOpen(): void {
+    if (this.#ended !== undefined) throw this.#ended.reason;
   }
 
-  private rethrow(): void {
-    const { thrown } = this;
-    this.thrown = undefined;
+  #rethrow(): void {
+    const thrown = this.#thrown;
+    this.#thrown = undefined;
     if (thrown !== undefined) throw thrown.reason;
   }
 }

@@ -38,62 +38,62 @@ const SHELL_SIGNAL = 128;
 const ADDRESS_END = 2 ** 32;
 
 export class GuestProcess {
-  private readonly surroundings: Surroundings;
-  private readonly process: Process;
-  private readonly collected: Collected;
+  readonly #surroundings: Surroundings;
+  readonly #process: Process;
+  readonly #collected: Collected;
 
   /** Made by the machine only. */
   constructor(surroundings: Surroundings, process: Process, collected: Collected = {}) {
-    this.surroundings = surroundings;
-    this.process = process;
-    this.collected = collected;
+    this.#surroundings = surroundings;
+    this.#process = process;
+    this.#collected = collected;
   }
 
   get pid(): number {
-    return this.process.pid;
+    return this.#process.pid;
   }
 
   /** Undefined where the host program started it, or its parent is over. */
   get parent(): GuestProcess | undefined {
-    const { parent } = this.process;
-    return parent && this.surroundings.handleOf(parent);
+    const { parent } = this.#process;
+    return parent && this.#surroundings.handleOf(parent);
   }
 
   /** What it runs: the path in the guest, and its arguments. */
   get program(): string {
-    return textOf(this.process.executable);
+    return textOf(this.#process.executable);
   }
   get argv(): string[] {
-    return this.process.argv.map(textOf);
+    return this.#process.argv.map(textOf);
   }
 
   /** How it ended; undefined while it runs. */
   get status(): ExitStatus | undefined {
-    return this.process.status;
+    return this.#process.status;
   }
 
   /** What a shell shows as `$?`: the exit code, or 128 and the signal's number; undefined while it runs. */
   get exitCode(): number | undefined {
-    const { status } = this.process;
+    const { status } = this.#process;
     return status && (status.kind === 'exited' ? status.code : SHELL_SIGNAL + status.signo);
   }
 
   /** The limit of `SpawnOptions.limits` for which it, or what started it, was killed. */
   get limit(): JobLimit | undefined {
-    return this.process.job?.exceeded;
+    return this.#process.job?.exceeded;
   }
 
   /** Instructions executed so far by all its threads. */
   get instructions(): number {
-    return this.process.instructions;
+    return this.#process.instructions;
   }
 
   /** What it and its children have written so far, where nothing else was said of the stream; else empty. */
   get stdout(): Uint8Array {
-    return this.collected.stdout?.bytes ?? new Uint8Array(0);
+    return this.#collected.stdout?.bytes ?? new Uint8Array(0);
   }
   get stderr(): Uint8Array {
-    return this.collected.stderr?.bytes ?? new Uint8Array(0);
+    return this.#collected.stderr?.bytes ?? new Uint8Array(0);
   }
 
   /** The same as text. Bytes that are no UTF-8 become U+FFFD. */
@@ -106,22 +106,22 @@ export class GuestProcess {
 
   /** Whether more was written than `SpawnLimits.output` lets be kept. */
   get outputTruncated(): boolean {
-    const { stdout, stderr } = this.collected;
+    const { stdout, stderr } = this.#collected;
     return stdout?.truncated === true || stderr?.truncated === true;
   }
 
   /** Runs the machine until the process is over. Rejects where the machine is closed or fails, or a listener throws. */
   async wait(): Promise<ExitStatus> {
-    await this.surroundings.run(() => this.process.status !== undefined);
-    return this.process.status as ExitStatus;
+    await this.#surroundings.run(() => this.#process.status !== undefined);
+    return this.#process.status as ExitStatus;
   }
 
   /** Sends a signal, as root would; it takes effect when the machine runs. Returns false where the process is over. Throws RangeError for what is no signal. */
   kill(signal: Signal = 'SIGTERM'): boolean {
     const signo = typeof signal === 'number' ? signal : SIGNAL_NAMES.indexOf(signal);
     if (!(Number.isInteger(signo) && signo >= 1 && signo <= 64)) throw new RangeError(`there is no signal ${signal}`);
-    if (this.process.status !== undefined) return false;
-    sendToProcess(this.surroundings.kernel, this.process, userInfo(signo, SI_USER, 0, 0));
+    if (this.#process.status !== undefined) return false;
+    sendToProcess(this.#surroundings.kernel, this.#process, userInfo(signo, SI_USER, 0, 0));
     return true;
   }
 
@@ -129,43 +129,43 @@ export class GuestProcess {
 
   /** The memory map as linuxemu's umem has it; like all views, empty once the process is over. */
   umem(): UmemEntry[] {
-    return this.view(umem);
+    return this.#view(umem);
   }
 
   /** The segments as Plan 9's /proc/N/segment lists them. */
   segments(): SegmentEntry[] {
-    return this.view(segments);
+    return this.#view(segments);
   }
 
   /** The mappings as Linux's /proc/PID/maps lists them. */
   maps(): MapsEntry[] {
-    return this.view(maps);
+    return this.#view(maps);
   }
 
   /** What of each mapping is in memory, as Linux's /proc/PID/smaps. */
   smaps(): SmapsEntry[] {
-    return this.view(smaps);
+    return this.#view(smaps);
   }
 
   /** The address space drawn, as an SVG document; undefined once the process is over. */
-  picture(title: string = `${this.process.argv.map(textOf).join(' ')} (pid ${this.pid})`): string | undefined {
-    const task = this.task();
+  picture(title: string = `${this.#process.argv.map(textOf).join(' ')} (pid ${this.pid})`): string | undefined {
+    const task = this.#task();
     return task && picture(task.space, title);
   }
 
   /** Guest memory as the process itself would read it; pages come in as they do for it. Throws RangeError where it could not. */
   readMemory(address: number, size: number): Uint8Array {
-    return this.access(address, size, ({ user }) => user.read(address, size));
+    return this.#access(address, size, ({ user }) => user.read(address, size));
   }
 
   /** Writes as the process itself would: private pages are copied first. Throws RangeError where it could not, and then may have written a part. */
   writeMemory(address: number, bytes: Uint8Array): void {
-    this.access(address, bytes.length, ({ user }) => user.write(address, bytes));
+    this.#access(address, bytes.length, ({ user }) => user.write(address, bytes));
   }
 
-  private access<T>(address: number, size: number, use: (task: Task) => T): T {
+  #access<T>(address: number, size: number, use: (task: Task) => T): T {
     const where = `0x${address.toString(16)}`;
-    const task = this.task();
+    const task = this.#task();
     if (
       !Number.isInteger(address) ||
       address < 0 ||
@@ -184,12 +184,12 @@ export class GuestProcess {
     }
   }
 
-  private task(): Task | undefined {
-    return threadsOf(this.surroundings.kernel, this.process)[0];
+  #task(): Task | undefined {
+    return threadsOf(this.#surroundings.kernel, this.#process)[0];
   }
 
-  private view<T>(of: (space: AddressSpace) => T[]): T[] {
-    const task = this.task();
+  #view<T>(of: (space: AddressSpace) => T[]): T[] {
+    const task = this.#task();
     return task === undefined ? [] : of(task.space);
   }
 }
