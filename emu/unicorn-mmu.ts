@@ -89,8 +89,27 @@ export class UnicornMmu implements Mmu {
     this.change(range, PROT_WRITE, (PROT_WRITE ^ 0xffff_ffff) >>> 0);
   }
 
-  unmap(range: Range): void {
-    this.change(range, 0xffff_ffff, 0);
+  unmap({ base, top }: Range): void {
+    const first = Math.ceil(base / TABLE_SPAN) * TABLE_SPAN;
+    const last = Math.floor(top / TABLE_SPAN) * TABLE_SPAN;
+    if (first >= last) return this.change({ base, top }, 0xffff_ffff, 0);
+    this.change({ base, top: first }, 0xffff_ffff, 0);
+    this.dropTables(first, last);
+    this.change({ base: last, top }, 0xffff_ffff, 0);
+  }
+
+  /** Gives whole tables back, those of `[base, top)`, which begins and ends with a table. */
+  private dropTables(base: Addr, top: Addr): void {
+    const words = this.memory.words;
+    let dropped = 0;
+    for (let slot = this.directory + base / TABLE_SPAN; slot < this.directory + top / TABLE_SPAN; slot++) {
+      const table = words[slot] >>> 2;
+      if (table === 0) continue;
+      words[slot] = 0;
+      this.pool.give(table);
+      dropped++;
+    }
+    if (dropped > 0 && this.owner.activeMmu === this) this.exports.seg_flush();
   }
 
   /** Keeps only the bits of `mask` in each present entry that has one of `wanted`, and drops it from the TLB. */
@@ -100,8 +119,7 @@ export class UnicornMmu implements Mmu {
     let changed = 0;
     for (let base = range.base; base < range.top; ) {
       const next = Math.min(range.top, base - (base % TABLE_SPAN) + TABLE_SPAN);
-      const slot = this.directory + Math.floor(base / TABLE_SPAN);
-      const table = words[slot] >>> 2;
+      const table = words[this.directory + Math.floor(base / TABLE_SPAN)] >>> 2;
       if (table !== 0) {
         const last = table + (((next - 1) >>> PAGE_SHIFT) & 1023);
         for (let entry = table + ((base >>> PAGE_SHIFT) & 1023); entry <= last; entry++) {
@@ -109,10 +127,6 @@ export class UnicornMmu implements Mmu {
           words[entry] &= mask;
           if (active && ++changed < FLUSH_ALL_FROM)
             this.exports.seg_flush_page((base - (base % TABLE_SPAN) + (entry - table) * PAGE_SIZE) >>> 0);
-        }
-        if (mask === 0 && next - base === TABLE_SPAN) {
-          words[slot] = 0;
-          this.pool.give(table);
         }
       }
       base = next;

@@ -4,6 +4,7 @@ import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
 import { AREA_GROWS_DOWN, type Area } from './area.ts';
 import { AreaIndex } from './area-index.ts';
 import { HolePlaces, HoleSizes } from './holes.ts';
+import type { Slab } from './slab.ts';
 
 /** Linux stack_guard_gap: addresses below an area that grows down where no mapping is placed without being told to, in bytes. */
 export const STACK_GUARD_GAP = 256 * PAGE_SIZE;
@@ -12,13 +13,14 @@ export class AreaSet {
   /** Where the first hole begins. */
   readonly floor: Addr;
   /** By first page. */
-  readonly #areas = new AreaIndex();
+  readonly #areas: AreaIndex;
   /** The holes below areas by size, and by the first page of the area above: each made when it is first asked, and kept from then on. */
   #sizes: HoleSizes | undefined;
   #places: HolePlaces | undefined;
 
-  constructor(floor: Addr) {
+  constructor(slab: Slab, floor: Addr) {
     this.floor = floor;
+    this.#areas = new AreaIndex(slab);
   }
 
   get size(): number {
@@ -41,6 +43,11 @@ export class AreaSet {
   /** The packed word (area-index.ts) of the area that contains `addr`, or 0. */
   word(addr: Addr): number {
     return this.#areas.word(addr >>> 12);
+  }
+
+  /** Whether an area begins at `addr`, which is page-aligned. */
+  beginsAt(addr: Addr): boolean {
+    return this.#areas.has(addr >>> 12);
   }
 
   /** Takes note of an area's new rights. */
@@ -190,6 +197,11 @@ export class AreaSet {
     }
     const bottom = Math.max(this.last?.top ?? this.floor, low);
     return high - bottom >= size ? bottom : undefined;
+  }
+
+  /** Gives the index back. The set is not used again. */
+  release(): void {
+    this.#areas.release();
   }
 
   /** Every area, ascending. */

@@ -2,11 +2,13 @@
 import { assert } from '../abi/assert.ts';
 import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
 import { Area, type AreaFields, areaPages, canMerge, fieldsOf, flagsWith, isData, offsetAt, splitArea } from './area.ts';
-import { type Segment, SegmentList } from './segment.ts';
-import { type LayoutName, segmentsAtExec, USER_TOP } from './placement.ts';
+import { type Bounds, type Segment, SegmentList } from './segment.ts';
+import type { Slab } from './slab.ts';
+import { USER_TOP } from './placement.ts';
 
 /** Edits change areas and objects' lists of mappings; pages and MMU entries are the caller's business. */
 export class AreaTable {
+  readonly #slab: Slab;
   #segments: SegmentList;
   #count = 0;
   #pages = 0;
@@ -16,8 +18,10 @@ export class AreaTable {
   #changedBase: Addr = USER_TOP;
   #changedTop: Addr = 0;
 
-  constructor(layout: LayoutName, lowest: Addr) {
-    this.#segments = new SegmentList(USER_TOP, segmentsAtExec(layout, lowest));
+  /** Begins with segments of these bounds; its indexes lie in `slab`. */
+  constructor(slab: Slab, bounds: readonly Bounds[]) {
+    this.#slab = slab;
+    this.#segments = new SegmentList(slab, USER_TOP, bounds);
   }
 
   get segments(): SegmentList {
@@ -140,8 +144,9 @@ export class AreaTable {
 
   /** Makes `addr` a border between areas, if one spans it. */
   cutAt(addr: Addr): void {
+    if (this.#segments.beginsAt(addr)) return;
     const area = this.#segments.findArea(addr);
-    if (area === undefined || area.base === addr) return;
+    if (area === undefined) return;
     const { top } = area;
     const above = fieldsOf(area);
     this.resize(area, area.base, addr);
@@ -149,9 +154,10 @@ export class AreaTable {
   }
 
   /** Takes every area out, and starts over with other segments. */
-  reset(segments: SegmentList): void {
+  reset(bounds: readonly Bounds[]): void {
     const former = [...this.#segments.areas()];
-    this.#segments = segments;
+    this.#segments.release();
+    this.#segments = new SegmentList(this.#slab, USER_TOP, bounds);
     this.#count = this.#pages = this.#dataPages = this.#peak = 0;
     this.#changedBase = 0;
     this.#changedTop = USER_TOP;
@@ -171,14 +177,15 @@ export class AreaTable {
 
   /** Joins neighbours that can be one area, from the one that ends at `range.base` to the one that begins at `range.top`. */
   merge(range: Range): void {
-    let area = this.#segments.findAreaBelow(range.base) ?? this.#segments.findAreaAbove(range.base);
-    while (area !== undefined && area.base <= range.top) {
-      const next: Area | undefined = this.#segments.findAreaAbove(area.top);
+    const below = this.#segments.findArea(range.base - 1);
+    let area = below ?? this.#segments.findAreaAbove(range.base);
+    while (area !== undefined && area.base < range.top) {
+      const next: Area | undefined = this.#segments.findArea(area.top);
       if (next !== undefined && canMerge(area, next) && this.segmentOf(area) === this.segmentOf(next)) {
         const { top } = next;
         this.erase(next);
         this.resize(area, area.base, top);
-      } else area = next;
+      } else area = next ?? (area.top < range.top ? this.#segments.findAreaAbove(area.top) : undefined);
     }
   }
 }

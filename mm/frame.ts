@@ -1,7 +1,7 @@
 /** Frames: 4 KiB pieces of the arena, shared by count, with one limit for the whole machine. */
 import { assert } from '../abi/assert.ts';
 import type { Arena, FrameNumber } from './arena.ts';
-import { ChunkPool } from './page-map.ts';
+import { AREA_RUN, Slab } from './slab.ts';
 
 export type { FrameNumber };
 
@@ -9,8 +9,8 @@ export type { FrameNumber };
 const FRAME_WORDS = 1024;
 /** The arena grows by at least so many frames at a time (4 MiB). */
 const GROWTH = 1024;
-/** Entries in a chunk of a space's map of pages: 2 MiB of address space, so that large spaces need few. */
-const SPACE_CHUNK = 512;
+/** log2 of the entries in a chunk of a space's map of pages: 2 MiB of address space, so that large spaces need few. */
+const SPACE_CHUNK = 9;
 const END_OF_LIST = -1;
 
 /** Asked for frames when none is left: frees some and returns how many. Must not allocate frames. */
@@ -21,8 +21,9 @@ export type Reclaimer = () => number;
  */
 export class FramePool {
   readonly arena: Arena;
-  /** For the page maps of spaces, which come and go with processes. */
-  readonly spaceChunks = new ChunkPool(SPACE_CHUNK);
+  /** What spaces keep their tables in: page maps, and indexes of areas. */
+  readonly spaceTables = new Slab(SPACE_CHUNK);
+  readonly areaTables = new Slab(AREA_RUN);
   /** Most frames that may be in use at once, in the whole machine. */
   limit: number;
   /** Holders of each frame; 0 is free. */

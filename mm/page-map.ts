@@ -1,11 +1,10 @@
-/** A sparse map from page index to frame, held in typed arrays, with two mark bits an entry. Looking up and setting allocate nothing but new chunks. */
+/** A sparse map from page index to frame, held in typed arrays, with two mark bits an entry. Looking up and setting allocate nothing in the long run. */
 import { assert } from '../abi/assert.ts';
 import type { FrameNumber } from './arena.ts';
+import { RunList, Slab } from './slab.ts';
 
-/** Entries in a chunk unless told otherwise: a sixteenth of a page, so that maps of many small objects stay small. */
-const SMALL_CHUNK = 64;
-/** Bytes of empty chunks that are kept for use again. */
-const SPARE_BYTES = 2 ** 22;
+/** log2 of the entries in a chunk unless told otherwise: a sixteenth of a page, so that maps of many small objects stay small. */
+const SMALL_CHUNK = 6;
 /** An entry is `frame + 1` in the low bits and marks above; 0 is no entry. */
 const FRAME_BITS = 0x00ff_ffff;
 
@@ -19,96 +18,20 @@ export const LAZY = 0x1000_0000;
 /** What `get` answers where there is no entry. */
 export const NO_FRAME: FrameNumber = -1;
 
-class Chunk {
-  readonly entries: Int32Array;
-  used = 0;
-  constructor(span: number) {
-    this.entries = new Int32Array(span);
-  }
-}
-
-/** Hands out chunks of one size, and takes those that have become empty: mapping and unmapping over and over allocates nothing. */
-export class ChunkPool {
-  /** Entries in a chunk. */
-  readonly span: number;
-  readonly #spares: Chunk[] = [];
-
-  constructor(span: number = SMALL_CHUNK) {
-    this.span = span;
-  }
-
-  take(): Chunk {
-    return this.#spares.pop() ?? new Chunk(this.span);
-  }
-
-  /** Requires: nothing is in it. */
-  give(chunk: Chunk): void {
-    if (this.#spares.length * this.span * 4 < SPARE_BYTES) this.#spares.push(chunk);
-  }
-}
-
-/** Chunks with keys below it are found by two steps in arrays, those beyond, which only huge files have, by a Map. */
-const NEAR = 2048;
-
-/** Chunks by key. */
-class ChunkList {
-  #near: (Chunk | undefined)[][] | undefined;
-  readonly #far = new Map<number, Chunk>();
-  #size = 0;
-
-  get(key: number): Chunk | undefined {
-    return key < NEAR ? this.#near?.[key >>> 5]?.[key & 31] : this.#far.get(key);
-  }
-
-  /** Requires: none there yet. */
-  set(key: number, chunk: Chunk): void {
-    this.#size++;
-    if (key >= NEAR) this.#far.set(key, chunk);
-    else ((this.#near ??= new Array(NEAR / 32))[key >>> 5] ??= new Array(32))[key & 31] = chunk;
-  }
-
-  /** Requires: there. */
-  delete(key: number): void {
-    this.#size--;
-    if (key >= NEAR) this.#far.delete(key);
-    else (this.#near as (Chunk | undefined)[][])[key >>> 5][key & 31] = undefined;
-  }
-
-  /** Calls `visit` for every chunk from key `first` to key `last`, ascending. It may delete the one it is given. */
-  forEach(first: number, last: number, visit: (key: number, chunk: Chunk) => void): void {
-    if (this.#size === 0) return;
-    const near = Math.min(last, NEAR - 1);
-    for (let key = first; key <= near; ) {
-      const part = this.#near?.[key >>> 5];
-      const end = Math.min(near, key | 31);
-      for (; part !== undefined && key <= end; key++) {
-        const chunk = part[key & 31];
-        if (chunk !== undefined) visit(key, chunk);
-      }
-      key = end + 1;
-    }
-    if (last < NEAR || this.#far.size === 0) return;
-    const keys = [...this.#far.keys()].filter((key) => key >= first && key <= last).sort((a, b) => a - b);
-    for (const key of keys) {
-      const chunk = this.#far.get(key);
-      if (chunk !== undefined) visit(key, chunk);
-    }
-  }
-}
-
 /** Page indexes are non-negative integers up to 2^52; frames are below 2^24 - 1. */
 export class PageMap {
-  readonly #chunks = new ChunkList();
+  /** A chunk is a run of the slab: its entries. How many of them are in use is counted beside them. */
+  readonly #slab: Slab;
+  readonly #chunks = new RunList();
+  readonly #shift: number;
+  readonly #mask: number;
   #size = 0;
 
-  readonly #pool: ChunkPool;
-  /** Entries in a chunk. */
-  readonly #span: number;
-
-  /** Maps that come and go share a pool. */
-  constructor(pool: ChunkPool = new ChunkPool()) {
-    this.#pool = pool;
-    this.#span = pool.span;
+  /** Maps that come and go share a slab. */
+  constructor(slab: Slab = new Slab(SMALL_CHUNK)) {
+    this.#slab = slab;
+    this.#shift = slab.shift;
+    this.#mask = (1 << slab.shift) - 1;
   }
 
   /** Number of pages held. */
@@ -116,88 +39,107 @@ export class PageMap {
     return this.#size;
   }
 
-  #add(key: number): Chunk {
-    const chunk = this.#pool.take();
+  #key(index: number): number {
+    return index < 2 ** 31 ? index >>> this.#shift : Math.floor(index / 2 ** this.#shift);
+  }
+
+  /** The entry of page `index`; 0 where there is none. */
+  #entry(index: number): number {
+    const chunk = this.#chunks.get(this.#key(index));
+    return chunk === 0 ? 0 : this.#slab.words(chunk)[this.#slab.start(chunk) + (index & this.#mask)];
+  }
+
+  #add(key: number): number {
+    const chunk = this.#slab.take();
     this.#chunks.set(key, chunk);
     return chunk;
   }
 
   /** The frame of page `index`, or NO_FRAME. */
   get(index: number): FrameNumber {
-    const chunk = this.#chunks.get(Math.floor(index / this.#span));
-    return chunk === undefined ? NO_FRAME : (chunk.entries[index % this.#span] & FRAME_BITS) - 1;
+    return (this.#entry(index) & FRAME_BITS) - 1;
   }
 
   /** Enters or replaces page `index`; its marks are cleared. The counts of frames are the caller's business. */
   set(index: number, frame: FrameNumber): void {
     assert(frame >= 0 && frame < FRAME_BITS, 'a frame number fits a page map');
-    const key = Math.floor(index / this.#span);
-    const chunk = this.#chunks.get(key) ?? this.#add(key);
-    const at = index % this.#span;
-    if (chunk.entries[at] === 0) {
-      chunk.used++;
+    const key = this.#key(index);
+    const chunk = this.#chunks.get(key) || this.#add(key);
+    const words = this.#slab.words(chunk);
+    const at = this.#slab.start(chunk) + (index & this.#mask);
+    if (words[at] === 0) {
+      this.#slab.used[chunk]++;
       this.#size++;
     }
-    chunk.entries[at] = frame + 1;
+    words[at] = frame + 1;
   }
 
-  /** Enters every page that `from`, a map of the same span, holds in `[base, top)`, without its marks, and calls `visit` for each. Requires: none of them is here. */
+  /** Enters every page that `from`, a map over the same slab, holds in `[base, top)`, without its marks, and calls `visit` for each. Requires: none of them is here. */
   copyFrom(from: PageMap, base: number, top: number, visit: (frame: FrameNumber) => void): void {
-    assert(from.#span === this.#span, 'maps that are copied have one span');
+    const slab = this.#slab;
+    assert(from.#slab === slab, 'maps that are copied share a slab');
     from.#eachChunk(base, top, (key, chunk) => {
-      const start = key * this.#span;
-      const end = Math.min(top - start, this.#span);
-      const own = this.#chunks.get(key) ?? this.#add(key);
+      const start = key << this.#shift;
+      const end = Math.min(top - start, 1 << this.#shift);
+      const own = this.#chunks.get(key) || this.#add(key);
+      const [source, target] = [slab.words(chunk), slab.words(own)];
+      const [sourceStart, targetStart] = [slab.start(chunk), slab.start(own)];
       let copied = 0;
       for (let at = Math.max(base - start, 0); at < end; at++) {
-        const entry = chunk.entries[at] & FRAME_BITS;
+        const entry = source[sourceStart + at] & FRAME_BITS;
         if (entry === 0) continue;
-        own.entries[at] = entry;
+        target[targetStart + at] = entry;
         visit(entry - 1);
         copied++;
       }
-      own.used += copied;
+      slab.used[own] += copied;
       this.#size += copied;
-      if (own.used === 0) this.#drop(key, own);
+      if (slab.used[own] === 0) this.#drop(key, own);
     });
   }
 
   /** Takes page `index` out and returns the frame it had, or NO_FRAME. */
   delete(index: number): FrameNumber {
-    const key = Math.floor(index / this.#span);
+    const key = this.#key(index);
     const chunk = this.#chunks.get(key);
-    if (chunk === undefined) return NO_FRAME;
-    const at = index % this.#span;
-    const frame = (chunk.entries[at] & FRAME_BITS) - 1;
+    if (chunk === 0) return NO_FRAME;
+    const words = this.#slab.words(chunk);
+    const at = this.#slab.start(chunk) + (index & this.#mask);
+    const frame = (words[at] & FRAME_BITS) - 1;
     if (frame < 0) return NO_FRAME;
-    chunk.entries[at] = 0;
+    words[at] = 0;
     this.#size--;
-    if (--chunk.used === 0) this.#drop(key, chunk);
+    if (--this.#slab.used[chunk] === 0) this.#drop(key, chunk);
     return frame;
   }
 
-  #drop(key: number, chunk: Chunk): void {
-    this.#chunks.delete(key);
-    this.#pool.give(chunk);
+  #drop(key: number, chunk: number): void {
+    this.#chunks.set(key, 0);
+    this.#slab.give(chunk);
   }
 
   /** Whether page `index` is held and carries `mark`. */
   marked(index: number, mark: number): boolean {
-    const chunk = this.#chunks.get(Math.floor(index / this.#span));
-    return chunk !== undefined && (chunk.entries[index % this.#span] & mark) !== 0;
+    return (this.#entry(index) & mark) !== 0;
+  }
+
+  #change(index: number, keep: number, mark: number): void {
+    const chunk = this.#chunks.get(this.#key(index));
+    if (chunk === 0) return;
+    const words = this.#slab.words(chunk);
+    const at = this.#slab.start(chunk) + (index & this.#mask);
+    words[at] = (words[at] & keep) | mark;
   }
 
   /** Sets a mark on a page that is held. */
   mark(index: number, mark: number): void {
-    const chunk = this.#chunks.get(Math.floor(index / this.#span));
-    assert(chunk !== undefined && chunk.entries[index % this.#span] !== 0, 'a marked page is held');
-    chunk.entries[index % this.#span] |= mark;
+    assert(this.#entry(index) !== 0, 'a marked page is held');
+    this.#change(index, -1, mark);
   }
 
   /** Clears a mark; nothing happens where no page is held. */
   unmark(index: number, mark: number): void {
-    const chunk = this.#chunks.get(Math.floor(index / this.#span));
-    if (chunk !== undefined) chunk.entries[index % this.#span] &= ~mark;
+    this.#change(index, ~mark, 0);
   }
 
   /**
@@ -205,22 +147,43 @@ export class PageMap {
    * Costs what is held near the range, not what the range spans.
    */
   forEach(base: number, top: number, visit: (index: number, frame: FrameNumber) => void): void {
+    const span = 2 ** this.#shift;
     this.#eachChunk(base, top, (key, chunk) => {
-      const start = key * this.#span;
-      const end = Math.min(top - start, this.#span);
+      const start = key * span;
+      const end = Math.min(top - start, span);
+      const words = this.#slab.words(chunk);
+      const first = this.#slab.start(chunk);
       for (let at = Math.max(base - start, 0); at < end; at++) {
-        const frame = (chunk.entries[at] & FRAME_BITS) - 1;
+        const frame = (words[first + at] & FRAME_BITS) - 1;
         if (frame >= 0) visit(start + at, frame);
       }
     });
   }
 
+  /** Takes every page in `[base, top)` out and calls `visit` with its frame. */
+  takeAll(base: number, top: number, visit: (frame: FrameNumber) => void): void {
+    const span = 2 ** this.#shift;
+    this.#eachChunk(base, top, (key, chunk) => {
+      const words = this.#slab.words(chunk);
+      const first = this.#slab.start(chunk) - key * span;
+      let left = this.#slab.used[chunk];
+      const end = first + Math.min(top, (key + 1) * span);
+      for (let at = first + Math.max(base, key * span); at < end && left > 0; at++) {
+        const frame = (words[at] & FRAME_BITS) - 1;
+        if (frame < 0) continue;
+        words[at] = 0;
+        left--;
+        this.#size--;
+        visit(frame);
+      }
+      this.#slab.used[chunk] = left;
+      if (left === 0) this.#drop(key, chunk);
+    });
+  }
+
   /** Calls `visit` for every chunk that reaches into `[base, top)`, ascending. */
-  #eachChunk(base: number, top: number, visit: (key: number, chunk: Chunk) => void): void {
-    if (base >= top) return;
-    const first = Math.floor(base / this.#span);
-    const last = Math.floor((top - 1) / this.#span);
-    this.#chunks.forEach(first, last, visit);
+  #eachChunk(base: number, top: number, visit: (key: number, chunk: number) => void): void {
+    if (base < top && this.#size > 0) this.#chunks.forEach(this.#key(base), this.#key(top - 1), visit);
   }
 
   /** Number of pages held in `[base, top)`. */

@@ -7,6 +7,7 @@ import type { FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import type { MappedFile, MemoryObject } from './object.ts';
 import type { LayoutName } from './placement.ts';
+import type { Bounds } from './segment.ts';
 
 /** Most areas a space may have unless told otherwise; small mappings are an ordinary case here. */
 export const MAX_AREAS = 131_072;
@@ -34,6 +35,8 @@ export interface SpaceOptions {
   readonly limits?: MemoryLimits;
   /** Most areas; default MAX_AREAS. */
   readonly maxAreas?: number;
+  /** The segments to begin with; default: the layout's. */
+  readonly bounds?: readonly Bounds[];
 }
 
 export interface MapRequest {

@@ -3,6 +3,7 @@ import { assert } from '../abi/assert.ts';
 import type { Addr, Range } from '../abi/page.ts';
 import type { Area } from './area.ts';
 import { AreaSet } from './area-set.ts';
+import type { Slab } from './slab.ts';
 
 /**
  * DATA, PRIVATE, SHARED and STACK are made at exec by the linuxemu layout, WHOLE (everything) by the linux layout; ATTACHED ones come and go with
@@ -24,11 +25,11 @@ export class Segment implements Range {
   readonly limit: Addr;
   readonly areas: AreaSet;
 
-  constructor(bounds: Bounds) {
+  constructor(slab: Slab, bounds: Bounds) {
     this.kind = bounds.kind;
     this.base = bounds.base;
     this.limit = bounds.limit;
-    this.areas = new AreaSet(bounds.base);
+    this.areas = new AreaSet(slab, bounds.base);
   }
 
   /** One past its last mapped address: it grows to cover its areas and shrinks when its last area goes. */
@@ -40,12 +41,19 @@ export class Segment implements Range {
 /** The segments of one space, lowest base first, disjoint. */
 export class SegmentList {
   readonly #segments: Segment[] = [];
+  readonly #slab: Slab;
   /** One past the last address of user memory. */
   readonly #userTop: Addr;
 
-  constructor(userTop: Addr, bounds: readonly Bounds[]) {
+  constructor(slab: Slab, userTop: Addr, bounds: readonly Bounds[]) {
+    this.#slab = slab;
     this.#userTop = userTop;
-    for (const each of [...bounds].sort((a, b) => a.base - b.base)) this.#segments.push(new Segment(each));
+    for (const each of [...bounds].sort((a, b) => a.base - b.base)) this.#segments.push(new Segment(slab, each));
+  }
+
+  /** Gives the indexes back. The list is not used again. */
+  release(): void {
+    for (const segment of this.#segments) segment.areas.release();
   }
 
   get all(): readonly Segment[] {
@@ -81,7 +89,7 @@ export class SegmentList {
     if (above !== undefined && above.base <= addr) return above;
     assert(addr < this.#userTop, 'mappings lie in user memory');
     const base = index === 0 ? 0 : this.#segments[index - 1].limit;
-    const segment = new Segment({ kind: 'ATTACHED', base, limit: above?.base ?? this.#userTop });
+    const segment = new Segment(this.#slab, { kind: 'ATTACHED', base, limit: above?.base ?? this.#userTop });
     this.#segments.splice(index, 0, segment);
     return segment;
   }
@@ -90,7 +98,9 @@ export class SegmentList {
   retire(segment: Segment): void {
     if (segment.kind !== 'ATTACHED' || segment.areas.size > 0) return;
     const index = this.#segments.indexOf(segment);
-    if (index >= 0) this.#segments.splice(index, 1);
+    if (index < 0) return;
+    this.#segments.splice(index, 1);
+    segment.areas.release();
   }
 
   /** The area that contains `addr`. */
@@ -102,6 +112,11 @@ export class SegmentList {
   word(addr: Addr): number {
     const segment = this.find(addr);
     return segment === undefined ? 0 : segment.areas.word(addr);
+  }
+
+  /** Whether an area begins at `addr`. */
+  beginsAt(addr: Addr): boolean {
+    return this.find(addr)?.areas.beginsAt(addr) === true;
   }
 
   /** The lowest area that ends above `addr`. */

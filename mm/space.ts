@@ -14,7 +14,7 @@ import { PageMap } from './page-map.ts';
 import { ZeroPager } from './pager.ts';
 import { heapReserve, isFree, type LayoutName, MIN_ADDRESS, place, segmentsAtExec, USER_TOP } from './placement.ts';
 import { areaFlags, MAX_AREAS, type MapRequest, type MemoryLimits, type SpaceOptions, type SpaceStatistics, sharingOf } from './request.ts';
-import { SegmentList } from './segment.ts';
+import type { SegmentList } from './segment.ts';
 
 /** Where segments begin until the loader says otherwise: where 386 programs without a will of their own are linked. */
 export const DEFAULT_PROGRAM_BASE: Addr = 0x0804_8000;
@@ -48,16 +48,17 @@ export class AddressSpace {
   /** How often it was emptied: who keeps a space in mind can tell whether it is still the same program's. */
   lives = 0;
   readonly statistics: SpaceStatistics = { faults: 0, zeroFills: 0, copies: 0, stackGrowths: 0 };
+  readonly #free = (frame: number): void => this.frames.free(frame);
   #released = false;
 
   constructor(options: SpaceOptions) {
     this.mmu = options.mmu;
     this.frames = options.frames;
-    this.copies = new PageMap(options.frames.spaceChunks);
+    this.copies = new PageMap(options.frames.spaceTables);
     this.layout = options.layout ?? 'linuxemu';
     this.limits = options.limits ?? { as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY, stack: 8 * 1024 * 1024 };
     this.maxAreas = options.maxAreas ?? MAX_AREAS;
-    this.table = new AreaTable(this.layout, DEFAULT_PROGRAM_BASE);
+    this.table = new AreaTable(options.frames.areaTables, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE));
   }
 
   get segments(): SegmentList {
@@ -268,29 +269,32 @@ export class AddressSpace {
     const prot = this.#effectiveProt(asked, area.maxProt);
     if ((prot & ~area.maxProt) !== 0) throw errno(EACCES);
     if (prot === area.prot) return range.top;
-    const becomesData = !isData(area) && isData({ ...fieldsOf(area), prot });
+    const becomesData = !isData(area) && isData({ sharing: area.sharing, flags: area.flags, prot });
     if (becomesData && this.table.dataPages + areaPages(range) > this.#dataLimit()) throw errno(ENOMEM);
     const cuts = Number(range.base > area.base) + Number(range.top < area.top);
     if (this.areaCount + cuts > this.maxAreas) throw errno(ENOMEM);
     const lost = area.prot & ~prot;
-    this.table.cutAt(range.base);
-    this.table.cutAt(range.top);
-    const part = this.segments.findArea(range.base);
-    assert(part !== undefined && part.base === range.base && part.top === range.top, 'cutting leaves the exact part');
+    const part = cuts === 0 ? area : this.#cutOut(range);
     this.table.setProt(part, prot);
     if (lost === mman.PROT_WRITE && prot !== mman.PROT_NONE) this.mmu.writeProtect(range);
     else if (lost !== 0) this.mmu.unmap(range);
     return range.top;
   }
 
+  /** Makes one area of exactly `range`, which lies in one. */
+  #cutOut(range: Range): Area {
+    this.table.cutAt(range.base);
+    this.table.cutAt(range.top);
+    const part = this.segments.findArea(range.base);
+    assert(part !== undefined && part.base === range.base && part.top === range.top, 'cutting leaves the exact part');
+    return part;
+  }
+
   /** Forgets the pages this space holds of its own in `range`, and all MMU entries there; areas stay. The next touch starts afresh (MADV_DONTNEED, segfree). */
   discard(range: Range): void {
     this.mmu.unmap(range);
     if (this.copies.size > this.peakResident) this.peakResident = this.copies.size;
-    this.copies.forEach(range.base / PAGE_SIZE, range.top / PAGE_SIZE, (page, frame) => {
-      this.copies.delete(page);
-      this.frames.free(frame);
-    });
+    this.copies.takeAll(range.base / PAGE_SIZE, range.top / PAGE_SIZE, this.#free);
   }
 
   /** Empties the space and lays out fresh segments for a program whose lowest page is `lowest` (exec). Statistics, limits and the layout stay. */
@@ -298,7 +302,7 @@ export class AddressSpace {
     this.discard({ base: 0, top: USER_TOP });
     assert(this.copies.size === 0, 'an empty space holds no pages');
     this.lives++;
-    this.table.reset(new SegmentList(USER_TOP, segmentsAtExec(this.layout, pageDown(lowest))));
+    this.table.reset(segmentsAtExec(this.layout, pageDown(lowest)));
     this.brkStart = 0;
     this.brkTop = 0;
     this.programData = 0;
@@ -383,13 +387,8 @@ export class AddressSpace {
   /** A copy for a child process: areas as `forkAction` says, private pages shared by count until somebody writes. `mmu` is the child's, and empty. */
   fork(mmu: Mmu): AddressSpace {
     const { frames, layout, limits, maxAreas } = this;
-    const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas });
-    child.table.reset(
-      new SegmentList(
-        USER_TOP,
-        this.segments.all.filter((segment) => segment.kind !== 'ATTACHED'),
-      ),
-    );
+    const bounds = this.segments.all.filter((segment) => segment.kind !== 'ATTACHED');
+    const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas, bounds });
     child.readImpliesExec = this.readImpliesExec;
     child.mayMapLow = this.mayMapLow;
     child.brkStart = this.brkStart;
