@@ -10,6 +10,7 @@ import type { Mount } from './fs/mounts.ts';
 import type { TerminalPort } from './fs/tty.ts';
 import { Machine } from './machine.ts';
 import { PageCache } from './mm/cache.ts';
+import type { OvercommitMode } from './mm/commitment.ts';
 import { FramePool } from './mm/frame.ts';
 import type { LayoutName } from './mm/placement.ts';
 import { jobControl } from './proc/job-control.ts';
@@ -23,8 +24,11 @@ export interface MachineOptions {
   readonly root?: string | RootMaker;
   /** Where programs and mappings lie: linuxemu's segments (the default), or as on Linux. */
   readonly layout?: LayoutName;
-  /** Bytes of memory all guests together may use, 1 MiB to 4 GiB; default 2 GiB. Beyond it system calls answer ENOMEM, and a touch kills. */
+  /** Bytes of memory all guests together may use, 1 MiB to 4 GiB; default 2 GiB. When they are used up, the process that holds most of them is killed. */
   readonly memory?: number;
+  /** What may be promised of it; default heuristic, as on Linux. With 'strict', `overcommitRatio` percent of it (default 50) and no more. */
+  readonly overcommit?: OvercommitMode;
+  readonly overcommitRatio?: number;
   /** Processes and threads there may be at once, 1 or more; default 4096. Beyond it fork answers EAGAIN. */
   readonly maxProcesses?: number;
   /** Time that only instructions advance, and seeded randomness: the same run every time. */
@@ -45,7 +49,7 @@ export interface MachineOptions {
   readonly overlay?: boolean;
   /** More of the host's files, or memory, shown in the guest's tree. */
   readonly mounts?: readonly Mount[];
-  /** Told, in a line for people, of what is lost when the machine is closed: pages that the host's disk did not take. */
+  /** Told, in a line for people, of what is lost when the machine is closed (pages that the host's disk did not take), and who is killed when memory is used up. */
   readonly warn?: (text: string) => void;
 }
 
@@ -62,6 +66,8 @@ export function elapsed_ms(): number {
 export function createMachine(options: MachineOptions = {}): Machine {
   const engine = createEngine(options.wasm ?? readWhole(engineFile()));
   const frames = new FramePool({ arena: engine.arena, limit: Math.floor((options.memory ?? DEFAULT_MEMORY) / PAGE_SIZE) });
+  frames.commitment.mode = options.overcommit ?? 'heuristic';
+  frames.commitment.ratio = options.overcommitRatio ?? frames.commitment.ratio;
   const clock =
     options.clock ??
     (options.deterministic ? instructionClock(() => engine.statistics.instructions) : hostClock(Date.now, () => performance.now()));
@@ -88,6 +94,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
     identity,
     layout: options.layout ?? 'linuxemu',
     maxProcesses: options.maxProcesses,
+    warn: options.warn,
   });
   files.jobs = jobControl(machine.kernel, () => machine.current);
   files.mountProc(procSource(machine.kernel, { cpu: engine.cpu, current: () => machine.current }));

@@ -22,6 +22,7 @@ import type { MachineParts, ProgramOptions } from './machine-parts.ts';
 import { capable, type Credentials, credentialsOf } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
 import { limitNumber } from './proc/limits.ts';
+import { outOfMemory } from './proc/oom.ts';
 import { Pids } from './proc/pids.ts';
 import { Process } from './proc/process.ts';
 import { leaveSequence } from './proc/rseq.ts';
@@ -115,9 +116,12 @@ export class Machine {
       interruptCall: (task, restartable) => this.dispatcher.interrupt(task, restartable),
       instructions: () => this.instructionsBefore,
       account: () => this.account(),
+      commitment: frames.commitment,
       memory: () => ({ total: limit_bytes(), free: limit_bytes() - frames.inUse * PAGE_SIZE }),
       exec: (task, call) => execute(this, task, call),
     };
+    const { kernel } = this;
+    frames.lastResort = outOfMemory({ kernel, frames, current: () => this.current, warn: parts.warn });
     engine.onFault = (addr, access) => this.fault(addr, access);
   }
 

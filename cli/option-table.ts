@@ -3,6 +3,7 @@
  * and its use; cli/options.ts turns the table into a command line and its help.
  */
 import { type Mount, parseMount } from '../fs/mounts.ts';
+import { OVERCOMMIT_MODES, type OvercommitMode } from '../mm/commitment.ts';
 import type { LayoutName } from '../mm/placement.ts';
 import { type Occasion, OCCASIONS_HELP, occasions } from './occasions.ts';
 
@@ -52,6 +53,11 @@ export const FIELDS = {
 
   /** Bytes of guest memory the machine may use. */
   memory: value('--memory <size>', 'limit guest memory: 512M, 2G', memorySize, 'The machine:'),
+  overcommit: value(
+    '--overcommit <mode>',
+    `what may be promised of it: ${OVERCOMMIT_MODES.join(', ')}; strict:80 is 80% of it`,
+    overcommitOf,
+  ),
   maxProcesses: value('--max-processes <n>', 'processes and threads there may be at once; default 4096', processCount),
   layout: choice<LayoutName>('--layout <layout>', 'where things are mapped', ['linuxemu', 'linux']),
   deterministic: flag('--deterministic', 'time and randomness that repeat exactly'),
@@ -158,6 +164,23 @@ function memorySize(text: string): number {
   const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : Number.NaN;
   if (!(bytes >= MEMORY_MIN && bytes <= MEMORY_MAX)) throw new BadValue('It must be a size from 1M to 4G, as in 512M.');
   return bytes;
+}
+
+/** What may be promised of the machine's memory. */
+export interface Overcommit {
+  readonly mode: OvercommitMode;
+  /** Percent, in strict mode. */
+  readonly ratio?: number;
+}
+
+function overcommitOf(text: string): Overcommit {
+  const [word, percent] = text.split(':', 2);
+  const mode = OVERCOMMIT_MODES.find((each) => each === word);
+  if (mode === undefined) throw new BadValue(`There is no '${word}'; there are ${OVERCOMMIT_MODES.join(', ')}.`);
+  if (percent === undefined) return { mode };
+  const ratio = mode === 'strict' && /^\d{1,4}$/.test(percent) ? Number(percent) : Number.NaN;
+  if (!(ratio >= 1 && ratio <= 1000)) throw new BadValue('It must look like strict:80, with a percentage from 1 to 1000.');
+  return { mode, ratio };
 }
 
 function processCount(text: string): number {

@@ -1,6 +1,6 @@
 /** What the options ask us to tell: traces while the guest runs, maps and counts at its end, an explanation where it dies. */
 import { type Addr, PAGE_SIZE, type Access } from '../abi/page.ts';
-import { SIGKILL, signalName } from '../abi/signal.ts';
+import { signalName } from '../abi/signal.ts';
 import { coreOf } from '../debug/core.ts';
 import { explainFault } from '../debug/explain.ts';
 import { faultLine } from '../debug/fault-trace.ts';
@@ -105,10 +105,8 @@ export class Reports {
     }
   }
 
-  /** Running out of the machine's memory is told in any case: no program can tell it by itself. */
   private fatal(task: Task, info: SignalInfo): void {
     const refused = this.refused?.task === task ? this.refused : undefined;
-    if (refused?.outcome.signo === SIGKILL && info.signo === SIGKILL) this.sink.line(`seg386: ${refused.outcome.reason}`);
     const { explain, json } = this.options;
     if (explain) {
       const explanation = this.explanation(task, info, refused);

@@ -49,13 +49,15 @@ export async function runProgram(options: CliOptions): Promise<Result> {
 }
 
 function makeMachine(options: CliOptions): Machine {
-  const { root, layout, memory, maxProcesses, deterministic, seed, overlay, mounts } = options;
+  const { root, layout, memory, overcommit, maxProcesses, deterministic, seed, overlay, mounts } = options;
   try {
     return createMachine({
       wasm: compiledEngine(engineFile()),
       root,
       layout,
       memory,
+      overcommit: overcommit?.mode,
+      overcommitRatio: overcommit?.ratio,
       maxProcesses,
       deterministic,
       seed,

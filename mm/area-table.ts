@@ -1,7 +1,8 @@
 /** All areas of one space over its segments, with their counts: the elementary edits that every operation on a space is made of. */
 import { assert } from '../abi/assert.ts';
 import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
-import { Area, type AreaFields, areaPages, canMerge, fieldsOf, flagsWith, isData, offsetAt, splitArea } from './area.ts';
+import { AREA_ACCOUNT, Area, type AreaFields, areaPages, canMerge, fieldsOf, flagsWith, isData, offsetAt, splitArea } from './area.ts';
+import type { Commitment } from './commitment.ts';
 import { type Bounds, type Segment, SegmentList } from './segment.ts';
 import type { Slab } from './slab.ts';
 import { USER_TOP } from './placement.ts';
@@ -14,14 +15,18 @@ export class AreaTable {
   #pages = 0;
   #dataPages = 0;
   #peak = 0;
+  #promisedPages = 0;
+  /** Where promised pages are added up for the whole machine. */
+  readonly #commitment: Commitment;
   /** What has changed since `takeChanged`: from the lowest to the highest address; none where the first is not below the second. */
   #changedBase: Addr = USER_TOP;
   #changedTop: Addr = 0;
 
-  /** Begins with segments of these bounds; its indexes lie in `slab`. */
-  constructor(slab: Slab, bounds: readonly Bounds[]) {
+  /** Begins with segments of these bounds; its indexes lie in `slab`. What areas promise is added to `commitment`. */
+  constructor(slab: Slab, bounds: readonly Bounds[], commitment: Commitment) {
     this.#slab = slab;
     this.#segments = new SegmentList(slab, USER_TOP, bounds);
+    this.#commitment = commitment;
   }
 
   get segments(): SegmentList {
@@ -36,6 +41,11 @@ export class AreaTable {
   /** Pages in areas, touched or not (Linux total_vm). */
   get pages(): number {
     return this.#pages;
+  }
+
+  /** Pages in areas that count as promised memory (AREA_ACCOUNT). */
+  get promisedPages(): number {
+    return this.#promisedPages;
   }
 
   /** The most pages there were at once (Linux hiwater_vm). */
@@ -62,16 +72,18 @@ export class AreaTable {
     }
   }
 
-  /** Pages of `range` that lie in areas, and those of them that are data. */
-  pagesIn(range: Range): { readonly all: number; readonly data: number } {
+  /** Pages of `range` that lie in areas, and those of them that are data, or promised. */
+  pagesIn(range: Range): { readonly all: number; readonly data: number; readonly promised: number } {
     let all = 0;
     let data = 0;
+    let promised = 0;
     for (const area of this.in(range)) {
       const pages = (Math.min(area.top, range.top) - Math.max(area.base, range.base)) / PAGE_SIZE;
       all += pages;
       if (isData(area)) data += pages;
+      if ((area.flags & AREA_ACCOUNT) !== 0) promised += pages;
     }
-    return { all, data };
+    return { all, data, promised };
   }
 
   segmentOf(area: Area): Segment {
@@ -133,6 +145,12 @@ export class AreaTable {
     this.#pages += sign * areaPages(area);
     if (this.#pages > this.#peak) this.#peak = this.#pages;
     if (isData(area)) this.#dataPages += sign * areaPages(area);
+    if ((area.flags & AREA_ACCOUNT) !== 0) this.#promise(sign * areaPages(area));
+  }
+
+  #promise(pages: number): void {
+    this.#promisedPages += pages;
+    this.#commitment.add(pages);
   }
 
   /** Runs what holds areas twice for a moment, which does not count as a peak. */
@@ -159,6 +177,7 @@ export class AreaTable {
     this.#segments.release();
     this.#segments = new SegmentList(this.#slab, USER_TOP, bounds);
     this.#count = this.#pages = this.#dataPages = this.#peak = 0;
+    this.#promise(-this.#promisedPages);
     this.#changedBase = 0;
     this.#changedTop = USER_TOP;
     for (const area of former) area.object?.detach(area);

@@ -3,7 +3,7 @@ import { assert } from '../abi/assert.ts';
 import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE } from '../abi/page.ts';
 import { accountArea, accountMachine, accountSpace, residentPages } from './account.ts';
-import { type Area, areaPages, canMerge, isData, mmuProt, objectPage } from './area.ts';
+import { AREA_ACCOUNT, type Area, areaPages, canMerge, isData, mmuProt, objectPage } from './area.ts';
 import type { FrameNumber, FramePool } from './frame.ts';
 import type { MemoryObject } from './object.ts';
 import { NO_FRAME } from './page-map.ts';
@@ -55,7 +55,9 @@ function checkCounts(space: AddressSpace): void {
   let count = 0;
   let pages = 0;
   let data = 0;
+  let promised = 0;
   for (const area of space.areas()) {
+    if ((area.flags & AREA_ACCOUNT) !== 0) promised += areaPages(area);
     count++;
     pages += areaPages(area);
     if (isData(area)) data += areaPages(area);
@@ -65,6 +67,7 @@ function checkCounts(space: AddressSpace): void {
       assert(found === mapping, '5: every area an object knows is mapped');
     }
   }
+  assert(promised === space.table.promisedPages, '1: what is promised is what the areas promise');
   assert(
     count === space.areaCount && pages === space.table.pages && data === space.table.dataPages,
     '1: the totals are those of the areas',

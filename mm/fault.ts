@@ -8,7 +8,7 @@ import { WORD_PLAIN, WORD_PROT } from './area-index.ts';
 import type { FrameNumber, FramePool } from './frame.ts';
 import type { MemoryObject, PageFailure } from './object.ts';
 import { DONE, type Outcome } from './outcome.ts';
-import { NO_FRAME } from './page-map.ts';
+import { LAZY, NO_FRAME } from './page-map.ts';
 import type { AddressSpace } from './space.ts';
 
 /** Pages of an object in memory around one that was touched are made reachable with it, in windows of so many pages (Linux fault_around_bytes is 16 pages). */
@@ -62,11 +62,18 @@ function faultPlain(space: AddressSpace, addr: Addr, rights: number, access: Acc
   return DONE;
 }
 
-/** A page that the space has itself: held alone it is the space's to write, else a write copies it. */
+/**
+ * A page that the space has itself: held alone it is the space's to write, else a write copies it. What was given up (MADV_FREE) is kept once it is written
+ * again, and that must be seen.
+ */
 function faultOwn(space: AddressSpace, at: Addr, own: FrameNumber, prot: number, access: Access): Outcome {
   const alone = space.frames.count(own) === 1;
   if (!alone && access === 'write') return copyPage(space, at, own, prot);
-  space.mmu.map(at, own, alone ? prot : prot & ~PROT_WRITE);
+  const { copies } = space;
+  const page = at / PAGE_SIZE;
+  const given = copies.marked(page, LAZY);
+  if (given && access === 'write') copies.unmark(page, LAZY);
+  space.mmu.map(at, own, alone && !(given && access !== 'write') ? prot : prot & ~PROT_WRITE);
   return DONE;
 }
 

@@ -1,6 +1,7 @@
 /** Frames: 4 KiB pieces of the arena, shared by count, with one limit for the whole machine. */
 import { assert } from '../abi/assert.ts';
 import type { Arena, FrameNumber } from './arena.ts';
+import { Commitment } from './commitment.ts';
 import { AREA_RUN, Slab } from './slab.ts';
 
 export type { FrameNumber };
@@ -12,6 +13,8 @@ const GROWTH = 1024;
 /** log2 of the entries in a chunk of a space's map of pages: 2 MiB of address space, so that large spaces need few. */
 const SPACE_CHUNK = 9;
 const END_OF_LIST = -1;
+/** Frames that fit into 4 GiB: there are no more, whatever the limit. */
+const ADDRESSABLE = 2 ** 20;
 
 /** Asked for frames when none is left: frees some and returns how many. Must not allocate frames. */
 export type Reclaimer = () => number;
@@ -38,7 +41,11 @@ export class FramePool {
   #inUse = 0;
   #peak = 0;
   #zero: FrameNumber = -1;
-  readonly #reclaimers: Reclaimer[] = [];
+  readonly #reclaimers = new Set<Reclaimer>();
+  /** Asked when no other reclaimer has anything: the machine's out-of-memory policy. */
+  lastResort: Reclaimer | undefined;
+  /** What has been promised of the frames. */
+  readonly commitment: Commitment = new Commitment(() => Math.min(this.limit, ADDRESSABLE));
 
   constructor(options: { readonly arena: Arena; readonly limit?: number }) {
     this.arena = options.arena;
@@ -62,7 +69,11 @@ export class FramePool {
 
   /** Registers somebody who can free frames under pressure, such as the page cache. */
   addReclaimer(reclaimer: Reclaimer): void {
-    this.#reclaimers.push(reclaimer);
+    this.#reclaimers.add(reclaimer);
+  }
+
+  removeReclaimer(reclaimer: Reclaimer): void {
+    this.#reclaimers.delete(reclaimer);
   }
 
   /** A frame with count 1 and unspecified content, or -1 when the limit is reached and nothing could be reclaimed. */
@@ -141,7 +152,7 @@ export class FramePool {
 
   #reclaim(): boolean {
     for (const reclaimer of this.#reclaimers) if (reclaimer() > 0) return true;
-    return false;
+    return this.lastResort !== undefined && this.lastResort() > 0;
   }
 
   #grow(): boolean {

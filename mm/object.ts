@@ -1,5 +1,6 @@
 /** Memory objects: runs of pages that several mappings, in one or many address spaces, may see at the same time. */
 import { assert } from '../abi/assert.ts';
+import { ENOSPC } from '../abi/errno.ts';
 import { PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE, type Range } from '../abi/page.ts';
 import type { FrameNumber, FramePool } from './frame.ts';
@@ -47,6 +48,8 @@ export type PageFailure =
 
 export const BEYOND_END: PageFailure = { kind: 'beyond' };
 export const OUT_OF_FRAMES: PageFailure = { kind: 'memory' };
+/** A page more of a memory file may not be promised (Linux shmem_inode_acct_blocks). */
+const OUT_OF_SPACE: PageFailure = { kind: 'error', errno: ENOSPC };
 
 /** One past the largest page index. */
 const LAST_PAGE = 2 ** 52;
@@ -56,6 +59,15 @@ const READ_AHEAD = 16;
 const READ_AHEAD_SHARE = 0.75;
 /** Pages that are written back together at most. */
 const LONGEST_RUN = 256;
+
+export interface ObjectOptions {
+  readonly frames: FramePool;
+  readonly pager: Pager;
+  /** In bytes. */
+  readonly size: number;
+  readonly errors?: WriteErrors;
+  readonly reserves?: boolean;
+}
 
 export class MemoryObject {
   readonly pager: Pager;
@@ -75,12 +87,20 @@ export class MemoryObject {
   #holders = 0;
   #released = false;
 
-  /** Ensures: the caller holds the object once; it lives until `drop` was called for each hold and the last mapping has gone. */
-  constructor(options: { readonly frames: FramePool; readonly pager: Pager; readonly size: number; readonly errors?: WriteErrors }) {
+  /** Pages promised for the object as a whole. Memory that has no other place, and no such promise, is promised page by page as it comes to be. */
+  readonly #reserved: number;
+
+  /**
+   * Ensures: the caller holds the object once; it lives until `drop` was called for each hold and the last mapping has gone. With `reserves` its whole size counts
+   * as promised memory, which the caller has asked for (`Commitment.allows`).
+   */
+  constructor(options: ObjectOptions) {
     this.frames = options.frames;
     this.pager = options.pager;
     this.#size = options.size;
     this.#holders = 1;
+    this.#reserved = options.reserves === true ? Math.ceil(options.size / PAGE_SIZE) : 0;
+    this.frames.commitment.add(this.#reserved);
     this.errors = options.errors ?? new WriteErrors();
   }
 
@@ -138,6 +158,7 @@ export class MemoryObject {
     if (this.#holders > 0 || this.areas.size > 0 || this.#released) return;
     this.#released = true;
     this.#dropPages(0, LAST_PAGE);
+    this.frames.commitment.add(-this.#reserved);
     this.pager.release();
   }
 
@@ -153,6 +174,7 @@ export class MemoryObject {
 
   #pageIn(index: number): FrameNumber | PageFailure {
     if (index * PAGE_SIZE >= this.#size) return BEYOND_END;
+    if (this.#promisesPages && !this.frames.commitment.allows(1, 0, false)) return OUT_OF_SPACE;
     // Allocating may make the cache give up objects that look unused, and this one must outlive it.
     this.#holders++;
     const frame = this.frames.allocateZeroed();
@@ -165,7 +187,12 @@ export class MemoryObject {
     }
     this.pages.set(index, frame);
     this.pages.mark(index, REFERENCED);
+    if (this.#promisesPages) this.frames.commitment.add(1);
     return frame;
+  }
+
+  get #promisesPages(): boolean {
+    return this.pager.memoryOnly === true && this.#reserved === 0;
   }
 
   /** Fills `frame` with page `index`, and brings the pages behind it into memory in one go where they are not there and frames are plenty. */
@@ -206,11 +233,13 @@ export class MemoryObject {
 
   /** Forgets pages in `[from, to)`, dirty or not. Requires: nothing reaches them. */
   #dropPages(from: number, to: number): void {
+    const before = this.pages.size;
     this.pages.forEach(from, to, (index, frame) => {
       this.#markClean(index);
       this.pages.delete(index);
       this.frames.free(frame);
     });
+    if (this.#promisesPages) this.frames.commitment.add(this.pages.size - before);
   }
 
   isDirty(index: number): boolean {

@@ -3,8 +3,9 @@ import { assert } from '../abi/assert.ts';
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, errno } from '../abi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
-import { AREA_LOCKED, type Area, fieldsOf, isData, objectPage } from './area.ts';
+import { AREA_ACCOUNT, AREA_LOCKED, type Area, fieldsOf, isData, objectPage } from './area.ts';
 import { populate } from './fault.ts';
+import { LAZY } from './page-map.ts';
 import { isFree, USER_TOP } from './placement.ts';
 import type { AddressSpace } from './space.ts';
 
@@ -102,7 +103,7 @@ function remapTo(space: AddressSpace, first: Area, request: RemapRequest, step: 
   const size = Math.min(oldSize, newSize);
   const area = space.find(addr);
   if (area === undefined) throw errno(EFAULT);
-  if (keeps) space.checkExpansion(size / PAGE_SIZE, isData(area));
+  if (keeps) checkGrowth(space, area, size);
   const to = fixed ? newAddr : space.findPlace(newSize, area.sharing, false, newAddr);
   move(space, area, { base: addr, top: addr + size }, { base: to, top: to + newSize }, keeps);
   bringInLocked(space, area, to + size, to + newSize);
@@ -116,7 +117,12 @@ function checkResize(space: AddressSpace, area: Area, { mayLock }: RemapRequest,
   if (Math.min(oldSize, newSize) > area.top - addr) throw errno(EFAULT);
   if (newSize <= oldSize) return;
   if ((area.flags & AREA_LOCKED) !== 0 && mayLock?.(newSize - oldSize) === false) throw errno(EAGAIN);
-  space.checkExpansion((newSize - oldSize) / PAGE_SIZE, isData(area));
+  checkGrowth(space, area, newSize - oldSize);
+}
+
+function checkGrowth(space: AddressSpace, area: Area, size: number): void {
+  space.checkExpansion(size / PAGE_SIZE, isData(area));
+  if ((area.flags & AREA_ACCOUNT) !== 0) space.checkPromise(size / PAGE_SIZE);
 }
 
 /** What a locked area has grown by is made present; what cannot be had comes when it is touched. */
@@ -150,8 +156,10 @@ function movePages({ copies, mmu }: AddressSpace, from: Range, to: Range): void 
   const moved: number[] = [];
   copies.forEach(from.base / PAGE_SIZE, from.top / PAGE_SIZE, (page) => moved.push(page));
   for (const page of moved) {
+    const given = copies.marked(page, LAZY);
     const frame = copies.delete(page);
     assert(copies.get(page + distance) < 0, 'pages move to a free place');
     copies.set(page + distance, frame);
+    if (given) copies.mark(page + distance, LAZY);
   }
 }

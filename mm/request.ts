@@ -3,6 +3,7 @@ import { EINVAL, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import type { Addr } from '../abi/page.ts';
 import { AREA_GROWS_DOWN, AREA_LOCKED, AREA_NO_RESERVE, type Sharing } from './area.ts';
+import type { OvercommitMode } from './commitment.ts';
 import type { FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import type { MappedFile, MemoryObject } from './object.ts';
@@ -88,11 +89,11 @@ export function sharingOf(flags: number): Sharing {
   }
 }
 
-/** AREA_ bits for MAP_ bits. */
-export function areaFlags(flags: number): number {
+/** AREA_ bits for MAP_ bits. Where no more may be promised than there is, MAP_NORESERVE means nothing. */
+export function areaFlags(flags: number, mode: OvercommitMode): number {
   return (
     ((flags & mman.MAP_GROWSDOWN) !== 0 ? AREA_GROWS_DOWN : 0) |
     ((flags & mman.MAP_LOCKED) !== 0 ? AREA_LOCKED : 0) |
-    ((flags & mman.MAP_NORESERVE) !== 0 ? AREA_NO_RESERVE : 0)
+    ((flags & mman.MAP_NORESERVE) !== 0 && mode !== 'strict' ? AREA_NO_RESERVE : 0)
   );
 }

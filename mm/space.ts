@@ -3,11 +3,22 @@ import { assert } from '../abi/assert.ts';
 import { EACCES, EEXIST, EINVAL, ENOMEM, EPERM, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
-import { AREA_GROWS_DOWN, AREA_LOCKED, type Area, areaPages, fieldsOf, isData, type Sharing } from './area.ts';
+import {
+  AREA_ACCOUNT,
+  AREA_GROWS_DOWN,
+  AREA_LOCKED,
+  AREA_NO_RESERVE,
+  type Area,
+  areaPages,
+  fieldsOf,
+  flagsWith,
+  isData,
+  type Sharing,
+} from './area.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
 import { AreaTable } from './area-table.ts';
 import { forkAction } from './fork.ts';
-import type { FramePool } from './frame.ts';
+import type { FramePool, Reclaimer } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import { MemoryObject } from './object.ts';
 import { PageMap } from './page-map.ts';
@@ -43,6 +54,8 @@ export class AddressSpace {
   programData = 0;
   /** The top of the first stack; 0 before `mapStack`. */
   stackTop: Addr = 0;
+  /** Takes pages given up by MADV_FREE back. */
+  #lazyReclaimer: Reclaimer | undefined;
   /** The most pages of its own that it had when some went: a lower bound of the largest resident size (Linux hiwater_rss). */
   peakResident = 0;
   /** How often it was emptied: who keeps a space in mind can tell whether it is still the same program's. */
@@ -58,7 +71,8 @@ export class AddressSpace {
     this.layout = options.layout ?? 'linuxemu';
     this.limits = options.limits ?? { as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY, stack: 8 * 1024 * 1024 };
     this.maxAreas = options.maxAreas ?? MAX_AREAS;
-    this.table = new AreaTable(options.frames.areaTables, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE));
+    const { areaTables, commitment } = options.frames;
+    this.table = new AreaTable(areaTables, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE), commitment);
   }
 
   get segments(): SegmentList {
@@ -97,13 +111,17 @@ export class AddressSpace {
     if (sharing === 'shared' && (request.flags & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
     if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     const prot = this.#effectiveProt(request.prot, maxProt);
-    const flags = areaFlags(request.flags);
+    const flags = areaFlags(request.flags, this.frames.commitment.mode);
     this.#checkLimits(range, isData({ sharing, prot, flags }));
+    const reserves = sharing === 'shared' && request.object === undefined && (flags & AREA_NO_RESERVE) === 0;
+    if (reserves || (flagsWith(flags, sharing, prot) & AREA_ACCOUNT) !== 0) {
+      this.checkPromise(areaPages(range) - this.table.pagesIn(range).promised);
+    }
     // What goes may be all that keeps the object and its file (remap_file_pages).
     request.object?.hold();
     request.file?.acquire();
     this.#remove(range);
-    const object = request.object ?? (sharing === 'shared' ? this.#zeroObject(size) : undefined);
+    const object = request.object ?? (sharing === 'shared' ? this.#zeroObject(size, reserves) : undefined);
     this.table.insert({
       space: this,
       ...range,
@@ -123,8 +141,8 @@ export class AddressSpace {
   }
 
   /** The memory of a shared anonymous mapping. */
-  #zeroObject(size: number): MemoryObject {
-    return new MemoryObject({ frames: this.frames, pager: new ZeroPager(), size });
+  #zeroObject(size: number, reserves: boolean): MemoryObject {
+    return new MemoryObject({ frames: this.frames, pager: new ZeroPager(), size, reserves });
   }
 
   /** The rights an mmap or mprotect really gives. */
@@ -204,6 +222,15 @@ export class AddressSpace {
     if (!this.#mayExpand(pages, isData)) throw errno(ENOMEM);
   }
 
+  /** Throws ENOMEM where `pages` more may not be promised. */
+  checkPromise(pages: number): void {
+    if (!this.#mayPromise(pages)) throw errno(ENOMEM);
+  }
+
+  #mayPromise(pages: number): boolean {
+    return this.frames.commitment.allows(pages, this.table.pages, this.mayMapLow);
+  }
+
   /** Unmaps as munmap(2) does: whatever lies in the range goes. Throws EINVAL for an unaligned address or a range outside of user memory. */
   unmap(addr: Addr, size: number): void {
     const rounded = pageUp(size);
@@ -271,6 +298,8 @@ export class AddressSpace {
     if (prot === area.prot) return range.top;
     const becomesData = !isData(area) && isData({ sharing: area.sharing, flags: area.flags, prot });
     if (becomesData && this.table.dataPages + areaPages(range) > this.#dataLimit()) throw errno(ENOMEM);
+    const promises = ((flagsWith(area.flags, area.sharing, prot) ^ area.flags) & AREA_ACCOUNT) !== 0;
+    if (promises) this.checkPromise(areaPages(range));
     const cuts = Number(range.base > area.base) + Number(range.top < area.top);
     if (this.areaCount + cuts > this.maxAreas) throw errno(ENOMEM);
     const lost = area.prot & ~prot;
@@ -297,11 +326,19 @@ export class AddressSpace {
     this.copies.takeAll(range.base / PAGE_SIZE, range.top / PAGE_SIZE, this.#free);
   }
 
+  /** What takes pages away that were given up (lazy.ts); set while there may be some. */
+  setLazyReclaimer(reclaimer: Reclaimer | undefined): void {
+    if (this.#lazyReclaimer !== undefined) this.frames.removeReclaimer(this.#lazyReclaimer);
+    if (reclaimer !== undefined) this.frames.addReclaimer(reclaimer);
+    this.#lazyReclaimer = reclaimer;
+  }
+
   /** Empties the space and lays out fresh segments for a program whose lowest page is `lowest` (exec). Statistics, limits and the layout stay. */
   clear(lowest: Addr = DEFAULT_PROGRAM_BASE): void {
     this.discard({ base: 0, top: USER_TOP });
     assert(this.copies.size === 0, 'an empty space holds no pages');
     this.lives++;
+    this.setLazyReclaimer(undefined);
     this.table.reset(segmentsAtExec(this.layout, pageDown(lowest)));
     this.brkStart = 0;
     this.brkTop = 0;
@@ -336,7 +373,7 @@ export class AddressSpace {
   #growHeap(range: Range): boolean {
     const prot = this.#effectiveProt(mman.PROT_READ | mman.PROT_WRITE, mman.PROT_ALL);
     if (!isFree(this.segments, range.base, Math.min(range.top + PAGE_SIZE, USER_TOP) - range.base)) return false;
-    if (this.areaCount > this.maxAreas || !this.#mayExpand(areaPages(range), true)) return false;
+    if (this.areaCount > this.maxAreas || !this.#mayExpand(areaPages(range), true) || !this.#mayPromise(areaPages(range))) return false;
     this.table.insert({
       space: this,
       ...range,
@@ -373,6 +410,7 @@ export class AddressSpace {
     const pages = (area.base - base) / PAGE_SIZE;
     if (base < Math.max(this.table.segmentOf(area).base, MIN_ADDRESS) || area.top - base > this.limits.stack) return undefined;
     if (!this.#mayExpand(pages, false) || (area.object !== undefined && area.offset < pages)) return undefined;
+    if ((area.flags & AREA_ACCOUNT) !== 0 && !this.#mayPromise(pages)) return undefined;
     const below = this.segments.findAreaBelow(area.base);
     if (below !== undefined) {
       const guarded = (below.flags & AREA_GROWS_DOWN) === 0 && below.prot !== mman.PROT_NONE;
@@ -384,8 +422,24 @@ export class AddressSpace {
     return this.find(addr);
   }
 
-  /** A copy for a child process: areas as `forkAction` says, private pages shared by count until somebody writes. `mmu` is the child's, and empty. */
+  /** Throws ENOMEM where what a child's areas promise is too much. */
+  #checkFork(): void {
+    if (this.#mayPromise(this.table.promisedPages)) return;
+    const { commitment } = this.frames;
+    let promised = 0;
+    for (const area of this.areas()) {
+      if ((area.flags & AREA_ACCOUNT) === 0 || forkAction(area) === 'omit') continue;
+      // Linux asks area by area, and what an earlier one was promised counts for the next.
+      this.checkPromise(commitment.mode === 'strict' ? (promised += areaPages(area)) : areaPages(area));
+    }
+  }
+
+  /**
+   * A copy for a child process: areas as `forkAction` says, private pages shared by count until somebody writes. `mmu` is the child's, and empty. Throws ENOMEM
+   * where the child's areas promise too much; `mmu` is then the caller's still.
+   */
   fork(mmu: Mmu): AddressSpace {
+    this.#checkFork();
     const { frames, layout, limits, maxAreas } = this;
     const bounds = this.segments.all.filter((segment) => segment.kind !== 'ATTACHED');
     const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas, bounds });

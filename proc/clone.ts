@@ -6,6 +6,7 @@ import { RLIM_INFINITY, RLIMIT_NPROC } from '../abi/resource.ts';
 import { SIGCHLD } from '../abi/signal.ts';
 import { EAX, type Descriptor, ESP } from '../emu/engine.ts';
 import { hold } from '../fs/path.ts';
+import type { AddressSpace } from '../mm/space.ts';
 import { UserMemory } from '../mm/user.ts';
 import { capable } from './credentials.ts';
 import { Process } from './process.ts';
@@ -52,8 +53,8 @@ export function cloneTask(maker: Task, request: CloneRequest): Task {
   const { flags } = request;
   const has = (flag: number): boolean => (flags & flag) !== 0;
   const tid = request.tid === undefined ? kernel.pids.next() : kernel.pids.take(request.tid);
+  const space = has(clone.CLONE_VM) ? maker.space : forkSpace(maker);
   const process = has(clone.CLONE_THREAD) ? maker.process : childProcess(maker, tid, request);
-  const space = has(clone.CLONE_VM) ? maker.space : maker.space.fork(kernel.cpu.createMmu());
   const registers = kernel.cpu.createRegisters();
   registers.copyFrom(maker.registers);
   const task = new Task({
@@ -77,6 +78,17 @@ export function cloneTask(maker: Task, request: CloneRequest): Task {
   if (area !== undefined) setThreadArea(registers, area.entry, area.descriptor);
   tellIds(maker, task, request);
   return task;
+}
+
+/** Throws ENOMEM. */
+function forkSpace({ kernel, space }: Task): AddressSpace {
+  const mmu = kernel.cpu.createMmu();
+  try {
+    return space.fork(mmu);
+  } catch (error) {
+    mmu.release();
+    throw error;
+  }
 }
 
 function childProcess(maker: Task, pid: number, { flags, exitSignal }: CloneRequest): Process {

@@ -53,8 +53,9 @@ export class Scheduler<T extends Schedulable> {
   private readonly waiting: Map<T, Wait<T>> = new Map();
   private readonly deadlines: Deadlines = new Deadlines();
 
-  /** A task becomes ready. */
+  /** A task becomes ready, unless it has been killed before it could. */
   add(task: T): void {
+    if (task.state === 'dead') return;
     task.state = 'ready';
     if (task.credit > 0) this.woken.add(task);
     else {

@@ -1,7 +1,7 @@
 /** System V shared memory segments of a machine: identifiers over memory objects. Who is attached is what is mapped, so fork, exec and exit need no help. */
 import { CAP_IPC_OWNER, CAP_SYS_ADMIN } from '../abi/capability.ts';
-import { EACCES, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, errno } from '../abi/errno.ts';
-import { INDEX_BITS, IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_DEST, SHMMAX, SHMMNI } from '../abi/ipc.ts';
+import { EACCES, EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM, errno } from '../abi/errno.ts';
+import { INDEX_BITS, IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_DEST, SHM_NORESERVE, SHMMAX, SHMMNI } from '../abi/ipc.ts';
 import { PAGE_SIZE, pageUp } from '../abi/page.ts';
 import type { FramePool } from '../mm/frame.ts';
 import { MemoryObject } from '../mm/object.ts';
@@ -96,7 +96,10 @@ export class SharedMemory {
     const index = this.freeIndex();
     const id = (this.sequence << INDEX_BITS) | index;
     const pager = new SegmentPager(`/SYSV${key.toString(16).padStart(8, '0')} (deleted)`, id, () => this.segments.delete(index));
-    const object = new MemoryObject({ frames, pager, size: pageUp(size) });
+    const { commitment } = frames;
+    const reserves = (flags & SHM_NORESERVE) === 0 || commitment.mode === 'strict';
+    if (reserves && !commitment.allows(pageUp(size) / PAGE_SIZE, 0, capable(credentials, CAP_SYS_ADMIN))) throw errno(ENOMEM);
+    const object = new MemoryObject({ frames, pager, size: pageUp(size), reserves });
     const { euid: uid, egid: gid } = credentials;
     const times = { atime: 0, dtime: 0, ctime: now };
     const segment = { id, key, uid, gid, cuid: uid, cgid: gid, mode: flags & 0o777, size, object, ...times, cpid: pid, lpid: 0 };

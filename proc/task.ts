@@ -8,6 +8,7 @@ import type { FileServices } from '../fs/guest.ts';
 import { Waiters } from '../fs/wait.ts';
 import type { DirectoryPlace, Tree } from '../fs/path.ts';
 import type { Place } from '../fs/vnode.ts';
+import type { Commitment } from '../mm/commitment.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { UserMemory } from '../mm/user.ts';
 import type { Clock, RandomSource } from './clock.ts';
@@ -230,6 +231,8 @@ export interface Kernel {
   account(): void;
   /** Memory of the machine in bytes, for sysinfo. */
   memory(): { readonly total: number; readonly free: number };
+  /** What is promised of it. */
+  readonly commitment: Commitment;
   /** Replaces the calling task's program. Throws errno before the point of no return, and sets all registers when it succeeds. */
   readonly exec?: (task: Task, call: ExecCall) => void;
 }

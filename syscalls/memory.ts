@@ -10,6 +10,7 @@ import type { Description } from '../fs/description.ts';
 import { pathOf } from '../fs/path.ts';
 import { AREA_DONT_DUMP, AREA_DONT_FORK, AREA_LOCKED, AREA_RANDOM_READ, AREA_SEQUENTIAL_READ, AREA_WIPE_ON_FORK, type Area } from '../mm/area.ts';
 import { fault, populate } from '../mm/fault.ts';
+import { freeLazily } from '../mm/lazy.ts';
 import { USER_TOP } from '../mm/placement.ts';
 import { remap } from '../mm/remap.ts';
 import type { MapRequest } from '../mm/request.ts';
@@ -191,10 +192,10 @@ function adviceAction(advice: number): Advice | undefined {
       refuseLocked(area);
       task.space.discard(part);
     };
-    // The pages may go at any time until they are written again; they stay, which is one of the outcomes Linux promises.
-    case mman.MADV_FREE: return (_task, area) => {
+    case mman.MADV_FREE: return (task, area, part) => {
       if (area.object !== undefined) throw errno(EINVAL);
       refuseLocked(area);
+      freeLazily(task.space, part);
     };
     case mman.MADV_DONTFORK: return changeFlags(0, AREA_DONT_FORK);
     case mman.MADV_DOFORK: return changeFlags(AREA_DONT_FORK, 0);

@@ -1,9 +1,11 @@
 /** The files of /proc itself and of /proc/sys: what the machine looks like to the programs in it. */
+import { EINVAL, errno } from '../../abi/errno.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';
 import { accountMachine, type MachineCounts } from '../../mm/account.ts';
 import type { Engine } from '../../emu/engine.ts';
 import { textContent } from '../../fs/proc-node.ts';
 import type { ProcFiles } from '../../fs/procfs.ts';
+import { OVERCOMMIT_MODES } from '../../mm/commitment.ts';
 import type { Kernel, Task } from '../../proc/task.ts';
 import { locksText } from './descriptor.ts';
 import { SYSTEM_FILES } from './system-files.ts';
@@ -27,7 +29,16 @@ type Made = (kernel: Kernel, options: ProcOptions) => string;
 const STORES: Readonly<Record<string, (kernel: Kernel, text: string) => void>> = {
   'sys/kernel/domainname': ({ identity }, text) => (identity.domainname = text.trim().slice(0, 64)),
   'sys/kernel/hostname': ({ identity }, text) => (identity.nodename = text.trim().slice(0, 64)),
+  'sys/vm/overcommit_memory': ({ commitment }, text) => (commitment.mode = OVERCOMMIT_MODES[numberIn(text, OVERCOMMIT_MODES.length - 1)]),
+  'sys/vm/overcommit_ratio': ({ commitment }, text) => (commitment.ratio = numberIn(text, 2 ** 31 - 1)),
 };
+
+/** The number from 0 to `most` that somebody writes. Throws EINVAL. */
+function numberIn(text: string, most: number): number {
+  const value = /^\s*\d+\s*$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= most)) throw errno(EINVAL);
+  return value;
+}
 
 export function machineFiles(kernel: Kernel, options: ProcOptions): ProcFiles {
   return {
@@ -134,8 +145,8 @@ function meminfoText(kernel: Kernel): string {
     ['Mapped', pages(file + shmem)],
     ['Shmem', pages(shmem)],
     ...zeros('KReclaimable', 'Slab', 'SReclaimable', 'SUnreclaim', 'KernelStack', 'PageTables', 'NFS_Unstable', 'Bounce', 'WritebackTmp'),
-    ['CommitLimit', total / 2],
-    ['Committed_AS', committed(kernel)],
+    ['CommitLimit', pages(kernel.commitment.limit)],
+    ['Committed_AS', pages(kernel.commitment.promised)],
     ...zeros('VmallocTotal', 'VmallocUsed', 'VmallocChunk', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped'),
   ];
   return rows.map(([name, bytes]) => row(name, bytes)).join('');
@@ -146,12 +157,6 @@ function accountFrames(kernel: Kernel): MachineCounts {
   const spaces = new Set([...kernel.tasks.values()].map(({ space }) => space));
   const [first] = spaces;
   return first === undefined ? { anonymous: 0, file: 0, shmem: 0, cached: 0 } : accountMachine(first.frames, spaces);
-}
-
-/** Memory that private writable mappings may still ask for. */
-function committed(kernel: Kernel): number {
-  const spaces = new Set([...kernel.tasks.values()].map(({ space }) => space));
-  return [...spaces].reduce((sum, { table }) => sum + table.dataPages * PAGE_SIZE, 0);
 }
 
 function vmstatText(kernel: Kernel): string {

@@ -1,9 +1,5 @@
 /** /proc/PID/syscall, sched, timers, children and oom_score: what a task is at, and how the machine treats it. */
-import { CAP_SYS_RESOURCE } from '../../abi/capability.ts';
-import { EACCES, errno } from '../../abi/errno.ts';
 import { EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP } from '../../emu/engine.ts';
-import { residentPages } from '../../mm/account.ts';
-import { capable } from '../../proc/credentials.ts';
 import type { Process } from '../../proc/process.ts';
 import type { Task } from '../../proc/task.ts';
 
@@ -57,20 +53,3 @@ export function timersText({ process }: Task): string {
 }
 
 // ---- Out of memory ---------------------------------------------------------------------------------------------------------------------
-
-/** Thousandths of the machine's memory that it has, moved by what its owner wishes; doubled as Linux shows it (proc_oom_score). */
-export function oomScore({ space, process, kernel }: Task): number {
-  const { anonymous, file, shmem } = residentPages(space);
-  const pages = Math.max(1, kernel.memory().total / 4096);
-  const badness = anonymous + file + shmem + (process.oomAdjust * pages) / 1000;
-  if (process.oomAdjust === -1000) return 0;
-  return Math.max(0, Math.floor(((1000 + (badness * 1000) / pages) * 2) / 3));
-}
-
-/** Below what it once was lowered to only the privileged may go. Throws EACCES. */
-export function adjustOom({ process }: Task, by: Task | undefined, value: number): void {
-  const isPrivileged = by === undefined || capable(by.credentials, CAP_SYS_RESOURCE);
-  if (value < process.oomAdjustLeast && !isPrivileged) throw errno(EACCES);
-  process.oomAdjust = value;
-  if (isPrivileged) process.oomAdjustLeast = value;
-}

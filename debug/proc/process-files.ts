@@ -1,5 +1,5 @@
 /** The files of /proc/PID by name: their rights, and what an opening gives. Linux: fs/proc/base.c. */
-import { CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../../abi/capability.ts';
+import { CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SYS_RESOURCE } from '../../abi/capability.ts';
 import { EACCES, EINVAL, Errno, errno } from '../../abi/errno.ts';
 import { S_IFREG } from '../../abi/stat.ts';
 import { PAGE_SIZE } from '../../abi/page.ts';
@@ -10,6 +10,7 @@ import { copyInForced } from '../../mm/force.ts';
 import type { AddressSpace } from '../../mm/space.ts';
 import { MustWait } from '../../mm/user.ts';
 import { capable } from '../../proc/credentials.ts';
+import { oomAdj, oomScore, setOomAdj, setOomScoreAdj } from '../../proc/oom.ts';
 import type { Task } from '../../proc/task.ts';
 import { mapsText } from '../maps.ts';
 import { smapsRollupText, smapsText } from '../smaps.ts';
@@ -18,7 +19,7 @@ import { limitsText } from './limits.ts';
 import { memoryContent, pagemapContent, watchMemory } from './memory.ts';
 import { mountinfoText, mountstatsText, mountsText } from './mounts.ts';
 import { NET_FILES } from './net.ts';
-import { adjustOom, childrenOf, oomScore, schedText, syscallText, timersText } from './process-activity.ts';
+import { childrenOf, schedText, syscallText, timersText } from './process-activity.ts';
 import { statmText, statText, statusText } from './process-state.ts';
 
 interface Entry {
@@ -103,6 +104,11 @@ function number(
   };
 }
 
+/** Linux CAP_SYS_RESOURCE. */
+function mayLowerOom(by: Task | undefined): boolean {
+  return by === undefined || capable(by.credentials, CAP_SYS_RESOURCE);
+}
+
 function demanded(task: Task, by: Task | undefined): Task {
   demandInspection(by, task);
   return task;
@@ -114,9 +120,6 @@ const CORE_FILTER_BITS = 0x1ff;
 const DEFAULT_SLACK_NS = 50_000;
 /** The nameless file system of namespaces (nsfs). */
 const NAMESPACE_DEVICE = 3;
-const OOM_MAX = 1000,
-  OOM_OLD_DISABLE = -17,
-  OOM_OLD_MAX = 15;
 
 /** The only namespace of each kind there is, with Linux's own numbers. */
 const NAMESPACES: Readonly<Record<string, string>> = {
@@ -224,25 +227,14 @@ export const PROCESS_FILES: Readonly<Record<string, Entry>> = {
   mountinfo: text(mountinfoText),
   mounts: text(mountsText),
   mountstats: text(mountstatsText),
-  // The old scale of -17 to 15 over the new one of -1000 to 1000.
-  oom_adj: number(
-    0o644,
-    ({ process: { oomAdjust } }) => (oomAdjust === OOM_MAX ? OOM_OLD_MAX : Math.trunc((oomAdjust * OOM_OLD_DISABLE) / -OOM_MAX) || 0),
-    (task, value, by) => {
-      if (value < OOM_OLD_DISABLE || value > OOM_OLD_MAX) throw errno(EINVAL);
-      adjustOom(task, by, value === OOM_OLD_MAX ? OOM_MAX : Math.trunc((value * -OOM_MAX) / OOM_OLD_DISABLE));
-    },
-  ),
   ...under('net', NET_FILES, (make) => text(({ kernel }) => make(kernel))),
   ...under('ns', NAMESPACES, (label) => ({ mode: 0o777, open: () => textContent(undefined), link: (task) => namespace(task, label) })),
-  oom_score: text((task) => `${oomScore(task)}\n`),
+  oom_adj: number(0o644, oomAdj, (task, value, by) => setOomAdj(task, value, mayLowerOom(by))),
+  oom_score: text(({ kernel, process }) => `${oomScore(kernel, process)}\n`),
   oom_score_adj: number(
     0o644,
     ({ process }) => process.oomAdjust,
-    (task, value, by) => {
-      if (value < -OOM_MAX || value > OOM_MAX) throw errno(EINVAL);
-      adjustOom(task, by, value);
-    },
+    (task, value, by) => setOomScoreAdj(task, value, mayLowerOom(by)),
   ),
   pagemap: {
     mode: 0o400,

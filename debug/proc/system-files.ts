@@ -1,5 +1,6 @@
 /** /proc/sys: what may be asked of the kernel's settings. Those that mean nothing here have the values of a kernel that was left as it is. */
 import { SHMALL, SHMMAX, SHMMNI } from '../../abi/ipc.ts';
+import { OVERCOMMIT_MODES } from '../../mm/commitment.ts';
 import { MAX_MAP_COUNT } from '../../mm/request.ts';
 import type { Kernel } from '../../proc/task.ts';
 
@@ -97,10 +98,10 @@ const SETTINGS: Readonly<Record<string, string | ((kernel: Kernel) => string)>> 
   'vm/mmap_min_addr': '65536',
   'vm/nr_hugepages': '0',
   'vm/oom_dump_tasks': '0',
-  'vm/oom_kill_allocating_task': '1',
+  'vm/oom_kill_allocating_task': '0',
   'vm/overcommit_kbytes': '0',
-  'vm/overcommit_memory': '0',
-  'vm/overcommit_ratio': '50',
+  'vm/overcommit_memory': ({ commitment }) => String(OVERCOMMIT_MODES.indexOf(commitment.mode)),
+  'vm/overcommit_ratio': ({ commitment }) => String(commitment.ratio),
   'vm/page-cluster': '3',
   'vm/panic_on_oom': '0',
   'vm/stat_interval': '1',

@@ -8,7 +8,7 @@ import { allFixtures, compilerVersion, runFixture } from '../drivers/fixtures.ts
 const canBuild = (await compilerVersion()) !== undefined;
 const MODES = [
   { name: 'in the linux layout', options: ['--layout=linux'] },
-  { name: 'with few frames', options: ['--memory=1M'] },
+  { name: 'with few frames', options: ['--memory=1M', '--overcommit=always'] },
 ];
 /** These write more memory of their own than that. */
 const LARGE = ['memory/malloc-survives-many-sizes', 'memory/the-stack-grows-when-it-is-used'];
