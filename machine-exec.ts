@@ -194,5 +194,6 @@ function forgetOldProgram(task: Task, program: Program): void {
   task.clearChildTid = 0;
   task.robustList = 0;
   task.rseq = undefined;
+  task.userDispatch = undefined;
   task.files.closeMarked();
 }

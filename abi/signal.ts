@@ -41,6 +41,7 @@ export const FPE_INTDIV = 1, FPE_INTOVF = 2, FPE_FLTDIV = 3, FPE_FLTOVF = 4, FPE
 export const SEGV_MAPERR = 1, SEGV_ACCERR = 2;
 export const BUS_ADRALN = 1, BUS_ADRERR = 2;
 export const TRAP_BRKPT = 1, TRAP_TRACE = 2;
+export const SYS_SECCOMP = 1, SYS_USER_DISPATCH = 2;
 export const CLD_EXITED = 1, CLD_KILLED = 2, CLD_DUMPED = 3, CLD_TRAPPED = 4, CLD_STOPPED = 5, CLD_CONTINUED = 6;
 export const POLL_IN = 1;
 

@@ -116,6 +116,8 @@ function inherit(task: Task, maker: Task, flags: number): void {
   task.realtimePriority = maker.realtimePriority;
   task.timerSlack_ns = maker.timerSlack_ns;
   task.noNewPrivileges = maker.noNewPrivileges;
+  task.seccomp = maker.seccomp;
+  task.machineCheckKill = maker.machineCheckKill;
   // Memory of one's own holds the area as well; where it is shared the area is the maker's.
   if ((flags & clone.CLONE_VM) === 0) task.rseq = maker.rseq;
   task.sigreturnStub = maker.sigreturnStub;

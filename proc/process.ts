@@ -87,6 +87,8 @@ export class Process {
   dumpable: number = 1;
   childSubreaper: boolean = false;
   personality: number = 0;
+  hugePagesDisabled: number = 0;
+  mergesMemory: boolean = false;
   /** How ready the machine is to end it when memory is short: -1000 never, 1000 first (oom_score_adj), and the least it may be lowered to. */
   oomAdjust: number = 0;
   oomAdjustLeast: number = 0;
@@ -137,6 +139,8 @@ export class Process {
     this.envp = from.envp;
     this.dumpable = from.dumpable;
     this.personality = from.personality;
+    this.hugePagesDisabled = from.hugePagesDisabled;
+    this.mergesMemory = from.mergesMemory;
     this.loginUid = from.loginUid;
     this.oomAdjust = from.oomAdjust;
     this.oomAdjustLeast = from.oomAdjustLeast;

@@ -2,6 +2,7 @@
  * A task: one thread of execution, as the scheduler sees it. What it may share with others (memory, files, working place, signal actions)
  * hangs on it by reference, exactly as clone's flags decide. Also what the machine gives to all tasks, its Kernel.
  */
+import type { SockFilter } from '../abi/seccomp.ts';
 import type { Engine, Registers } from '../emu/engine.ts';
 import type { FdTable } from '../fs/fdtable.ts';
 import type { FileServices } from '../fs/guest.ts';
@@ -47,6 +48,27 @@ export interface RseqArea {
   readonly size: number;
   /** Stands before every abort handler. */
   readonly signature: number;
+}
+
+/** A program that looks at calls, over those installed before it. */
+export interface SeccompFilter {
+  readonly program: readonly SockFilter[];
+  readonly previous: SeccompFilter | undefined;
+}
+
+export interface SeccompState {
+  /** SECCOMP_MODE_. */
+  readonly mode: number;
+  /** The newest; undefined in strict mode. */
+  readonly filter: SeccompFilter | undefined;
+}
+
+/** prctl(PR_SET_SYSCALL_USER_DISPATCH): calls from outside of the range are the program's own business. */
+export interface UserDispatch {
+  readonly base: number;
+  readonly size: number;
+  /** Address of the byte that lets calls through; 0 none. */
+  readonly selector: number;
 }
 
 /** Everything a new task needs. */
@@ -109,6 +131,11 @@ export class Task {
   parentDeathSignal: number = 0;
   timerSlack_ns: number = 50_000;
   noNewPrivileges: boolean = false;
+  /** prctl(PR_MCE_KILL): kept for those who ask, as are hugePagesDisabled and mergesMemory of the process. */
+  machineCheckKill: number = 2;
+  /** Undefined: every call is made. */
+  seccomp: SeccompState | undefined;
+  userDispatch: UserDispatch | undefined;
   nice: number = 0;
   /** SCHED_ policy and its priority: kept for those who ask. */
   policy: number = 0;

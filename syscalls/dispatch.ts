@@ -6,6 +6,7 @@ import { EINTR, ENOSYS, Errno } from '../abi/errno.ts';
 import { EAX, EBP, EBX, ECX, EDI, EDX, ESI } from '../emu/engine.ts';
 import { DONE, type Outcome } from '../mm/outcome.ts';
 import { MustWait } from '../mm/user.ts';
+import { examineCall, type Verdict } from '../proc/seccomp.ts';
 import { restoreMask } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
 import { Blocked } from '../proc/wait.ts';
@@ -54,10 +55,12 @@ export class Dispatcher {
     let call = this.table[number];
     if (!task.call.resumed) this.count(number, call);
     let result: number | undefined;
+    const verdict = this.examine(task, number);
     try {
-      if (call?.unwrap !== undefined) call = call.unwrap(task, words);
+      if (call?.unwrap !== undefined && verdict === 'run') call = call.unwrap(task, words);
       if (this.tracer !== undefined && !task.call.resumed) this.tracer.enter(task, number, call, words);
-      result = call === undefined ? 0x1_0000_0000 - ENOSYS : call.invoke(task, words);
+      if (verdict === 'run') result = call === undefined ? 0x1_0000_0000 - ENOSYS : call.invoke(task, words);
+      else if (verdict !== 'skip') result = verdict >>> 0;
     } catch (thrown) {
       if (thrown instanceof Errno) {
         result = 0x1_0000_0000 - thrown.code;
@@ -101,6 +104,12 @@ export class Dispatcher {
     this.tracer?.leave(task, number, call, this.words, result);
     task.callOver();
     finish(task, result);
+  }
+
+  /** What the task's own filters say; once for a call, however often it waits. */
+  private examine(task: Task, number: number): Verdict {
+    if ((task.seccomp === undefined && task.userDispatch === undefined) || task.call.resumed) return 'run';
+    return examineCall(task, number, this.words);
   }
 
   private readWords(task: Task): number {

@@ -20,10 +20,12 @@ import { calls as memoryLock } from './memory-lock.ts';
 import { calls as pidfd } from './pidfd.ts';
 import { calls as pipe } from './pipe.ts';
 import { calls as poll } from './poll.ts';
+import { calls as prctl } from './prctl.ts';
 import { calls as process } from './process.ts';
 import { calls as processMemory } from './process-memory.ts';
 import { calls as rename } from './rename.ts';
 import { calls as resource } from './resource.ts';
+import { calls as seccomp } from './seccomp.ts';
 import { calls as sharedMemory } from './shared-memory.ts';
 import { calls as signal } from './signal.ts';
 import { calls as size } from './size.ts';
@@ -59,10 +61,12 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   pidfd,
   pipe,
   poll,
+  prctl,
   process,
   processMemory,
   rename,
   resource,
+  seccomp,
   sharedMemory,
   signal,
   size,
