@@ -3,12 +3,24 @@
  * Dependencies come from npm's cache or the registry that npm is set up with.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emulator } from './drivers/emulator.ts';
+import { build, compilerVersion } from './drivers/fixtures.ts';
 import { PROBE, PROBE_STATUS } from './drivers/probe.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
@@ -26,6 +38,12 @@ const refused = (error: unknown): string => (error instanceof ProgramError ? err
 console.log(typeof machine, typeof wrong, typeof ended, typeof refused);
 machine.close();
 `;
+
+const canBuild = (await compilerVersion()) !== undefined;
+const EXAMPLES = join(PROJECT, 'docs/examples');
+/** What the examples are given besides the guest, words.c, which lies in the app as /words. */
+const TEXT = 'to be or not to be';
+const COUNTED = '2 to\n2 be\n1 or\n1 not\n';
 
 describe.skipIf(emulator.unavailable() !== undefined)('the package', () => {
   const folder = mkdtempSync(join(tmpdir(), 'seg386-pack-'));
@@ -65,6 +83,13 @@ describe.skipIf(emulator.unavailable() !== undefined)('the package', () => {
     return spawnSync(command, args, { cwd: app, encoding: 'utf8', env: { PATH: bin, HOME: folder, npm_config_update_notifier: 'false' } });
   };
 
+  /** Complaints of the compiler; none where it has made the JavaScript file. */
+  const compile = (file: string, options: readonly string[]): string => {
+    const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc');
+    const common = ['--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,dom'];
+    return spawnSync(process.execPath, [tsc, ...common, ...options, file], { cwd: app, encoding: 'utf8' }).stdout;
+  };
+
   test('is small and holds the engine', () => {
     expect(size_bytes).toBeLessThan(PACKAGE_LIMIT_BYTES);
     const wasm = statSync(join(app, 'node_modules/seg386/dist/emu/seg386.wasm'));
@@ -89,24 +114,47 @@ describe.skipIf(emulator.unavailable() !== undefined)('the package', () => {
 
   test('is imported by its name, with full types and nothing but its own declarations', () => {
     writeFileSync(join(app, 'use.ts'), USER_PROGRAM);
-    const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc');
-    const options = [
-      '--strict',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2022',
-      '--lib',
-      'es2023,dom',
-      '--types',
-      '',
-      '--skipLibCheck',
-      'false',
-    ];
-    const checked = spawnSync(process.execPath, [tsc, ...options, 'use.ts'], { cwd: app, encoding: 'utf8' });
-    expect(checked.stdout).toBe('');
+    expect(compile('use.ts', ['--types', '', '--skipLibCheck', 'false'])).toBe('');
     const { stdout, stderr } = bare('node', ['use.js']);
     expect(stderr).toBe('');
     expect(stdout).toBe('object object function function\n');
+  });
+
+  describe.skipIf(!canBuild)('runs the examples', () => {
+    beforeAll(async () => {
+      const source = join(EXAMPLES, 'words.c');
+      const guest = { name: 'examples/words', source, expected: '', kind: 'static', flags: [], args: [], env: {}, stdin: '' };
+      copyFileSync(await build(guest), join(app, 'words'));
+    });
+    const example = (name: string, args: readonly string[], input = ''): string => {
+      copyFileSync(join(EXAMPLES, `${name}.ts`), join(app, `${name}.ts`));
+      expect(compile(`${name}.ts`, ['--skipLibCheck', '--types', 'node', '--typeRoots', join(PROJECT, 'node_modules/@types')])).toBe('');
+      const { stdout, stderr } = spawnSync(process.execPath, [`${name}.js`, ...args], { cwd: app, encoding: 'utf8', input });
+      expect(stderr).toBe('');
+      return stdout;
+    };
+
+    test('of a program whose output is collected', () => {
+      expect(example('run-a-program', [app, '/words'], TEXT)).toBe(
+        '/words ended with 0 after thousands of instructions\n' +
+          `standard output: ${JSON.stringify(COUNTED)}\nstandard error: "4 different words\\n"\n`,
+      );
+      expect(example('run-a-program', [app, '/none'])).toBe('cannot run it: /none was not found (ENOENT)\n');
+    });
+
+    test('of memory that is watched', () => {
+      const told = example('watch-memory', ['memory.svg', app, '/words', '/use.ts']);
+      expect(told).toMatch(/^write [0-9a-f]{8} resolved \[heap\]$/m);
+      expect(told).toMatch(/^Stack   [0-9a-f]{8}-[0-9a-f]{8}$/m);
+      expect(told).toMatch(/^[1-9]\d* pages in memory, [1-9]\d* faults$/m);
+      expect(readFileSync(join(app, 'memory.svg'), 'utf8')).toMatch(/^<svg[\s\S]*<\/svg>\s*$/);
+    });
+
+    test('of a job in a sandbox', () => {
+      expect(example('sandboxed-job', [join(app, 'words'), TEXT])).toBe(COUNTED);
+      expect(example('sandboxed-job', [join(app, 'words'), Array.from({ length: 1001 }, (_, i) => `w${i}`).join(' ')])).toMatch(
+        /^failed with 3: /,
+      );
+    });
   });
 });
