@@ -2,11 +2,11 @@
 export { AssertionFailed } from './abi/assert.ts';
 export type { Access } from './abi/page.ts';
 export type { MapsEntry } from './debug/maps.ts';
-export type { AreaKind, PageRun } from './debug/pages.ts';
+export type { AreaKind, PageRun, PageState } from './debug/pages.ts';
 export type { SegmentClass, SegmentEntry } from './debug/segments.ts';
 export type { SmapsEntry } from './debug/smaps.ts';
 export type { UmemEntry } from './debug/umem.ts';
-export { memoryRoot, type RootMaker } from './fs/guest.ts';
+export { memoryRoot, type RootMaker, type RootServices } from './fs/guest.ts';
 export { type Mount, MountError } from './fs/mounts.ts';
 export type { Change } from './fs/overlay.ts';
 export type { FileKind } from './fs/vnode.ts';

@@ -498,3 +498,11 @@ describe('a closed machine', () => {
     await expect(made.run({ argv: ['/hello'] })).rejects.toThrow(MachineError);
   });
 });
+
+test('every exported name is described', () => {
+  const names = [...readFileSync(new URL('../../index.ts', import.meta.url), 'utf8').matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(
+    ([, list]) => list.split(',').map((name) => name.replace('type ', '').trim()),
+  );
+  const described = readFileSync(new URL('../../docs/API.md', import.meta.url), 'utf8');
+  expect(names.filter((name) => name !== '' && !new RegExp(`\\b${name}\\b`).test(described))).toEqual([]);
+});
