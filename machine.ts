@@ -62,6 +62,8 @@ export interface MachineTracer extends Tracer {
   fault?(task: Task, addr: Addr, access: Access, outcome: Outcome): void;
   /** A program is in place, or could not be put there (then the task dies). */
   exec?(task: Task, path: string, refused: Refusal | undefined): void;
+  /** `Machine.pauseAt` instructions have run. */
+  paused?(): void;
 }
 
 export class Machine {
@@ -74,7 +76,11 @@ export class Machine {
   current: Task | undefined;
   /** Guest page faults that reached the fault walk. */
   faults = 0;
+  /** The tracer's `paused` is called when so many instructions have run in all, whoever runs; nothing else changes by it. */
+  pauseAt = Number.POSITIVE_INFINITY;
   private instructionsBefore = 0;
+  /** A page fault of the guest is being resolved. */
+  private faulting = false;
   /** Monotonic time up to which the current task's CPU time has been counted. */
   private accounted_ns = 0n;
   private refused: Outcome = DONE;
@@ -249,7 +255,11 @@ export class Machine {
       const left = scheduler.left(task, used);
       if (left <= 0) break;
       const { faults } = this;
-      used += this.step(task, left) + (1 + this.faults - faults) * TRAP_COST;
+      const share = Math.min(left, this.pauseAt - this.instructionsBefore);
+      const executed = this.step(task, share);
+      const paused = this.instructionsBefore >= this.pauseAt;
+      used += executed + ((paused ? 0 : 1) + this.faults - faults) * TRAP_COST;
+      if (paused) this.tracer.paused?.();
       if (this.sigactionsSeen()) break;
     }
     scheduler.charge(task, used);
@@ -304,7 +314,9 @@ export class Machine {
   private fault(addr: Addr, access: Access): boolean {
     const task = this.current as Task;
     this.faults++;
+    this.faulting = true;
     const outcome = fault(task.space, addr, access);
+    this.faulting = false;
     this.tracer.fault?.(task, addr, access, outcome);
     if (outcome.kind === 'done') {
       task.process.minorFaults++;
@@ -312,6 +324,11 @@ export class Machine {
     }
     this.refused = outcome;
     return false;
+  }
+
+  /** What the machine is at: a call by its name, a page fault, else `signal` (what comes before the guest goes on) or `machine` (nobody's turn). */
+  get activity(): string {
+    return this.dispatcher.running?.name ?? (this.faulting ? 'fault' : this.current === undefined ? 'machine' : 'signal');
   }
 
   /** Whether the guest has changed a signal's action since the last time. */

@@ -8,15 +8,12 @@ export type Occasion =
   | { readonly kind: 'fatal' }
   /** A call of that name has returned. */
   | { readonly kind: 'call'; readonly name: string }
-  /** The machine has executed so many instructions more; noticed at the end of a slice, which has a million at most. */
+  /** The machine has executed so many instructions more. */
   | { readonly kind: 'every'; readonly instructions: number }
   /** The emulator got SIGUSR2. */
   | { readonly kind: 'signal' };
 
 export const OCCASIONS_HELP = 'exit, fatal, call:NAME, every:INSTRUCTIONS, signal (SIGUSR2 to seg386)';
-
-/** A slice's instructions: more often it is not noticed. */
-const MOST_OFTEN = 1_000_000;
 
 /** Reads `exit,call:munmap`; a message that says what is wrong with it where it cannot be read. */
 export function occasions(text: string): readonly Occasion[] | string {
@@ -37,8 +34,8 @@ function occasion(text: string): Occasion | string {
       return `There is no call '${detail === text ? '' : detail}'.`;
     case 'every': {
       const instructions = /^\d+$/.test(detail) ? Number(detail) : 0;
-      if (instructions >= MOST_OFTEN && Number.isSafeInteger(instructions)) return { kind, instructions };
-      return `It must be every:N with at least ${MOST_OFTEN} instructions.`;
+      if (instructions >= 1 && Number.isSafeInteger(instructions)) return { kind, instructions };
+      return 'It must be every:N with a number of instructions, 1 at least.';
     }
   }
   return `There is no occasion '${text}'; there are ${OCCASIONS_HELP}.`;

@@ -77,7 +77,7 @@ export const FIELDS = {
   traceFile: value('--trace-file <file>', 'print it there instead of to standard error', asGiven),
   explain: flag('--explain', 'say why a fatal signal came, with the memory maps'),
   /** File of the core of a process that a signal ends. */
-  core: value('--core <file>', 'write an ELF core file there when a signal ends the program (gdb PROGRAM FILE)', asGiven),
+  core: value('--core <file>', 'write an ELF core file there when a signal ends a program (gdb PROGRAM FILE); %p is its number', asGiven),
   stats: flag('--stats', 'print counts and times at exit'),
 
   /** When each view of memory is shown; empty: never. */

@@ -3,11 +3,9 @@ import { type Addr, PAGE_SIZE, type Access } from '../abi/page.ts';
 import { signalName } from '../abi/signal.ts';
 import { coreOf } from '../debug/core.ts';
 import { explainFault } from '../debug/explain.ts';
-import { faultLine } from '../debug/fault-trace.ts';
-import { MapTrace } from '../debug/map-trace.ts';
+import { MemoryTrace } from '../debug/memory-trace.ts';
 import { type RunStatistics, statisticsText } from '../debug/stats.ts';
 import { exitLine, signalLine, Strace } from '../debug/strace.ts';
-import { hex8 } from '../debug/umem.ts';
 import type { Machine, MachineTracer } from '../machine.ts';
 import type { Outcome } from '../mm/outcome.ts';
 import type { ExitStatus, Process } from '../proc/process.ts';
@@ -17,7 +15,7 @@ import type { Task } from '../proc/task.ts';
 import type { CallTracer } from '../syscalls/dispatch.ts';
 import { SYSCALLS, syscallName } from '../syscalls/table.ts';
 import type { CliOptions } from './options.ts';
-import { type Sink, writeCore } from './sink.ts';
+import { CoreWriter, type Sink } from './sink.ts';
 import { Views } from './views.ts';
 
 /** A fault that could not be resolved, and the task that made it. */
@@ -27,26 +25,13 @@ interface Refused {
   readonly access: Access;
 }
 
-/** Calls after which mappings may differ. */
-const MAPPING_CALLS: ReadonlySet<string> = new Set([
-  'brk',
-  'mmap',
-  'mmap2',
-  'munmap',
-  'mprotect',
-  'mremap',
-  'execve',
-  'remap_file_pages',
-  'shmat',
-  'shmdt',
-]);
-
 export class Reports {
   private readonly machine: Machine;
   private readonly options: CliOptions;
   private readonly sink: Sink;
   private readonly started_ms = performance.now();
-  private readonly mapTrace = new MapTrace();
+  private readonly memoryTrace: MemoryTrace | undefined;
+  private readonly cores: CoreWriter | undefined;
   private refused: Refused | undefined;
   private ending: string | undefined;
   readonly views: Views;
@@ -56,7 +41,11 @@ export class Reports {
     this.options = options;
     this.sink = sink;
     this.views = new Views(machine, options, sink);
+    const [traced, faults] = [options.trace.has('maps'), options.trace.has('faults')];
+    if (traced || faults) this.memoryTrace = machine.parts.frames.watcher = new MemoryTrace(machine, { maps: traced, faults }, sink.line);
+    if (options.core !== undefined) this.cores = new CoreWriter(options.core, (text) => sink.line(`seg386: ${text}`));
     machine.observe(this.tracer());
+    this.views.follow();
   }
 
   private tracer(): MachineTracer {
@@ -67,14 +56,15 @@ export class Reports {
       fault: (task, addr, access, outcome) => this.fault(task, addr, access, outcome),
       fatal: (task, info) => this.fatal(task, info),
       exit: (process, status) => this.exit(process, status),
-      exec: trace.has('maps') ? (task, _path, refused) => refused ?? this.mapChanges(task, 'execve') : undefined,
+      exec: trace.has('maps') ? (task, _path, refused) => refused ?? this.memoryTrace?.mappings(task, 'execve') : undefined,
+      paused: () => this.views.paused(),
     };
   }
 
   private callTracer(): CallTracer | undefined {
     const { trace } = this.options;
     const calls = trace.has('calls') ? new Strace(this.sink.line) : undefined;
-    if (calls === undefined && !trace.has('maps') && !this.views.wantsCalls) return undefined;
+    if (calls === undefined && this.memoryTrace === undefined && !this.views.wantsCalls) return undefined;
     return {
       enter: (...event) => calls?.enter(...event),
       leave: (...event) => {
@@ -82,27 +72,14 @@ export class Reports {
         this.tellEnding();
         const [task, , call] = event;
         if (call === undefined) return;
-        if (trace.has('maps') && MAPPING_CALLS.has(call.name)) this.mapChanges(task, call.name);
+        this.memoryTrace?.mappings(task, call.name);
         this.views.called(task, call.name);
       },
     };
   }
 
-  private mapChanges(task: Task, cause: string): void {
-    const behind = ` (${cause}, eip 0x${hex8(task.registers.eip)})`;
-    for (const line of this.mapTrace.changes(task.space)) this.sink.line(`${this.whose(task)}${line}${behind}`);
-  }
-
-  /** Only with several tasks does a line say whose it is. */
-  private whose(task: Task): string {
-    return task.kernel.tasks.size > 1 ? `[pid ${task.tid}] ` : '';
-  }
-
   private fault(task: Task, addr: Addr, access: Access, outcome: Outcome): void {
     if (outcome.kind === 'signal') this.refused = { task, outcome, access };
-    if (this.options.trace.has('faults')) {
-      this.sink.line(`${this.whose(task)}${faultLine(task.space, addr, access, outcome, task.registers.eip)}`);
-    }
   }
 
   private fatal(task: Task, info: SignalInfo): void {
@@ -113,7 +90,8 @@ export class Reports {
       if (json) this.json({ pid: task.process.pid, command: task.name, explanation });
       else this.sink.line(this.machine.kernel.processes.size > 1 ? `[pid ${task.process.pid} ${task.name}] ${explanation}` : explanation);
     }
-    if (this.options.core !== undefined && defaultAction(info.signo) === 'core') writeCore(coreOf(task, info), this.options.core);
+    if (this.cores !== undefined && defaultAction(info.signo) === 'core')
+      this.cores.write(coreOf(task, info), { pid: task.process.pid, name: task.name, signo: info.signo });
     this.views.fatal(task, explain);
   }
 

@@ -61,8 +61,53 @@ export function writeWhole(path: string, text: string): void {
   }
 }
 
-/** Writes a core file, with holes where nothing is in memory. Throws OwnFailure. */
-export function writeCore({ size, pieces }: Core, path: string): void {
+/** Whose core it is. */
+export interface Dead {
+  readonly pid: number;
+  readonly name: string;
+  readonly signo: number;
+}
+
+/** Writes the cores of a run. A core that cannot be written is told, and changes nothing else: the program has its own end. */
+export class CoreWriter {
+  private readonly pattern: string;
+  private readonly tell: (text: string) => void;
+  private readonly written: Set<string> = new Set();
+
+  /** In `pattern`, %p, %e and %s are process, name and signal. A name that a core of this run has already is given the process's number behind it. */
+  constructor(pattern: string, tell: (text: string) => void) {
+    this.pattern = pattern;
+    this.tell = tell;
+  }
+
+  write(core: Core, dead: Dead): void {
+    const named = this.pattern.replace(/%([pes%])/g, (_, letter: string) => corePart(letter, dead));
+    const path = this.written.has(named) ? `${named}.${dead.pid}` : named;
+    this.written.add(path);
+    try {
+      writeCore(core, path);
+    } catch (error) {
+      if (!(error instanceof OwnFailure)) throw error;
+      this.tell(error.message);
+    }
+  }
+}
+
+function corePart(letter: string, { pid, name, signo }: Dead): string {
+  switch (letter) {
+    case 'p':
+      return String(pid);
+    case 'e':
+      return name.replaceAll('/', '!');
+    case 's':
+      return String(signo);
+    default:
+      return '%';
+  }
+}
+
+/** With holes where nothing is in memory. Throws OwnFailure. */
+function writeCore({ size, pieces }: Core, path: string): void {
   try {
     const fd = openSync(Buffer.from(path, 'latin1'), 'w', 0o600);
     try {

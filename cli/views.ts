@@ -95,13 +95,22 @@ export class Views {
       );
   }
 
-  /** Between slices. Periods that passed since are shown once. */
+  /** Between slices. */
   sliced(): void {
     if (this.machine.kernel.processes.size > 1) this.several = true;
-    if (this.periods.length === 0) return;
+  }
+
+  /** The machine is to stop for the periods that were asked for. */
+  follow(): void {
+    this.machine.pauseAt = Math.min(...this.periods.map(({ due }) => due));
+  }
+
+  /** So many instructions have run. */
+  paused(): void {
     const now = this.machine.kernel.instructions();
     const due = this.periods.filter((period) => period.due <= now);
-    for (const period of due) period.due = now - (now % period.every) + period.every;
+    for (const period of due) period.due += period.every;
+    this.follow();
     const wanted = new Set(due.map(({ view }) => view));
     this.showAll(
       `${now} instructions`,

@@ -19,6 +19,12 @@ const AROUND = 16;
  * Nothing is allocated on the way to `done`, except by pagers.
  */
 export function fault(space: AddressSpace, addr: Addr, access: Access): Outcome {
+  const outcome = walk(space, addr, access);
+  space.frames.watcher?.faulted(space, addr, access, outcome);
+  return outcome;
+}
+
+function walk(space: AddressSpace, addr: Addr, access: Access): Outcome {
   space.statistics.faults++;
   const word = space.segments.word(addr);
   if ((word & WORD_PLAIN) !== 0 && (word & NEEDED[access]) !== 0) return faultPlain(space, addr, word & WORD_PROT, access);
@@ -106,6 +112,7 @@ function copyPage(space: AddressSpace, at: Addr, source: FrameNumber, prot: numb
   space.mmu.map(at, fresh, prot);
   if (held !== NO_FRAME) frames.free(held);
   space.statistics.copies++;
+  frames.watcher?.copied(space, at, held === NO_FRAME ? 'object' : 'fork');
   return DONE;
 }
 

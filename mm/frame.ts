@@ -3,6 +3,7 @@ import { assert } from '../abi/assert.ts';
 import type { Arena, FrameNumber } from './arena.ts';
 import { Commitment } from './commitment.ts';
 import { AREA_RUN, Slab } from './slab.ts';
+import type { MemoryWatcher } from './watcher.ts';
 
 export type { FrameNumber };
 
@@ -29,6 +30,8 @@ export class FramePool {
   readonly areaTables = new Slab(AREA_RUN);
   /** Most frames that may be in use at once, in the whole machine. */
   limit: number;
+  /** Told of what happens to pages, in all spaces and objects over these frames. */
+  watcher: MemoryWatcher | undefined;
   /** Holders of each frame; 0 is free. */
   #counts = new Uint32Array(GROWTH);
   /** For a free frame, the next one in the free list. */

@@ -1,6 +1,6 @@
 /** Memory objects: runs of pages that several mappings, in one or many address spaces, may see at the same time. */
 import { assert } from '../abi/assert.ts';
-import { ENOSPC } from '../abi/errno.ts';
+import { ENOSPC, errnoName } from '../abi/errno.ts';
 import { PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE, type Range } from '../abi/page.ts';
 import type { FrameNumber, FramePool } from './frame.ts';
@@ -262,6 +262,7 @@ export class MemoryObject {
     for (let at = 0; at < dirty.length; ) {
       const run = runLength(dirty, at);
       const failure = this.#pageOut(dirty[at], run);
+      this.frames.watcher?.writtenBack(this.name, dirty[at], run, failureText(failure));
       if (failure !== undefined) first ??= failure;
       if (failure?.kind === 'wait') return failure;
       at += run;
@@ -304,7 +305,10 @@ export class MemoryObject {
     });
     if (clean.length === 0) return;
     this.forEachMapped(clean[0], clean[clean.length - 1] + 1, (mapping, range) => mapping.space.mmu.unmap(range));
-    for (const index of clean) this.frames.free(this.pages.delete(index));
+    for (const index of clean) {
+      this.frames.free(this.pages.delete(index));
+      this.frames.watcher?.evicted(this.name, index);
+    }
   }
 
   /** Takes a clean page out of memory; the next touch asks the pager again. */
@@ -312,7 +316,9 @@ export class MemoryObject {
     assert(!this.isDirty(index), 'an evicted page is clean');
     this.forEachMapped(index, index + 1, (mapping, range) => mapping.space.mmu.unmap(range));
     const frame = this.pages.delete(index);
-    if (frame !== NO_FRAME) this.frames.free(frame);
+    if (frame === NO_FRAME) return;
+    this.frames.free(frame);
+    this.frames.watcher?.evicted(this.name, index);
   }
 
   /** Sets the size in bytes. Pages past a smaller end go, private copies of them too, and the rest of the last page becomes zero. */
@@ -419,6 +425,11 @@ export class MemoryObject {
 
 function mayWrite({ sharing, maxProt }: Mapping): boolean {
   return sharing === 'shared' && (maxProt & PROT_WRITE) !== 0;
+}
+
+/** For those who watch. */
+function failureText(failure: PageFailure | undefined): string | undefined {
+  return failure?.kind === 'error' ? errnoName(failure.errno) : failure?.kind;
 }
 
 /** How many of the ascending page numbers from `at` on are consecutive, up to LONGEST_RUN. */

@@ -36,6 +36,8 @@ export class Dispatcher {
   /** Calls that nobody answers: how often, by number. */
   readonly unknown: Map<number, number> = new Map();
   tracer: CallTracer | undefined;
+  /** The call that is being answered. */
+  running: Definition | undefined;
   private readonly table: readonly (Definition | undefined)[];
   private readonly words: Words = new Uint32Array(8);
   /** Which calls read (1) and write (2), by number: /proc/PID/io counts them. */
@@ -58,6 +60,7 @@ export class Dispatcher {
     const verdict = this.examine(task, number);
     try {
       if (call?.unwrap !== undefined && verdict === 'run') call = call.unwrap(task, words);
+      this.running = call;
       if (this.tracer !== undefined && !task.call.resumed) this.tracer.enter(task, number, call, words);
       if (verdict === 'run') result = call === undefined ? 0x1_0000_0000 - ENOSYS : call.invoke(task, words);
       else if (verdict !== 'skip') result = verdict >>> 0;
@@ -70,6 +73,8 @@ export class Dispatcher {
       } else {
         throw thrown;
       }
+    } finally {
+      this.running = undefined;
     }
     this.tracer?.leave(task, number, call, words, result);
     task.callOver();
