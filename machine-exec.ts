@@ -1,6 +1,7 @@
 /** execve, as the machine does it: finds and checks the program, lets the old one go, loads the new one, and tells task and process. */
 import { EACCES, ENOENT, ENOTDIR, EPERM, errno } from './abi/errno.ts';
 import { PER_CLEAR_ON_SETID, READ_IMPLIES_EXEC } from './abi/mman.ts';
+import { MS_NOSUID } from './abi/mount.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from './abi/resource.ts';
 import { type Engine, ESP } from './emu/engine.ts';
 import { loadProgram } from './loader/load.ts';
@@ -15,7 +16,8 @@ import { becomeOnlyThread, exitProcess, leaveMemory } from './proc/exit.ts';
 import { NO_STACK } from './proc/signal.ts';
 import { type ExecCall, type Task, threadsOf } from './proc/task.ts';
 import { DirectoryPlace, pathOf } from './fs/path.ts';
-import type { Vnode } from './fs/vnode.ts';
+import { mountFlags } from './fs/mount-table.ts';
+import type { Place } from './fs/vnode.ts';
 
 /** Bytes of comm, as Linux keeps them. */
 const NAME_MAX = 15;
@@ -87,17 +89,20 @@ function promote(task: Task, { image }: Program): Promotion | undefined {
   const { credentials, kernel, process } = task;
   const own = threadsOf(kernel, process).filter((other) => other.fs === task.fs).length;
   const shares = kernel.users.count(task.fs) > own;
-  return promoted(credentials, rightsOf(image.place.vnode, task), task.noNewPrivileges ? 'no new privileges' : shares ? 'shared' : 'no');
+  return promoted(credentials, rightsOf(image.place, task), task.noNewPrivileges ? 'no new privileges' : shares ? 'shared' : 'no');
 }
 
 /** Linux: bprm_fill_uid and get_file_caps. */
-function rightsOf(vnode: Vnode, task: Task): ProgramRights {
+function rightsOf(place: Place, task: Task): ProgramRights {
+  const { vnode } = place;
   const { mode, uid, gid } = vnode.stat();
-  const value = vnode.attributes?.get(SECURITY_CAPABILITY);
+  const isNoSuid = (mountFlags(place) & MS_NOSUID) !== 0;
+  const maySet = !task.noNewPrivileges && !isNoSuid;
+  const value = isNoSuid ? undefined : vnode.attributes?.get(SECURITY_CAPABILITY);
   const setsGroup = (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
   return {
-    setUid: mode & S_ISUID && !task.noNewPrivileges ? uid : undefined,
-    setGid: setsGroup && !task.noNewPrivileges ? gid : undefined,
+    setUid: mode & S_ISUID && maySet ? uid : undefined,
+    setGid: setsGroup && maySet ? gid : undefined,
     capabilities: value === undefined ? undefined : parseFileCapabilities(value),
   };
 }

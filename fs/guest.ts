@@ -11,6 +11,7 @@ import { HostFileSystem } from './host-tree.ts';
 import * as host from './hostfs.ts';
 import { LockTable } from './locks.ts';
 import { MemFileSystem } from './memfs.ts';
+import { MountTable, type TmpfsOptions } from './mount-table.ts';
 import { type Mount, mount } from './mounts.ts';
 import { type Change, OverlayFileSystem, type OverlayOptions } from './overlay.ts';
 import { DirectoryPlace, Tree } from './path.ts';
@@ -71,6 +72,8 @@ export interface FileServices {
   sessionOver?(session: number): void;
   /** A session's controlling terminal: its device number, and the process group that may read. */
   terminalOf?(session: number): { readonly rdev: number; readonly foreground: number } | undefined;
+  /** What guests mount; absent where they may not. */
+  readonly mounts?: MountTable;
   pipe(
     flags: number,
     owner?: { readonly uid: number; readonly gid: number },
@@ -96,6 +99,9 @@ export class GuestFiles implements FileServices {
   readonly watches: Watches = new Watches();
   readonly sockets: SocketNames<LocalSocket> = new SocketNames();
   readonly ptys: PtyTable;
+  readonly mounts: MountTable;
+  /** Roots of the machine's own file systems, by type. */
+  private readonly ownRoots: Map<string, Vnode> = new Map();
   /** Sessions and process groups, once there are processes. */
   jobs: JobControl = NO_JOBS;
   /** Files whose changes stay in memory, by where they are mounted. */
@@ -128,6 +134,9 @@ export class GuestFiles implements FileServices {
     const bottom = typeof root === 'string' ? this.host.root : root({ now_ns, owner, memory, openSpecial });
     if (options.overlay) this.overlays.set('/', new OverlayFileSystem(bottom, { memory: memory(), openSpecial }));
     this.tree = new Tree(this.overlays.get('/')?.root ?? bottom, () => this.host.forgetSeen(), owner);
+    const memoryWith = (limits?: TmpfsOptions): MemFileSystem => this.memoryFileSystem(this.nextDevice++, openSpecial, limits);
+    this.mounts = new MountTable({ tree: this.tree, memory: memoryWith, openSpecial, machineRoot: (type) => this.ownRoots.get(type) });
+    this.ownRoots.set('devpts', this.ptys.root);
     this.addDevices(devices);
     this.addTerminals();
     this.memory = this.memoryFileSystem(MEMFD_DEVICE);
@@ -139,13 +148,14 @@ export class GuestFiles implements FileServices {
   }
 
   /** A file system whose files are pages like any others: read, written, mapped, cut and sealed. */
-  private memoryFileSystem(device: number, openSpecial?: OverlayOptions['openSpecial']): MemFileSystem {
+  private memoryFileSystem(device: number, openSpecial?: OverlayOptions['openSpecial'], limits?: TmpfsOptions): MemFileSystem {
     const { cache, now_ns, owner } = this.options;
     const { frames } = cache;
     return new MemFileSystem({
       device,
       now_ns,
       ...owner,
+      bytes: limits?.bytes,
       openSpecial,
       mayGrow: () => frames.inUse < frames.limit * MEMORY_FILE_SHARE,
       pages: (name, identity) => new MemoryObject({ frames, pager: new ZeroPager(name, identity), size: 0 }),
@@ -219,7 +229,9 @@ export class GuestFiles implements FileServices {
 
   /** Shows processes under /proc; whatever the root has there is hidden. */
   mountProc(source: ProcSource): void {
-    this.tree.mount(this.tree.root, 'proc', procRoot(source));
+    const root = procRoot(source);
+    this.ownRoots.set('proc', root);
+    this.tree.mount(this.tree.root, 'proc', root);
   }
 
   nextInode(): bigint {

@@ -31,6 +31,7 @@ import {
 } from '../abi/fcntl.ts';
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID } from '../abi/stat.ts';
 import type { MemoryObject } from '../mm/object.ts';
+import { NO_FRAME } from '../mm/page-map.ts';
 import type { FileIdentity } from '../mm/pager.ts';
 import { AttributeMap } from './attributes.ts';
 import { MemDirectoryFile, MemFile } from './memory-file.ts';
@@ -56,6 +57,8 @@ export interface MemFileSystemOptions {
   readonly now_ns: () => bigint;
   readonly uid?: number;
   readonly gid?: number;
+  /** Bytes that all files together may take; default: what the machine has. */
+  readonly bytes?: number;
   /** statfs f_type. */
   readonly magic?: number;
   /** Makes the pages of one file; without it files are plain bytes and cannot be mapped. */
@@ -74,6 +77,22 @@ export class MemFileSystem {
   constructor(options: MemFileSystemOptions) {
     this.options = options;
     this.root = new MemVnode(this, S_IFDIR | 0o755);
+  }
+
+  /** Files that have pages, for the account. */
+  readonly contents: Set<MemoryObject> = new Set();
+
+  /** Bytes that files take. */
+  get used(): number {
+    let pages = 0;
+    for (const object of this.contents) pages += object.pages.size;
+    return pages * 4096;
+  }
+
+  /** Whether so many bytes more have room. */
+  hasRoom(bytes: number): boolean {
+    const { mayGrow, bytes: most } = this.options;
+    return mayGrow?.() !== false && (most === undefined || this.used + bytes <= most);
   }
 
   get dev(): number {
@@ -168,7 +187,10 @@ export class MemVnode implements Vnode, Directory {
 
   statfs(): FileSystemStat {
     const type = this.system.options.magic ?? TMPFS_MAGIC;
-    return { type, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+    const { bytes } = this.system.options;
+    const blocks = bytes === undefined ? 0 : Math.ceil(bytes / 4096);
+    const free = bytes === undefined ? 0 : Math.max(0, blocks - this.system.used / 4096);
+    return { type, bsize: 4096, blocks, bfree: free, bavail: free, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
   }
 
   open(flags: number): OpenFile | Wait {
@@ -221,7 +243,8 @@ export class MemVnode implements Vnode, Directory {
   reserve(base: number, top: number): void {
     const object = this.pages();
     for (let index = Math.floor(base / 4096); object !== undefined && index * 4096 < Math.min(top, object.size); index++) {
-      if (this.system.options.mayGrow?.() === false || typeof object.page(index) !== 'number') throw errno(ENOSPC);
+      if (!this.system.hasRoom(object.pages.get(index) === NO_FRAME ? 4096 : 0) || typeof object.page(index) !== 'number')
+        throw errno(ENOSPC);
     }
   }
 
@@ -256,7 +279,7 @@ export class MemVnode implements Vnode, Directory {
       if (position >= end) throw errno(EPERM);
       from = from.subarray(0, end - position);
     }
-    if (this.system.options.mayGrow?.() === false) throw errno(ENOSPC);
+    from = this.fitting(from, position);
     const object = this.pages();
     this.touch();
     if (object !== undefined) {
@@ -269,6 +292,20 @@ export class MemVnode implements Vnode, Directory {
     return from.length;
   }
 
+  /** As much of a write as there is room for. Throws ENOSPC where there is none. */
+  private fitting(from: Uint8Array, position: number): Uint8Array {
+    if (this.system.hasRoom(from.length + 4096) || from.length === 0) return from;
+    const object = this.pages();
+    let end = position;
+    let more = 0;
+    for (; end < position + from.length; end = Math.min(position + from.length, (Math.floor(end / 4096) + 1) * 4096)) {
+      if (object?.pages.get(Math.floor(end / 4096)) === NO_FRAME) more += 4096;
+      if (more > 0 && !this.system.hasRoom(more)) break;
+    }
+    if (end === position) throw errno(ENOSPC);
+    return from.subarray(0, end - position);
+  }
+
   /** Made in a set-group-ID directory. */
   joinGroup(gid: number): void {
     this.gid = gid;
@@ -278,12 +315,17 @@ export class MemVnode implements Vnode, Directory {
   /** The page object that holds the content, where the file system has one for each file. */
   pages(): MemoryObject | undefined {
     const { device, pages } = this.system.options;
-    return (this.object ??= pages?.(this.key, { major: 0, minor: device, inode: Number(this.ino) }));
+    if (this.object === undefined && pages !== undefined) {
+      this.object = pages(this.key, { major: 0, minor: device, inode: Number(this.ino) });
+      this.system.contents.add(this.object);
+    }
+    return this.object;
   }
 
   /** Gives up the content of a file that has neither a name nor an opening left; mappings keep their pages. */
   retire(): void {
     if (this.opens > 0 || this.nlink > 0) return;
+    if (this.object !== undefined) this.system.contents.delete(this.object);
     this.object?.drop();
     this.object = undefined;
   }

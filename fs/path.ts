@@ -14,6 +14,7 @@ import {
   RESOLVE_NO_XDEV,
   X_OK,
 } from '../abi/fcntl.ts';
+import type { MountInfo } from './mount-info.ts';
 import { isUnbound, mayFollow, permits, type Rights } from './permission.ts';
 import type { Place, Vnode } from './vnode.ts';
 
@@ -22,7 +23,8 @@ const CACHED_DIRECTORIES = 2048;
 
 /** A directory of the tree. Others than directories get a plain Place for the one walk that found them. */
 export class DirectoryPlace implements Place {
-  readonly vnode: Vnode;
+  /** Another one only where a mount begins or ceases to be read-only. */
+  vnode: Vnode;
   parent: DirectoryPlace | undefined;
   name: string;
   /** Cached directories below, cwds, open descriptions: while any is left the place stays in the cache. */
@@ -30,6 +32,9 @@ export class DirectoryPlace implements Place {
   readonly children: Map<string, DirectoryPlace> = new Map();
   /** File systems mounted here, by name; seen whatever the directory itself holds. */
   readonly mounts: Map<string, DirectoryPlace> = new Map();
+  /** Of a mount's root: what the guest asked for; and the mount that it covers. */
+  mount: MountInfo | undefined;
+  covered: DirectoryPlace | undefined;
   /** Files that are seen where the directory itself has none of that name (our device nodes). */
   readonly fallbacks: Map<string, Vnode> = new Map();
 

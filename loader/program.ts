@@ -4,6 +4,8 @@
  */
 import { EACCES, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC, ETXTBSY, Errno, errno } from '../abi/errno.ts';
 import { O_RDONLY, X_OK } from '../abi/fcntl.ts';
+import { MS_NOEXEC } from '../abi/mount.ts';
+import { mountFlags } from '../fs/mount-table.ts';
 import { pathOf, type Tree, type WalkContext } from '../fs/path.ts';
 import { isWait, type OpenFile, type Place } from '../fs/vnode.ts';
 import type { MemoryObject } from '../mm/object.ts';
@@ -166,6 +168,7 @@ class Opening {
       }
       this.request.tree.require(this.request.context.rights, place.vnode, X_OK);
       place.vnode.access(X_OK);
+      if (mountFlags(place) & MS_NOEXEC) return refusal(EACCES, 'lies in a file system mounted noexec', path);
       if ((place.vnode.writers ?? 0) > 0) return refusal(ETXTBSY, 'is open for writing', path);
       const file = place.vnode.open(O_RDONLY);
       if (isWait(file)) throw new MustWait(file);

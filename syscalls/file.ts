@@ -1,10 +1,12 @@
 /** Opening, closing and duplicating: open in all forms, creat, close, dup, fcntl, memfd_create. */
-import { E2BIG, EAGAIN, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOMEM, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, errno } from '../abi/errno.ts';
+import { E2BIG, EACCES, EAGAIN, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOMEM, ENOTDIR, ENXIO, EOPNOTSUPP, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { IN_MODIFY } from '../abi/inotify.ts';
+import { MS_NODEV } from '../abi/mount.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { type Struct, struct, u64 } from '../abi/struct.ts';
 import { Description } from '../fs/description.ts';
+import { mountFlags } from '../fs/mount-table.ts';
 import { checkResolve } from '../fs/path.ts';
 import type { OpenFile, Place, Vnode } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
@@ -103,6 +105,7 @@ function openPlace(task: Task, place: Place, how: number): Description {
   if (vnode.kind === 'symlink') throw errno(how & f.O_DIRECTORY ? ENOTDIR : ELOOP);
   if (how & f.O_DIRECTORY && vnode.kind !== 'directory') throw errno(ENOTDIR);
   if (vnode.kind === 'directory' && (f.canWrite(how) || how & (f.O_CREAT | f.O_TRUNC))) throw errno(EISDIR);
+  if ((vnode.kind === 'character' || vnode.kind === 'block') && mountFlags(place) & MS_NODEV) throw errno(EACCES);
   checkRights(task, vnode, how);
   if (vnode.kind === 'socket') throw errno(ENXIO);
   if (f.canWrite(how) || how & f.O_TRUNC) refuseRunning(task, vnode);

@@ -17,6 +17,7 @@ import { calls as io } from './io.ts';
 import { calls as lock } from './lock.ts';
 import { calls as memory } from './memory.ts';
 import { calls as memoryLock } from './memory-lock.ts';
+import { calls as mount } from './mount.ts';
 import { calls as pidfd } from './pidfd.ts';
 import { calls as pipe } from './pipe.ts';
 import { calls as poll } from './poll.ts';
@@ -58,6 +59,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   lock,
   memory,
   memoryLock,
+  mount,
   pidfd,
   pipe,
   poll,

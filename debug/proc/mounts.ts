@@ -1,4 +1,5 @@
 /** What is mounted where, from the tree itself: /proc/PID/mounts, mountinfo and mountstats. */
+import { MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../abi/mount.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import { type DirectoryPlace, pathOf, type Tree } from '../../fs/path.ts';
 import type { Place } from '../../fs/vnode.ts';
@@ -11,6 +12,9 @@ interface MountEntry {
   readonly type: string;
   readonly source: string;
   readonly options: string;
+  readonly superOptions: string;
+  /** What of its file system is shown. */
+  readonly root: string;
 }
 
 /** statfs's f_type by name. */
@@ -28,15 +32,43 @@ const ST_RDONLY = 1;
 /** Linux numbers from somewhere above 0. */
 const FIRST_ID = 20;
 
+const OPTIONS = [
+  [MS_NOSUID, 'nosuid'],
+  [MS_NODEV, 'nodev'],
+  [MS_NOEXEC, 'noexec'],
+  [MS_NOATIME, 'noatime'],
+  [MS_NODIRATIME, 'nodiratime'],
+] as const;
+
+/** In Linux's order. */
+function optionsText(flags: number): string {
+  const words: string[] = OPTIONS.filter(([bit]) => (flags & bit) !== 0).map(([, word]) => word);
+  if ((flags & MS_NOATIME) === 0) words.push('relatime');
+  return [(flags & MS_RDONLY) !== 0 ? 'ro' : 'rw', ...words].join(',');
+}
+
 /** The root first, every mount behind the one it is in. */
 export function mountsOf(tree: Tree): MountEntry[] {
   const entries: MountEntry[] = [];
   const add = (place: DirectoryPlace, parent: number): void => {
     const id = FIRST_ID + entries.length;
     const { type, flags } = place.vnode.statfs();
-    const name = TYPES[type] ?? 'ext4';
-    const source = ['ext4', 'xfs', 'btrfs'].includes(name) ? '/dev/root' : name;
-    entries.push({ id, parent, place, type: name, source, options: `${(flags & ST_RDONLY) !== 0 ? 'ro' : 'rw'},relatime` });
+    const { mount } = place;
+    const name = mount?.type || (TYPES[type] ?? 'ext4');
+    const source = mount?.source ?? (['ext4', 'xfs', 'btrfs'].includes(name) ? '/dev/root' : name);
+    const readOnly = (flags & ST_RDONLY) !== 0 ? MS_RDONLY : 0;
+    const options = optionsText((mount?.flags ?? 0) | readOnly);
+    const data = mount?.data ? `,${mount.data}` : '';
+    entries.push({
+      id,
+      parent,
+      place,
+      type: name,
+      source,
+      options,
+      superOptions: `${readOnly ? 'ro' : 'rw'}${data}`,
+      root: mount?.root ?? '/',
+    });
     below(place, id);
   };
   const below = (place: DirectoryPlace, id: number): void => {
@@ -67,15 +99,15 @@ function seen(task: Task): (MountEntry & { readonly path: string })[] {
 
 export function mountsText(task: Task): string {
   return seen(task)
-    .map(({ source, path, type, options }) => `${source} ${path} ${type} ${options} 0 0\n`)
+    .map(({ source, path, type, options, superOptions }) => `${escaped(source)} ${path} ${type} ${options}${superOptions.slice(2)} 0 0\n`)
     .join('');
 }
 
 export function mountinfoText(task: Task): string {
   return seen(task)
-    .map(({ id, parent, place, path, options, type, source }) => {
+    .map(({ id, parent, place, path, options, superOptions, root, type, source }) => {
       const { dev } = place.vnode.stat();
-      return `${id} ${parent} ${deviceMajor(dev)}:${deviceMinor(dev)} / ${path} ${options} - ${type} ${source} ${options.split(',', 1)[0]}\n`;
+      return `${id} ${parent} ${deviceMajor(dev)}:${deviceMinor(dev)} ${escaped(root)} ${path} ${options} - ${type} ${escaped(source)} ${superOptions}\n`;
     })
     .join('');
 }
