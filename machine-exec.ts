@@ -1,6 +1,6 @@
 /** execve, as the machine does it: finds and checks the program, lets the old one go, loads the new one, and tells task and process. */
 import { EACCES, ENOENT, ENOTDIR, EPERM, errno } from './abi/errno.ts';
-import { PER_CLEAR_ON_SETID, READ_IMPLIES_EXEC } from './abi/mman.ts';
+import { ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, PER_CLEAR_ON_SETID, READ_IMPLIES_EXEC } from './abi/mman.ts';
 import { MS_NOSUID } from './abi/mount.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from './abi/resource.ts';
 import { type Engine, ESP } from './emu/engine.ts';
@@ -9,6 +9,7 @@ import { openProgram, type Program } from './loader/program.ts';
 import { S_ISGID, S_ISUID, S_IXGRP } from './abi/stat.ts';
 import { type Refusal, refusal } from './loader/refusal.ts';
 import type { MemoryObject } from './mm/object.ts';
+import { NO_SHIFTS, randomShifts, type Shifts } from './mm/randomize.ts';
 import { AddressSpace } from './mm/space.ts';
 import { UserMemory } from './mm/user.ts';
 import { hidesProcess, type Promotion, parseFileCapabilities, type ProgramRights, promoted } from './proc/credentials.ts';
@@ -126,6 +127,8 @@ function replace(machine: Executor, task: Task, program: Program, promotion: Pro
     cpu: machine.parts.engine.cpu,
     random,
     readImpliesExec: (process.personality & READ_IMPLIES_EXEC) !== 0,
+    shifts: shiftsFor(task),
+    bottomUp: (process.personality & ADDR_COMPAT_LAYOUT) !== 0,
   });
   forgetOldProgram(task, program);
   if (loaded.kind === 'refused') {
@@ -142,6 +145,18 @@ function replace(machine: Executor, task: Task, program: Program, promotion: Pro
   task.sigreturnStub = loaded.sigreturn;
   task.rtSigreturnStub = loaded.rtSigreturn;
   return undefined;
+}
+
+/** Where the new program's things go. Linux: PF_RANDOMIZE. */
+function shiftsFor({ kernel, process }: Task): Shifts {
+  const { randomizeLayout } = kernel.settings;
+  if (randomizeLayout === 0 || (process.personality & ADDR_NO_RANDOMIZE) !== 0) return NO_SHIFTS;
+  const word = new Uint32Array(1);
+  const draw = (n: number): number => {
+    kernel.random(new Uint8Array(word.buffer));
+    return word[0] % n;
+  };
+  return randomShifts(draw, randomizeLayout > 1);
 }
 
 /** Whoever is somebody else now is not to be looked into, and learns nothing of its parent's death. Linux: begin_new_exec, commit_creds. */

@@ -24,6 +24,8 @@ export interface MachineOptions {
   readonly root?: string | RootMaker;
   /** Where programs and mappings lie: linuxemu's segments (the default), or as on Linux. */
   readonly layout?: LayoutName;
+  /** Stack, heap, mappings and programs lie elsewhere each time, as far apart as on Linux (randomize_va_space 2); with a seed, always there. Default: no. */
+  readonly aslr?: boolean;
   /** Bytes of memory all guests together may use, 1 MiB to 4 GiB; default 2 GiB. When they are used up, the process that holds most of them is killed. */
   readonly memory?: number;
   /** What may be promised of it; default heuristic, as on Linux. With 'strict', `overcommitRatio` percent of it (default 50) and no more. */
@@ -94,6 +96,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
     identity,
     layout: options.layout ?? 'linuxemu',
     maxProcesses: options.maxProcesses,
+    aslr: options.aslr,
     warn: options.warn,
   });
   files.jobs = jobControl(machine.kernel, () => machine.current);

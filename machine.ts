@@ -123,6 +123,7 @@ export class Machine {
       instructions: () => this.instructionsBefore,
       account: () => this.account(),
       commitment: frames.commitment,
+      settings: { randomizeLayout: parts.aslr === true ? 2 : 0 },
       memory: () => ({ total: limit_bytes(), free: limit_bytes() - frames.inUse * PAGE_SIZE }),
       exec: (task, call) => execute(this, task, call),
     };

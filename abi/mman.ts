@@ -28,3 +28,4 @@ export const READ_IMPLIES_EXEC = 0x0040_0000;
 /** personality bits that go with a set-user-ID program: also ADDR_NO_RANDOMIZE, ADDR_COMPAT_LAYOUT and MMAP_PAGE_ZERO. */
 export const PER_CLEAR_ON_SETID = 0x0074_0000;
 export const ADDR_NO_RANDOMIZE = 0x0004_0000;
+export const ADDR_COMPAT_LAYOUT = 0x0020_0000;

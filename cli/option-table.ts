@@ -60,6 +60,7 @@ export const FIELDS = {
   ),
   maxProcesses: value('--max-processes <n>', 'processes and threads there may be at once; default 4096', processCount),
   layout: choice<LayoutName>('--layout <layout>', 'where things are mapped', ['linuxemu', 'linux']),
+  aslr: flag('--aslr', 'put stack, heap, mappings and programs elsewhere each time, as Linux does; with --seed, always there'),
   deterministic: flag('--deterministic', 'time and randomness that repeat exactly'),
   seed: value('--seed <n>', 'seed of the randomness (implies nothing else)', seedNumber),
 

@@ -49,7 +49,7 @@ export async function runProgram(options: CliOptions): Promise<Result> {
 }
 
 function makeMachine(options: CliOptions): Machine {
-  const { root, layout, memory, overcommit, maxProcesses, deterministic, seed, overlay, mounts } = options;
+  const { root, layout, memory, overcommit, maxProcesses, aslr, deterministic, seed, overlay, mounts } = options;
   try {
     return createMachine({
       wasm: compiledEngine(engineFile()),
@@ -59,6 +59,7 @@ function makeMachine(options: CliOptions): Machine {
       overcommit: overcommit?.mode,
       overcommitRatio: overcommit?.ratio,
       maxProcesses,
+      aslr,
       deterministic,
       seed,
       hostname: deterministic ? undefined : hostName(),

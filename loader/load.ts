@@ -28,7 +28,8 @@ import { EEXIST, EFAULT, EINVAL, ENOMEM, EPERM, Errno, errno } from '../abi/errn
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE, MAP_STACK, PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageDown, pageUp } from '../abi/page.ts';
 import type { MemoryObject } from '../mm/object.ts';
-import { type LayoutName, USER_TOP } from '../mm/placement.ts';
+import { arrange, type LayoutName, USER_TOP } from '../mm/placement.ts';
+import { NO_SHIFTS, type Shifts } from '../mm/randomize.ts';
 import { type AddressSpace, DEFAULT_PROGRAM_BASE } from '../mm/space.ts';
 import { UserMemory } from '../mm/user.ts';
 import { type LoadHeader, PHDR_SIZE } from './elf.ts';
@@ -59,6 +60,10 @@ export interface LoadContext {
   readonly random: Uint8Array;
   /** The task's personality already makes readable memory executable. */
   readonly readImpliesExec: boolean;
+  /** How far things are moved from their usual places; default: not at all. */
+  readonly shifts?: Shifts;
+  /** Mappings are placed from the bottom up (ADDR_COMPAT_LAYOUT). */
+  readonly bottomUp?: boolean;
 }
 
 /** What the new program's task and process must know. */
@@ -135,7 +140,9 @@ class Load {
     const { space } = this;
     const { loads } = image.elf;
     const anywhere = image.elf.type === 'dyn';
-    space.clear(loads.length === 0 ? undefined : word(lowestPage(loads) + (anywhere ? fixedBias(space.layout, loads) : 0)));
+    const { shifts = NO_SHIFTS, bottomUp } = this.context;
+    const lowest = loads.length === 0 ? undefined : word(lowestPage(loads) + (anywhere ? fixedBias(space.layout, loads, shifts) : 0));
+    space.clear(lowest, arrange(space.limits.stack, shifts, bottomUp));
     space.readImpliesExec = this.context.readImpliesExec || image.elf.stack === 'default';
     space.mapStack(PROT_READ | PROT_WRITE | (image.elf.stack === 'executable' ? PROT_EXEC : 0), stringsSize(this.program));
 
@@ -144,7 +151,9 @@ class Load {
       return fatal(EINVAL, 'has a segment that ends beyond user memory, or is larger in the file than in memory', image.path);
     const topDown = space.layout === 'linux' && anywhere && interpreter === undefined;
     const { startData, endData } = codeAndData(loads, own.bias);
-    space.startBrk(topDown ? DYN_BASE : pageUp(own.end), endData - startData);
+    // A heap that is moved keeps a page's distance from the program's end.
+    const start = topDown ? DYN_BASE : pageUp(own.end) + (shifts.heap === undefined ? 0 : PAGE_SIZE);
+    space.startBrk(start + (shifts.heap ?? 0), endData - startData);
 
     let entry = word(image.elf.entry + own.bias);
     let base = 0;
@@ -190,7 +199,15 @@ class Load {
       [AT_PLATFORM, 0],
     ] as const;
     const { argv, env, execfn } = program;
-    const stack = buildStack(space.stackTop, { argv, env, execfn, auxv, random: context.random, platform: cpu.platform });
+    const stack = buildStack(space.stackTop, {
+      argv,
+      env,
+      execfn,
+      auxv,
+      random: context.random,
+      platform: cpu.platform,
+      shift: context.shifts?.stackPointer,
+    });
     this.user.write(stack.base, stack.bytes);
     return {
       kind: 'loaded',
@@ -230,7 +247,7 @@ class Load {
     const size = spanOf(loads);
     if (size <= 0) throw errno(EINVAL);
     if (this.program.interpreter !== undefined || this.space.layout === 'linuxemu') {
-      const bias = fixedBias(this.space.layout, loads);
+      const bias = fixedBias(this.space.layout, loads, this.space.arrangement.shifts);
       return word(this.mapSegment(object, first, word(first.vaddr + bias), MAP_FIXED_NOREPLACE, size) - pageDown(first.vaddr));
     }
     const alignment = largestAlignment(loads);
@@ -316,9 +333,9 @@ function lowestPage(loads: readonly LoadHeader[]): Addr {
 }
 
 /** The bias of a program that can lie anywhere and goes to its layout's base, aligned downwards: its first segment decides. */
-function fixedBias(layout: LayoutName, loads: readonly LoadHeader[]): number {
+function fixedBias(layout: LayoutName, loads: readonly LoadHeader[], { program }: Shifts): number {
   const alignment = largestAlignment(loads);
-  const start = layout === 'linux' || alignment > DEFAULT_PROGRAM_BASE ? DYN_BASE : DEFAULT_PROGRAM_BASE;
+  const start = (layout === 'linux' || alignment > DEFAULT_PROGRAM_BASE ? DYN_BASE : DEFAULT_PROGRAM_BASE) + program;
   const base = start - (start % alignment);
   return word(pageDown(word(base - loads[0].vaddr)));
 }

@@ -28,6 +28,8 @@ export interface StackContent {
   /** The 16 bytes AT_RANDOM points to. */
   readonly random: Uint8Array;
   readonly platform: string;
+  /** Bytes left free below the strings. */
+  readonly shift?: number;
 }
 
 export interface StackImage {
@@ -75,6 +77,7 @@ export function buildStack(top: Addr, content: StackContent): StackImage {
   for (let i = argv.length - 1; i >= 0; i--) argAt[i] = place.string(argv[i]);
   const argStart = place.at;
 
+  place.at -= content.shift ?? 0;
   place.at -= place.at % STACK_ALIGN;
   const platformAt = place.string(platform);
   const randomAt = (place.at -= RANDOM_SIZE);

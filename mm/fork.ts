@@ -1,5 +1,6 @@
 /** What each area does on fork, as one switch. */
-import { AREA_DONT_FORK, AREA_WIPE_ON_FORK, type Area } from './area.ts';
+import { AREA_ACCOUNT, AREA_DONT_FORK, AREA_WIPE_ON_FORK, type Area, areaPages } from './area.ts';
+import type { Commitment } from './commitment.ts';
 
 /**
  * share: the child maps the same object, and sees every later change;
@@ -12,4 +13,24 @@ export function forkAction(area: Area): ForkAction {
   if ((area.flags & AREA_DONT_FORK) !== 0) return 'omit';
   if (area.sharing === 'shared') return 'share';
   return (area.flags & AREA_WIPE_ON_FORK) !== 0 ? 'wipe' : 'copy';
+}
+
+/** Whether what a child's areas promise is not too much. `allows` says so of a number of pages. */
+export function mayPromiseFork(space: Forked, allows: (pages: number) => boolean): boolean {
+  if (allows(space.table.promisedPages)) return true;
+  const isStrict = space.frames.commitment.mode === 'strict';
+  let promised = 0;
+  for (const area of space.areas()) {
+    if ((area.flags & AREA_ACCOUNT) === 0 || forkAction(area) === 'omit') continue;
+    // Linux asks area by area, and what an earlier one was promised counts for the next.
+    promised = areaPages(area) + (isStrict ? promised : 0);
+    if (!allows(promised)) return false;
+  }
+  return true;
+}
+
+interface Forked {
+  areas(): Iterable<Area>;
+  readonly table: { readonly promisedPages: number };
+  readonly frames: { readonly commitment: Commitment };
 }

@@ -2,6 +2,7 @@
 import { type Addr, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
 import { AREA_GROWS_DOWN } from './area.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
+import { NO_SHIFTS, type Shifts, STACK_SHIFT_MAX } from './randomize.ts';
 import type { Bounds, Segment, SegmentKind, SegmentList } from './segment.ts';
 
 export type LayoutName = 'linuxemu' | 'linux';
@@ -37,17 +38,34 @@ export interface Place {
   readonly reserved: readonly Range[];
   /** Lowest address to give. */
   readonly minAddress: Addr;
-  /** RLIMIT_STACK in bytes. */
-  readonly stackLimit: number;
+  readonly arrangement: Arrangement;
 }
 
-/** The segments an empty space begins with. `lowest` is the program's lowest page. */
-export function segmentsAtExec(layout: LayoutName, lowest: Addr): Bounds[] {
+/** What is decided when a program is loaded, and stays until the next one is. */
+export interface Arrangement {
+  readonly shifts: Shifts;
+  /** The linux layout: below which mappings are placed from the top down, and above which from the bottom up. */
+  readonly mmapBase: Addr;
+  readonly bottomUpBase: Addr;
+  /** Places are looked for from the bottom up first (personality ADDR_COMPAT_LAYOUT). */
+  readonly bottomUp: boolean;
+}
+
+/** Linux arch_pick_mmap_layout. `stackLimit` is RLIMIT_STACK in bytes. */
+export function arrange(stackLimit: number, shifts: Shifts = NO_SHIFTS, bottomUp = false): Arrangement {
+  const room = stackLimit + STACK_GUARD_GAP + (shifts.isRandom ? STACK_SHIFT_MAX : 0);
+  const gap = Math.min(Math.max(room, 0x0800_0000), Math.floor(USER_TOP / 6) * 5);
+  const mmapBase = pageUp(USER_TOP - gap - shifts.mappings);
+  return { shifts, mmapBase, bottomUpBase: pageUp(Math.floor(USER_TOP / 3)) + shifts.mappings, bottomUp };
+}
+
+/** The segments an empty space begins with. `lowest` is the program's lowest page; `shift` moves those of mappings up. */
+export function segmentsAtExec(layout: LayoutName, lowest: Addr, shift = 0): Bounds[] {
   const whole: Bounds = { kind: 'WHOLE', base: 0, limit: USER_TOP };
   if (layout === 'linux') return [whole];
   const stack = USER_TOP - STACK_SEGMENT;
-  const shared = stack - PAGE_SIZE - REGION;
-  const region = lowest - (lowest % (REGION / 16)) + REGION;
+  const shared = stack - PAGE_SIZE - REGION + shift;
+  const region = lowest - (lowest % (REGION / 16)) + REGION + shift;
   if (region + LEAST_ROOM > shared) return [whole];
   return [
     { kind: 'DATA', base: lowest, limit: region - PAGE_SIZE },
@@ -114,12 +132,9 @@ function highestFree(hole: Range, size: number, reserved: readonly Range[]): Add
   return top - size >= hole.base ? top : undefined;
 }
 
-/** Linux: downwards from below the stack (arch_pick_mmap_layout), and upwards from a third of the space when that is full. */
+/** Linux: downwards from below the stack, and upwards from a third of the space when that is full, or when it is asked for. */
 function placeTopDown(whole: Segment, where: Place, size: number): Addr | undefined {
-  const gap = Math.min(Math.max(where.stackLimit + STACK_GUARD_GAP, 0x0800_0000), Math.floor(USER_TOP / 6) * 5);
-  const mmapBase = USER_TOP - pageUp(gap);
-  const found = whole.areas.highestFit(size, where.minAddress, mmapBase);
-  if (found !== undefined) return found;
-  const third = Math.floor(USER_TOP / 3);
-  return whole.areas.lowestFit(size, pageUp(third), USER_TOP);
+  const { mmapBase, bottomUpBase, bottomUp } = where.arrangement;
+  const found = bottomUp ? undefined : whole.areas.highestFit(size, where.minAddress, mmapBase);
+  return found ?? whole.areas.lowestFit(size, bottomUpBase, USER_TOP);
 }

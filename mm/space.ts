@@ -17,13 +17,24 @@ import {
 } from './area.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
 import { AreaTable } from './area-table.ts';
-import { forkAction } from './fork.ts';
+import { forkAction, mayPromiseFork } from './fork.ts';
 import type { FramePool, Reclaimer } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import { MemoryObject } from './object.ts';
+import { protectBase } from './protect.ts';
 import { PageMap } from './page-map.ts';
 import { ZeroPager } from './pager.ts';
-import { heapReserve, isFree, type LayoutName, MIN_ADDRESS, place, segmentsAtExec, USER_TOP } from './placement.ts';
+import {
+  type Arrangement,
+  arrange,
+  heapReserve,
+  isFree,
+  type LayoutName,
+  MIN_ADDRESS,
+  place,
+  segmentsAtExec,
+  USER_TOP,
+} from './placement.ts';
 import { areaFlags, MAX_AREAS, type MapRequest, type MemoryLimits, type SpaceOptions, type SpaceStatistics, sharingOf } from './request.ts';
 import type { SegmentList } from './segment.ts';
 
@@ -56,6 +67,8 @@ export class AddressSpace {
   stackTop: Addr = 0;
   /** Takes pages given up by MADV_FREE back. */
   #lazyReclaimer: Reclaimer | undefined;
+  /** Where mappings, stack and heap were put when the program was loaded. */
+  arrangement: Arrangement;
   /** The most pages of its own that it had when some went: a lower bound of the largest resident size (Linux hiwater_rss). */
   peakResident = 0;
   /** How often it was emptied: who keeps a space in mind can tell whether it is still the same program's. */
@@ -71,6 +84,7 @@ export class AddressSpace {
     this.layout = options.layout ?? 'linuxemu';
     this.limits = options.limits ?? { as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY, stack: 8 * 1024 * 1024 };
     this.maxAreas = options.maxAreas ?? MAX_AREAS;
+    this.arrangement = arrange(this.limits.stack);
     const { areaTables, commitment } = options.frames;
     this.table = new AreaTable(areaTables, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE), commitment);
   }
@@ -175,9 +189,9 @@ export class AddressSpace {
   findPlace(size: number, sharing: Sharing, stack: boolean, hint: Addr): Addr {
     const wished = hint === 0 ? 0 : Math.max(hint, MIN_ADDRESS);
     if (wished > 0 && wished <= USER_TOP - size && isFree(this.segments, wished, size)) return wished;
-    const { layout, segments, limits } = this;
+    const { layout, segments } = this;
     const addr = place(
-      { layout, segments, reserved: this.#reserved(), minAddress: MIN_ADDRESS, stackLimit: limits.stack },
+      { layout, segments, reserved: this.#reserved(), minAddress: MIN_ADDRESS, arrangement: this.arrangement },
       { sharing, stack, size },
     );
     if (addr === undefined) throw errno(ENOMEM);
@@ -264,7 +278,7 @@ export class AddressSpace {
     if (size === 0) return;
     const top = addr + pageUp(size);
     if ((asked & ~(mman.PROT_ALL | mman.PROT_SEM)) !== 0) throw errno(EINVAL);
-    const base = this.#protectBase(addr, top, grows);
+    const base = protectBase(this.segments, addr, top, grows);
     let done = base;
     try {
       while (done < top) {
@@ -275,20 +289,6 @@ export class AddressSpace {
     } finally {
       if (done > base) this.table.merge({ base, top: done });
     }
-  }
-
-  /** Where mprotect begins: `addr`, or with PROT_GROWSDOWN the bottom of the stack there. */
-  #protectBase(addr: Addr, top: Addr, grows: number): Addr {
-    const first = this.segments.findAreaAbove(addr);
-    if (first === undefined) throw errno(ENOMEM);
-    if (grows === mman.PROT_GROWSDOWN) {
-      if (first.base >= top) throw errno(ENOMEM);
-      if ((first.flags & AREA_GROWS_DOWN) === 0) throw errno(EINVAL);
-      return first.base;
-    }
-    if (first.base > addr) throw errno(ENOMEM);
-    if (grows === mman.PROT_GROWSUP) throw errno(EINVAL);
-    return addr;
   }
 
   /** Changes the rights of the part of `area` that `range` is, and returns its end. */
@@ -334,12 +334,13 @@ export class AddressSpace {
   }
 
   /** Empties the space and lays out fresh segments for a program whose lowest page is `lowest` (exec). Statistics, limits and the layout stay. */
-  clear(lowest: Addr = DEFAULT_PROGRAM_BASE): void {
+  clear(lowest: Addr = DEFAULT_PROGRAM_BASE, arrangement: Arrangement = arrange(this.limits.stack)): void {
+    this.arrangement = arrangement;
     this.discard({ base: 0, top: USER_TOP });
     assert(this.copies.size === 0, 'an empty space holds no pages');
     this.lives++;
     this.setLazyReclaimer(undefined);
-    this.table.reset(segmentsAtExec(this.layout, pageDown(lowest)));
+    this.table.reset(segmentsAtExec(this.layout, pageDown(lowest), arrangement.shifts.mappings));
     this.brkStart = 0;
     this.brkTop = 0;
     this.programData = 0;
@@ -397,9 +398,10 @@ export class AddressSpace {
     const used = pageUp(strings);
     const size = Math.max(used, Math.min(used + STACK_EXPANSION, pageDown(this.limits.stack)));
     const flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_GROWSDOWN | mman.MAP_FIXED_NOREPLACE;
-    const base = this.map({ addr: USER_TOP - size, size, prot, flags });
-    this.stackTop = USER_TOP;
-    return { base, top: USER_TOP };
+    const top = USER_TOP - this.arrangement.shifts.stack;
+    const base = this.map({ addr: top - size, size, prot, flags });
+    this.stackTop = top;
+    return { base, top };
   }
 
   /** Grows the area above `addr` down to it, if it is a stack that may (Linux expand_downwards). Returns the area that then contains `addr`. */
@@ -422,24 +424,12 @@ export class AddressSpace {
     return this.find(addr);
   }
 
-  /** Throws ENOMEM where what a child's areas promise is too much. */
-  #checkFork(): void {
-    if (this.#mayPromise(this.table.promisedPages)) return;
-    const { commitment } = this.frames;
-    let promised = 0;
-    for (const area of this.areas()) {
-      if ((area.flags & AREA_ACCOUNT) === 0 || forkAction(area) === 'omit') continue;
-      // Linux asks area by area, and what an earlier one was promised counts for the next.
-      this.checkPromise(commitment.mode === 'strict' ? (promised += areaPages(area)) : areaPages(area));
-    }
-  }
-
   /**
    * A copy for a child process: areas as `forkAction` says, private pages shared by count until somebody writes. `mmu` is the child's, and empty. Throws ENOMEM
    * where the child's areas promise too much; `mmu` is then the caller's still.
    */
   fork(mmu: Mmu): AddressSpace {
-    this.#checkFork();
+    if (!mayPromiseFork(this, (pages) => this.#mayPromise(pages))) throw errno(ENOMEM);
     const { frames, layout, limits, maxAreas } = this;
     const bounds = this.segments.all.filter((segment) => segment.kind !== 'ATTACHED');
     const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas, bounds });
@@ -449,6 +439,7 @@ export class AddressSpace {
     child.brkTop = this.brkTop;
     child.programData = this.programData;
     child.stackTop = this.stackTop;
+    child.arrangement = this.arrangement;
     const share = (frame: number): void => frames.share(frame);
     let locked = false;
     for (const area of this.areas()) {

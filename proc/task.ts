@@ -226,6 +226,11 @@ export interface ExecCall {
   readonly isClosing?: boolean;
 }
 
+export interface KernelSettings {
+  /** randomize_va_space: 0 nothing, 1 all but the heap, 2 the heap too. Programs run from now on follow it. */
+  randomizeLayout: number;
+}
+
 export interface Kernel {
   readonly clock: Clock;
   readonly random: RandomSource;
@@ -260,6 +265,8 @@ export interface Kernel {
   memory(): { readonly total: number; readonly free: number };
   /** What is promised of it. */
   readonly commitment: Commitment;
+  /** What root may change at any time (/proc/sys). */
+  readonly settings: KernelSettings;
   /** Replaces the calling task's program. Throws errno before the point of no return, and sets all registers when it succeeds. */
   readonly exec?: (task: Task, call: ExecCall) => void;
 }

@@ -29,6 +29,7 @@ type Made = (kernel: Kernel, options: ProcOptions) => string;
 const STORES: Readonly<Record<string, (kernel: Kernel, text: string) => void>> = {
   'sys/kernel/domainname': ({ identity }, text) => (identity.domainname = text.trim().slice(0, 64)),
   'sys/kernel/hostname': ({ identity }, text) => (identity.nodename = text.trim().slice(0, 64)),
+  'sys/kernel/randomize_va_space': ({ settings }, text) => (settings.randomizeLayout = numberIn(text, 2)),
   'sys/vm/overcommit_memory': ({ commitment }, text) => (commitment.mode = OVERCOMMIT_MODES[numberIn(text, OVERCOMMIT_MODES.length - 1)]),
   'sys/vm/overcommit_ratio': ({ commitment }, text) => (commitment.ratio = numberIn(text, 2 ** 31 - 1)),
 };

@@ -58,7 +58,7 @@ const SETTINGS: Readonly<Record<string, string | ((kernel: Kernel) => string)>> 
   'kernel/random/entropy_avail': '256',
   'kernel/random/poolsize': '256',
   'kernel/random/uuid': (kernel) => uuid(kernel),
-  'kernel/randomize_va_space': '0',
+  'kernel/randomize_va_space': ({ settings }) => String(settings.randomizeLayout),
   'kernel/sched_rr_timeslice_ms': '100',
   'kernel/sem': '32000\t1024000000\t500\t32000',
   'kernel/shm_rmid_forced': '0',
