@@ -26,6 +26,7 @@ const RNDGETENTCNT = 0x80045200;
 /** How each device differs from /dev/null. */
 interface Behaviour {
   readonly fill?: (into: Uint8Array) => void;
+  readonly fresh?: boolean;
   readonly full?: boolean;
   readonly random?: boolean;
 }
@@ -40,7 +41,7 @@ export class Devices {
     const random = { fill: options.random, random: true };
     this.memory = new Map<number, Behaviour>([
       [3, {}],
-      [5, { fill: zeros }],
+      [5, { fill: zeros, fresh: true }],
       [7, { fill: zeros, full: true }],
       [8, random],
       [9, random],
@@ -86,11 +87,13 @@ class MemoryDevice implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = true;
   readonly stays = true;
+  readonly mapsFresh: boolean;
   private readonly behaviour: Behaviour;
 
   constructor(vnode: Vnode, behaviour: Behaviour) {
     this.vnode = vnode;
     this.behaviour = behaviour;
+    this.mapsFresh = behaviour.fresh === true;
   }
 
   read(into: Uint8Array): number {

@@ -213,6 +213,8 @@ export interface OpenFile {
   noteWritten?(bytes: Uint8Array, position: number): void;
   /** The pages of the file that every mapping, exec and read share; `name` is its path for maps. Absent: it cannot be mapped (ENODEV). */
   memoryObject?(name: string): MemoryObject;
+  /** Each mapping is new memory of zeros, as of /dev/zero. */
+  readonly mapsFresh?: boolean;
   /** The path it has now in its file system, ` (deleted)` behind it where its name has gone; undefined: the place says it. */
   currentPath?(): string | undefined;
   /** What /proc/self/fd/N shows, where not a path: `pipe:[12]`. */

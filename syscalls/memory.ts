@@ -91,17 +91,19 @@ function mapFile(task: Task, request: MapRequest, description: Description, offs
   if ((how & mman.MAP_HUGETLB) !== 0 || size === 0) throw errno(EINVAL);
   if (pageUp(size) > USER_TOP) throw errno(ENOMEM);
   const shared = (how & mman.MAP_TYPE) !== mman.MAP_PRIVATE;
+  const fresh = description.file.mapsFresh === true;
   const object = description.file.memoryObject?.(pathOf(description.place, task.fs.root) ?? description.place.name);
   const sealed = shared && ((description.vnode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
   const check = () => {
     if ((how & mman.MAP_TYPE) === mman.MAP_SHARED_VALIDATE && (how & ~LEGACY_FLAGS) !== 0) throw errno(EOPNOTSUPP);
     if (shared && (rights & mman.PROT_WRITE) !== 0 && !canWrite(description.flags)) throw errno(EACCES);
     if (!canRead(description.flags)) throw errno(EACCES);
-    if (object === undefined) throw errno(ENODEV);
+    if (object === undefined && !fresh) throw errno(ENODEV);
     if ((how & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
     if (sealed && (rights & mman.PROT_WRITE) !== 0) throw errno(EPERM);
   };
   const maxProt = shared && (sealed || !canWrite(description.flags)) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
+  if (fresh) return task.space.map({ ...request, maxProt, check, name: shared ? '' : '/dev/zero' });
   return task.space.map({ ...request, object, offset, maxProt, check, file: description });
 }
 

@@ -89,6 +89,13 @@ export function compilerVersion(): Promise<string | undefined> {
   return compiler;
 }
 
+/** The headers that fixtures of one area may share. */
+function headersBeside(source: string): Buffer[] {
+  const folder = dirname(source);
+  const names = readdirSync(folder).filter((file) => extname(file) === '.h');
+  return names.map((name) => readFileSync(join(folder, name)));
+}
+
 /** Builds begun: several may run at once, of one program too. */
 let builds = 0;
 
@@ -99,6 +106,7 @@ export async function build(fixture: Fixture): Promise<string> {
   for (const part of [
     readFileSync(fixture.source),
     readFileSync(HEADER),
+    ...headersBeside(fixture.source),
     flags.join(' '),
     fixture.flags.join(' '),
     await compilerVersion(),
