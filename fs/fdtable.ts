@@ -13,6 +13,8 @@ export class FdTable {
   private lowest = 0;
   /** RLIMIT_NOFILE: one past the largest number a new descriptor may get. */
   limit: number;
+  /** Told of each description that a number ceases to refer to: locks of the process go with it. */
+  closing: ((description: Description) => void) | undefined;
 
   constructor(limit = 1024) {
     this.limit = limit;
@@ -69,7 +71,7 @@ export class FdTable {
     if (fd === to) return to;
     const replaced = this.entries[to];
     this.put(to, description, closeOnExec);
-    replaced?.description.release();
+    if (replaced !== undefined) this.letGo(replaced.description);
     return to;
   }
 
@@ -78,7 +80,12 @@ export class FdTable {
     if (entry === undefined) throw errno(EBADF);
     this.entries[fd] = undefined;
     if (fd < this.lowest) this.lowest = fd;
-    entry.description.release();
+    this.letGo(entry.description);
+  }
+
+  private letGo(description: Description): void {
+    this.closing?.(description);
+    description.release();
   }
 
   /** Every open number in [first, last]. */

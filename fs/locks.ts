@@ -1,8 +1,12 @@
 /** File locks: byte ranges of fcntl (owned by a process) and of open file descriptions, and whole files by flock. They bind guests of one machine. */
+import { EDEADLK, ENOLCK, errno } from '../abi/errno.ts';
 import { F_RDLCK, F_UNLCK, F_WRLCK } from '../abi/fcntl.ts';
 import { Waiters } from './wait.ts';
 
-/** Whoever holds a lock: a process, or a description. Compared by identity. */
+/** Ranges one file may have locked: looking for what is in the way must stay short. */
+const MOST_RANGES = 10_000;
+
+/** Whoever holds a lock: a process (by its table of descriptors, which its threads share), or a description. Compared by identity. */
 export type LockOwner = object;
 
 export interface LockRange {
@@ -38,6 +42,8 @@ export class LockTable {
   /** Wakes whenever a lock is given back. */
   readonly released: Waiters = new Waiters();
   private readonly files: Map<string, FileLocks> = new Map();
+  /** Processes that wait for a range, and who holds it. */
+  private readonly waiting: Map<LockOwner, LockOwner> = new Map();
 
   private of(key: string): FileLocks {
     let locks = this.files.get(key);
@@ -51,13 +57,14 @@ export class LockTable {
     owner: LockOwner,
     type: number,
     range: LockRange,
-  ): { readonly type: number; readonly range: LockRange; readonly pid: number } | undefined {
+  ): { readonly type: number; readonly range: LockRange; readonly pid: number; readonly owner: LockOwner } | undefined {
     const found = this.files
       .get(key)
       ?.ranges.find(
         (lock) => lock.owner !== owner && lock.start < range.end && range.start < lock.end && (lock.exclusive || type === F_WRLCK),
       );
-    return found && { type: found.exclusive ? F_WRLCK : F_RDLCK, range: { start: found.start, end: found.end }, pid: found.pid };
+    const { exclusive, start, end, pid } = found ?? { exclusive: false, start: 0, end: 0, pid: 0 };
+    return found && { type: exclusive ? F_WRLCK : F_RDLCK, range: { start, end }, pid, owner: found.owner };
   }
 
   /** Sets or clears a lock; false (and nothing changed) where another is in the way. */
@@ -73,18 +80,33 @@ export class LockTable {
       if (lock.start < range.start) kept.push({ ...lock, end: range.start });
       if (range.end < lock.end) kept.push({ ...lock, start: range.end });
     }
-    if (type !== F_UNLCK) kept.push({ owner, exclusive: type === F_WRLCK, pid, start: range.start, end: range.end });
+    if (type !== F_UNLCK) addMerged(kept, { owner, exclusive: type === F_WRLCK, pid, start: range.start, end: range.end });
+    if (kept.length > Math.max(MOST_RANGES, ranges.length)) throw errno(ENOLCK);
     ranges.splice(0, ranges.length, ...kept);
     this.tidy(key);
     this.released.wakeAll();
     return true;
   }
 
-  /** flock: false where another description is in the way. */
+  /** A process is about to wait for whoever holds a range. Throws EDEADLK where that one waits for it, by however many others. */
+  waitFor(owner: LockOwner, holder: LockOwner): void {
+    for (let at: LockOwner | undefined = holder; at !== undefined; at = this.waiting.get(at)) if (at === owner) throw errno(EDEADLK);
+    this.waiting.set(owner, holder);
+  }
+
+  /** It has its lock, or has given up. */
+  waitOver(owner: LockOwner): void {
+    this.waiting.delete(owner);
+  }
+
+  /** flock: false where another description is in the way; what the description had is then lost, as on Linux. */
   lockWhole(key: string, owner: LockOwner, kind: 'shared' | 'exclusive' | 'none', pid = 0): boolean {
     const { whole } = this.of(key);
     for (const [other, held] of whole)
-      if (other !== owner && kind !== 'none' && (kind === 'exclusive' || held.kind === 'exclusive')) return false;
+      if (other !== owner && kind !== 'none' && (kind === 'exclusive' || held.kind === 'exclusive')) {
+        if (whole.has(owner) && whole.get(owner)?.kind !== kind) this.lockWhole(key, owner, 'none');
+        return false;
+      }
     if (kind === 'none') whole.delete(owner);
     else whole.set(owner, { kind, pid });
     this.tidy(key);
@@ -112,4 +134,17 @@ export class LockTable {
     const locks = this.files.get(key);
     if (locks !== undefined && locks.ranges.length === 0 && locks.whole.size === 0) this.files.delete(key);
   }
+}
+
+/** Neighbours of the same kind and owner are one lock. */
+function addMerged(locks: Lock[], added: Lock): void {
+  let { start, end } = added;
+  for (let i = locks.length - 1; i >= 0; i--) {
+    const lock = locks[i];
+    if (lock.owner !== added.owner || lock.exclusive !== added.exclusive || lock.end < start || end < lock.start) continue;
+    start = Math.min(start, lock.start);
+    end = Math.max(end, lock.end);
+    locks.splice(i, 1);
+  }
+  locks.push({ ...added, start, end });
 }

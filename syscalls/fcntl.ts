@@ -65,11 +65,11 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
       description.setFlags((description.flags & ~SETTABLE) | (argument & SETTABLE));
       return 0;
     case f.F_GETLK:
-      return getLock(task, description, argument, f.flock32, task.process);
+      return getLock(task, description, argument, f.flock32, task.files);
     case f.F_SETLK:
-      return setLock(task, description, argument, f.flock32, task.process, false);
+      return setLock(task, description, argument, f.flock32, task.files, false);
     case f.F_SETLKW:
-      return setLock(task, description, argument, f.flock32, task.process, true);
+      return setLock(task, description, argument, f.flock32, task.files, true);
     case f.F_SETOWN:
     case f.F_SETSIG:
       return 0;
@@ -113,11 +113,11 @@ function addSeals({ vnode, flags: how }: Description, seals: number): number {
 function fcntlWide(task: Task, description: Description, command: number, argument: number): number {
   switch (command) {
     case f.F_GETLK64:
-      return getLock(task, description, argument, f.flock64, task.process);
+      return getLock(task, description, argument, f.flock64, task.files);
     case f.F_SETLK64:
-      return setLock(task, description, argument, f.flock64, task.process, false);
+      return setLock(task, description, argument, f.flock64, task.files, false);
     case f.F_SETLKW64:
-      return setLock(task, description, argument, f.flock64, task.process, true);
+      return setLock(task, description, argument, f.flock64, task.files, true);
     case f.F_OFD_GETLK:
       return getLock(task, description, argument, f.flock64, description);
     case f.F_OFD_SETLK:
@@ -143,6 +143,10 @@ function fcntlCall(name: string, wide: boolean) {
     ],
     result: intResult,
     support: { partial: 'signal-driven I/O (F_SETOWN, F_SETSIG), leases and F_NOTIFY do nothing or answer EAGAIN or EINVAL' },
+    onInterrupt: (task) => {
+      task.kernel.files.locks.waitOver(task.files);
+      return undefined;
+    },
     handler: (task, file, command, argument) => fcntl(task, file, command, argument, wide),
   });
 }

@@ -216,14 +216,7 @@ const openat2 = define({
 
 // ---- close and dup ---------------------------------------------------------------------------------------------------------------------
 
-/** Closing any descriptor of a file gives back all of the process's locks on it (fcntl(2)). */
-function closeOne(task: Task, fd: number): void {
-  const { vnode } = task.files.get(fd);
-  task.files.close(fd);
-  task.kernel.files.locks.releaseAll(vnode.key, task.process);
-}
-
-const close = define({ name: 'close', args: [['fd', fd]], result: none, support: 'full', handler: closeOne });
+const close = define({ name: 'close', args: [['fd', fd]], result: none, support: 'full', handler: (task, file) => task.files.close(file) });
 
 const closeRange = define({
   name: 'close_range',
@@ -239,7 +232,7 @@ const closeRange = define({
     if (how & f.CLOSE_RANGE_UNSHARE) unshareFiles(task);
     for (const number of task.files.open(first, last)) {
       if (how & f.CLOSE_RANGE_CLOEXEC) task.files.setCloseOnExec(number, true);
-      else closeOne(task, number);
+      else task.files.close(number);
     }
   },
 });
@@ -267,10 +260,7 @@ const dup = define({
 
 function dupTo(task: Task, old: number, to: number, closeOnExec: boolean): number {
   task.files.limit = descriptorLimit(task);
-  const replaced = old !== to && task.files.has(to) ? task.files.get(to).vnode : undefined;
-  const result = task.files.duplicateTo(old, to, closeOnExec);
-  if (replaced !== undefined) task.kernel.files.locks.releaseAll(replaced.key, task.process);
-  return result;
+  return task.files.duplicateTo(old, to, closeOnExec);
 }
 
 const dup2 = define({

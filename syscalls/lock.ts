@@ -68,11 +68,22 @@ export function setLock(
   if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
   const { locks } = task.kernel.files;
   const { key } = description.vnode;
+  locks.waitOver(owner);
+  // Closing any descriptor of a file gives back all of the process's locks on it (fcntl(2)).
+  const { files } = task;
+  if (owner === files) {
+    files.closing ??= ({ vnode }) => {
+      locks.releaseAll(vnode.key, files);
+      locks.waitOver(files);
+    };
+  }
   if (locks.set(key, owner, lock.l_type, range, owner === description ? -1 : task.process.pid)) {
     if (owner === description) description.onClose('locks', () => locks.releaseAll(key, description));
     return 0;
   }
   if (!waits) throw errno(EAGAIN);
+  const holder = locks.conflict(key, owner, lock.l_type, range)?.owner;
+  if (owner !== description && holder !== undefined) locks.waitFor(owner, holder);
   throw block(locks.released);
 }
 
