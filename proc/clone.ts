@@ -111,9 +111,7 @@ function copyPlace(place: WorkingPlace): WorkingPlace {
 
 function inherit(task: Task, maker: Task, flags: number): void {
   task.name = maker.name;
-  task.nice = maker.nice;
-  task.policy = maker.policy;
-  task.realtimePriority = maker.realtimePriority;
+  inheritPriority(task, maker);
   task.timerSlack_ns = maker.timerSlack_ns;
   task.noNewPrivileges = maker.noNewPrivileges;
   task.seccomp = maker.seccomp;
@@ -126,6 +124,17 @@ function inherit(task: Task, maker: Task, flags: number): void {
   // A task that runs in the same memory needs a stack of its own for handlers; after vfork it has the parent's whole stack for itself.
   const sharesStack = (flags & (clone.CLONE_VM | clone.CLONE_VFORK)) === clone.CLONE_VM;
   task.signals.alternate = sharesStack ? NO_STACK : maker.signals.alternate;
+}
+
+/** Linux: sched_fork, copy_io. */
+function inheritPriority(task: Task, maker: Task): void {
+  const isReset = maker.resetOnFork;
+  task.nice = isReset ? Math.max(0, maker.nice) : maker.nice;
+  task.ioPriority = maker.ioPriority;
+  if (isReset && (maker.realtimePriority > 0 || maker.reservation.deadline > 0n)) return;
+  task.policy = maker.policy;
+  task.realtimePriority = maker.realtimePriority;
+  task.reservation = maker.reservation;
 }
 
 /** Addresses that cannot be written are no error: Linux ignores them here. */

@@ -28,6 +28,12 @@ export function filterCost(filter: SeccompFilter | undefined): number {
   return cost;
 }
 
+export function filterCount(filter: SeccompFilter | undefined): number {
+  let count = 0;
+  for (let at = filter; at !== undefined; at = at.previous) count++;
+  return count;
+}
+
 export function isAncestor(older: SeccompFilter | undefined, of: SeccompFilter | undefined): boolean {
   for (let at = of; ; at = at.previous) {
     if (at === older) return true;

@@ -71,6 +71,13 @@ export interface UserDispatch {
   readonly selector: number;
 }
 
+export interface Reservation {
+  readonly runtime: bigint;
+  readonly deadline: bigint;
+  readonly period: bigint;
+}
+export const NO_RESERVATION: Reservation = { runtime: 0n, deadline: 0n, period: 0n };
+
 /** Everything a new task needs. */
 export interface TaskParts {
   readonly tid: number;
@@ -140,6 +147,12 @@ export class Task {
   /** SCHED_ policy and its priority: kept for those who ask. */
   policy: number = 0;
   realtimePriority: number = 0;
+  /** SCHED_DEADLINE's times, in nanoseconds; a slice asked for is the runtime of others. */
+  reservation: Reservation = NO_RESERVATION;
+  /** SCHED_RESET_ON_FORK: children begin as ordinary tasks. */
+  resetOnFork: boolean = false;
+  /** ioprio_set: class and level; 0 is none. */
+  ioPriority: number = 0;
   /** How often it stopped running because it had to wait, and because its time was up while others wanted to run. */
   readonly switches = { voluntary: 0, involuntary: 0 };
   /** CPU time used by this thread, in nanoseconds. */

@@ -134,8 +134,6 @@ const administration = [
   forbidden('reboot', [['magic', hex], ['magic2', hex], ['cmd', hex], ['arg', address]]),
   forbidden('swapon', [['path', path], ['swapflags', int]]),
   forbidden('swapoff', [['path', path]]),
-  forbidden('unshare', [['flags', hex]]),
-  forbidden('setns', [['fd', int], ['nstype', hex]]),
   forbidden('acct', [['filename', string]]),
   forbidden('ioperm', [['from', hex], ['num', count], ['turn_on', int]]),
   forbidden('iopl', [['level', int]]),

@@ -15,6 +15,7 @@ import { calls as identity } from './identity.ts';
 import { calls as inotify } from './inotify.ts';
 import { calls as io } from './io.ts';
 import { calls as lock } from './lock.ts';
+import { calls as kcmp } from './kcmp.ts';
 import { calls as memory } from './memory.ts';
 import { calls as memoryLock } from './memory-lock.ts';
 import { calls as mount } from './mount.ts';
@@ -26,6 +27,7 @@ import { calls as process } from './process.ts';
 import { calls as processMemory } from './process-memory.ts';
 import { calls as rename } from './rename.ts';
 import { calls as resource } from './resource.ts';
+import { calls as sched } from './sched.ts';
 import { calls as seccomp } from './seccomp.ts';
 import { calls as sharedMemory } from './shared-memory.ts';
 import { calls as signal } from './signal.ts';
@@ -57,6 +59,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   inotify,
   io,
   lock,
+  kcmp,
   memory,
   memoryLock,
   mount,
@@ -68,6 +71,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   processMemory,
   rename,
   resource,
+  sched,
   seccomp,
   sharedMemory,
   signal,

@@ -152,22 +152,24 @@ const getcpu = define({
 const MEMBARRIER = {
   MEMBARRIER_CMD_QUERY: 0, MEMBARRIER_CMD_GLOBAL: 1, MEMBARRIER_CMD_GLOBAL_EXPEDITED: 2, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED: 4,
   MEMBARRIER_CMD_PRIVATE_EXPEDITED: 8, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: 16, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE: 32,
-  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: 64, MEMBARRIER_CMD_GET_REGISTRATIONS: 512,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: 64, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ: 128,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ: 256, MEMBARRIER_CMD_GET_REGISTRATIONS: 512,
 };
 const SUPPORTED_BARRIERS = Object.values(MEMBARRIER).reduce((set, bit) => set | bit, 0);
 /** A private barrier's registration is the next bit. */
-const PRIVATE_BARRIERS = MEMBARRIER.MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER.MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE;
-const REGISTRATIONS = 4 | 16 | 64;
+const PRIVATE_BARRIERS = 8 | 32 | 128;
+const REGISTRATIONS = 4 | 16 | 64 | 256;
+const MEMBARRIER_CMD_FLAG_CPU = 1;
 
 /** One task runs at a time, and every store is seen at once by all: the barriers themselves have nothing to do. */
 const membarrier = define({
   name: 'membarrier', args: [['cmd', choice(MEMBARRIER)], ['flags', uint], ['cpu_id', int]], result: intResult, support: 'full',
   handler: (task, cmd, flags) => {
-    if (flags !== 0) throw errno(EINVAL);
+    const known = cmd === MEMBARRIER.MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ ? MEMBARRIER_CMD_FLAG_CPU : 0;
+    if ((flags & ~known) !== 0 || !Object.values(MEMBARRIER).includes(cmd)) throw errno(EINVAL);
     const { process } = task;
     if (cmd === 0) return SUPPORTED_BARRIERS;
     if (cmd === MEMBARRIER.MEMBARRIER_CMD_GET_REGISTRATIONS) return process.barriers;
-    if (!Object.values(MEMBARRIER).includes(cmd)) throw errno(EINVAL);
     if ((cmd & PRIVATE_BARRIERS) !== 0 && (process.barriers & (cmd << 1)) === 0) throw errno(EPERM);
     process.barriers |= cmd & REGISTRATIONS;
     return 0;

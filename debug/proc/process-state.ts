@@ -7,6 +7,7 @@ import { accountSpace, residentPages } from '../../mm/account.ts';
 import { USER_TOP } from '../../mm/placement.ts';
 import type { AddressSpace } from '../../mm/space.ts';
 import { type Process, waitStatus } from '../../proc/process.ts';
+import { filterCount } from '../../proc/seccomp.ts';
 import { EMPTY_SET, withSignal } from '../../proc/signal.ts';
 import type { Task } from '../../proc/task.ts';
 
@@ -165,7 +166,8 @@ export function statusText(task: Task): string {
     ['CapBnd', capabilities(bounding)],
     ['CapAmb', capabilities(ambient)],
     ['NoNewPrivs', task.noNewPrivileges ? 1 : 0],
-    ['Seccomp', 0],
+    ['Seccomp', task.seccomp?.mode ?? 0],
+    ['Seccomp_filters', filterCount(task.seccomp?.filter)],
     ['Speculation_Store_Bypass', 'not vulnerable'],
     ['Cpus_allowed', 1],
     ['Cpus_allowed_list', 0],
