@@ -22,11 +22,13 @@ import type { MachineParts, ProgramOptions } from './machine-parts.ts';
 import { capable, type Credentials, credentialsOf } from './proc/credentials.ts';
 import { FutexTable } from './proc/futex.ts';
 import { limitNumber } from './proc/limits.ts';
+import { Messages } from './proc/messages.ts';
 import { outOfMemory } from './proc/oom.ts';
 import { Pids } from './proc/pids.ts';
 import { Process } from './proc/process.ts';
 import { leaveSequence } from './proc/rseq.ts';
 import { Scheduler } from './proc/scheduler.ts';
+import { Semaphores } from './proc/semaphores.ts';
 import { SharedMemory } from './proc/shared-memory.ts';
 import { SignalActions } from './proc/signal.ts';
 import { type Kernel, Task, type Tracer } from './proc/task.ts';
@@ -102,6 +104,7 @@ export class Machine {
     this.dispatcher = new Dispatcher();
     const limit_bytes = (): number => Math.min(frames.limit, 2 ** 20) * PAGE_SIZE;
     const scheduler = new Scheduler<Task>();
+    const seconds = (): number => Number(clock.realtime() / 1_000_000_000n);
     this.kernel = {
       clock,
       random: parts.random,
@@ -110,6 +113,8 @@ export class Machine {
       files: parts.files,
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
       shm: new SharedMemory(),
+      semaphores: new Semaphores<Task>((task) => scheduler.wake(task), seconds),
+      messages: new Messages<Task>((task) => scheduler.wake(task), seconds),
       users: new Users(),
       pids: new Pids((pid) => this.numberUsed(pid)),
       maxTasks: parts.maxProcesses ?? MAX_TASKS,

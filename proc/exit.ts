@@ -28,6 +28,7 @@ export function exitProcess(kernel: Kernel, process: Process, status: ExitStatus
   for (const timer of [process.timers.real, process.timers.virtual, process.timers.profile]) timer.due = undefined;
   process.posixTimers.clear();
   for (const task of tasks) endTask(task);
+  kernel.semaphores.exit(process, process.pid);
   if (process.pid === process.sid) kernel.files.sessionOver?.(process.sid);
   leaveFamily(kernel, process);
   process.ended.wakeAll();
@@ -49,6 +50,8 @@ export function becomeOnlyThread(task: Task): void {
 /** What a task leaves behind in memory that others may still use, before it leaves that memory. Linux: mm_release. */
 export function leaveMemory(task: Task): void {
   task.kernel.futexes.finish(task);
+  task.kernel.semaphores.finish(task);
+  task.kernel.messages.finish(task);
   tolerant(() => releaseRobustList(task));
   releaseLocks(task);
   tolerant(() => clearChildTid(task));

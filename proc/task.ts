@@ -15,9 +15,11 @@ import type { UserMemory } from '../mm/user.ts';
 import type { Clock, RandomSource } from './clock.ts';
 import type { Credentials } from './credentials.ts';
 import type { FutexTable } from './futex.ts';
+import type { Messages } from './messages.ts';
 import type { Pids } from './pids.ts';
 import type { ExitStatus, Process } from './process.ts';
 import type { Scheduler, TaskState } from './scheduler.ts';
+import type { Semaphores } from './semaphores.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import type { SignalInfo } from './siginfo.ts';
 import { EMPTY_SET, type SignalActions, TaskSignals } from './signal.ts';
@@ -253,6 +255,9 @@ export interface Kernel {
   readonly futexes: FutexTable<Task>;
   /** System V shared memory. */
   readonly shm: SharedMemory;
+  /** System V semaphores and message queues. */
+  readonly semaphores: Semaphores<Task>;
+  readonly messages: Messages<Task>;
   /** How many tasks share each space, table of descriptors and so on. */
   readonly users: Users;
   readonly pids: Pids;

@@ -1,14 +1,15 @@
 /** System V shared memory: shmget, shmat, shmdt, shmctl, by themselves and through ipc(2). */
 import { CAP_IPC_LOCK } from '../abi/capability.ts';
-import { EINVAL, ENOMEM, ENOSYS, EPERM, errno } from '../abi/errno.ts';
+import { EINVAL, ENOMEM, EPERM, errno } from '../abi/errno.ts';
 import * as ipc from '../abi/ipc.ts';
 import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import type { Struct } from '../abi/struct.ts';
 import { capable } from '../proc/credentials.ts';
-import { checkAccess, checkOwner, type Segment } from '../proc/shared-memory.ts';
+import { checkAccess, checkOwner } from '../proc/ipc-table.ts';
+import type { Segment } from '../proc/shared-memory.ts';
 import type { Task } from '../proc/task.ts';
-import { type Definition, define, multiplexer, type Words } from './define.ts';
+import { define } from './define.ts';
 import { address, addressResult, choice, count, flags, hex, int, intResult, loadAt, none, pointerOut, storeAt } from './kinds.ts';
 
 const shmFlags = flags({ IPC_CREAT: ipc.IPC_CREAT, IPC_EXCL: ipc.IPC_EXCL, SHM_HUGETLB: ipc.SHM_HUGETLB, SHM_NORESERVE: ipc.SHM_NORESERVE });
@@ -22,7 +23,7 @@ function seconds(task: Task): number {
   return Number(task.kernel.clock.realtime() / 1_000_000_000n);
 }
 
-const shmget = define({
+export const shmget = define({
   name: 'shmget', args: [['key', hex], ['size', count], ['shmflg', shmFlags]], result: intResult,
   support: { partial: 'SHM_HUGETLB answers ENOMEM: there are no huge pages' },
   handler: (task, key, size, how) => {
@@ -42,7 +43,7 @@ function attach(task: Task, id: number, wanted: number, how: number): number {
   const addr = placeOf(wanted, how);
   const readOnly = (how & ipc.SHM_RDONLY) !== 0;
   const executable = (how & ipc.SHM_EXEC) !== 0;
-  const segment = task.kernel.shm.find(id);
+  const segment = task.kernel.shm.table.find(id);
   checkAccess(segment, task.credentials, (readOnly ? 0o444 : 0o666) | (executable ? 0o111 : 0));
   const size = segment.object.size;
   if (addr !== 0 && (how & ipc.SHM_REMAP) === 0) {
@@ -73,7 +74,7 @@ function placeOf(wanted: number, how: number): number {
   return rounded;
 }
 
-const shmdt = define({
+export const shmdt = define({
   name: 'shmdt', args: [['shmaddr', address]], result: none, support: 'full',
   handler: (task, addr) => {
     if (addr % PAGE_SIZE !== 0) throw errno(EINVAL);
@@ -113,16 +114,16 @@ function control(task: Task, id: number, what: number, at: number, wide: boolean
   switch (what) {
     case ipc.IPC_INFO:
       words(task, at, [Math.min(ipc.SHMMAX, 0x7fff_ffff), 1, ipc.SHMMNI, ipc.SHMMNI, ipc.SHMALL, ...(wide ? [0, 0, 0, 0] : [])]);
-      return shm.highestIndex;
+      return shm.table.highestIndex;
     case ipc.SHM_INFO: {
       const { total, resident } = shm.pages();
-      words(task, at, [shm.all().length, total, resident, 0, 0, 0]);
-      return shm.highestIndex;
+      words(task, at, [shm.table.all().length, total, resident, 0, 0, 0]);
+      return shm.table.highestIndex;
     }
     case ipc.IPC_STAT:
     case ipc.SHM_STAT:
     case ipc.SHM_STAT_ANY: {
-      const segment = what === ipc.IPC_STAT ? shm.find(id) : shm.atIndex(id & ((1 << ipc.INDEX_BITS) - 1));
+      const segment = what === ipc.IPC_STAT ? shm.table.find(id) : shm.table.atIndex(id);
       if (what !== ipc.SHM_STAT_ANY) checkAccess(segment, task.credentials, 0o444);
       const stat = { ...statOf(segment), ...NO_PADDING };
       if (wide) storeAt(task, at, ipc.shmidDs64, stat);
@@ -132,7 +133,7 @@ function control(task: Task, id: number, what: number, at: number, wide: boolean
     case ipc.IPC_SET: {
       const layout: Struct<ipc.SegmentStat> = wide ? (ipc.shmidDs64 as Struct<ipc.SegmentStat>) : (ipc.shmidDs as Struct<ipc.SegmentStat>);
       const { uid, gid, mode } = loadAt(task, at, layout);
-      const segment = shm.find(id);
+      const segment = shm.table.find(id);
       checkOwner(segment, task.credentials);
       segment.uid = uid;
       segment.gid = gid;
@@ -141,14 +142,14 @@ function control(task: Task, id: number, what: number, at: number, wide: boolean
       return 0;
     }
     case ipc.IPC_RMID: {
-      const segment = shm.find(id);
+      const segment = shm.table.find(id);
       checkOwner(segment, task.credentials);
       shm.remove(segment);
       return 0;
     }
     case ipc.SHM_LOCK:
     case ipc.SHM_UNLOCK: {
-      const segment = shm.find(id);
+      const segment = shm.table.find(id);
       const { euid } = task.credentials;
       if (!capable(task.credentials, CAP_IPC_LOCK) && euid !== segment.uid && euid !== segment.cuid) throw errno(EPERM);
       // Pages of a segment are never taken away here, locked or not.
@@ -164,16 +165,17 @@ const shmctl = define({
   handler: (task, id, what, at) => control(task, id, what, at, true),
 });
 
-// ---- ipc -----------------------------------------------------------------------------------------------------------------------
+// ---- As ipc(2) has them -------------------------------------------------------------------------------------------------------
+
 
 /** shmctl as ipc(2) has it: which structures are meant is a bit of the command. */
-const oldShmctl = define({
+export const oldShmctl = define({
   name: 'shmctl', args: [['shmid', int], ['cmd', command], ['buf', pointerOut]], result: intResult, support: 'full',
   handler: (task, id, what, at) => control(task, id, what & ~ipc.IPC_64, at, (what & ipc.IPC_64) !== 0),
 });
 
 /** shmat that writes the address to where its third argument points. */
-const oldShmat = define({
+export const oldShmat = define({
   name: 'shmat', args: [['shmid', int], ['shmaddr', address], ['shmflg', attachFlags], ['raddr', pointerOut]], result: none, support: 'full',
   handler: (task, id, addr, how, result) => {
     // The kernel attaches first and writes then; a bad pointer leaves the segment attached.
@@ -182,34 +184,4 @@ const oldShmat = define({
   },
 });
 
-const CALLS = {
-  SEMOP: 1, SEMGET: 2, SEMCTL: 3, SEMTIMEDOP: 4, MSGSND: 11, MSGRCV: 12, MSGGET: 13, MSGCTL: 14, SHMAT: 21, SHMDT: 22, SHMGET: 23, SHMCTL: 24,
-};
-
-const ipcCall = multiplexer(
-  'ipc', [['call', choice(CALLS)], ['first', int], ['second', int], ['third', int], ['ptr', address], ['fifth', int]],
-  (task, w: Words): Definition => {
-    const [call, first, second, third, ptr] = w;
-    const version = call >>> 16;
-    switch (call & 0xffff) {
-      case CALLS.SHMAT:
-        if (version === 1) throw errno(EINVAL);
-        w.set([first, ptr, second, third]);
-        return oldShmat;
-      case CALLS.SHMDT:
-        w.set([ptr]);
-        return shmdt;
-      case CALLS.SHMGET:
-        w.set([first, second, third]);
-        return shmget;
-      case CALLS.SHMCTL:
-        w.set([first, second, ptr]);
-        return oldShmctl;
-      default:
-        task.kernel.tracer.note?.(task, `ipc call ${call & 0xffff} (semaphores, message queues) is not there yet; answered ENOSYS`);
-        throw errno(ENOSYS);
-    }
-  },
-);
-
-export const calls = [shmget, shmat, shmdt, shmctl, { ...ipcCall, support: { partial: 'shared memory; semaphores and message queues answer ENOSYS' } } as const];
+export const calls = [shmget, shmat, shmdt, shmctl];

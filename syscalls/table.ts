@@ -14,10 +14,12 @@ import { calls as futex } from './futex.ts';
 import { calls as identity } from './identity.ts';
 import { calls as inotify } from './inotify.ts';
 import { calls as io } from './io.ts';
+import { calls as ipc } from './ipc.ts';
 import { calls as lock } from './lock.ts';
 import { calls as kcmp } from './kcmp.ts';
 import { calls as memory } from './memory.ts';
 import { calls as memoryLock } from './memory-lock.ts';
+import { calls as message } from './message.ts';
 import { calls as mount } from './mount.ts';
 import { calls as pidfd } from './pidfd.ts';
 import { calls as pipe } from './pipe.ts';
@@ -27,6 +29,7 @@ import { calls as process } from './process.ts';
 import { calls as processMemory } from './process-memory.ts';
 import { calls as rename } from './rename.ts';
 import { calls as resource } from './resource.ts';
+import { calls as semaphore } from './semaphore.ts';
 import { calls as sched } from './sched.ts';
 import { calls as seccomp } from './seccomp.ts';
 import { calls as sharedMemory } from './shared-memory.ts';
@@ -58,10 +61,12 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   identity,
   inotify,
   io,
+  ipc,
   lock,
   kcmp,
   memory,
   memoryLock,
+  message,
   mount,
   pidfd,
   pipe,
@@ -71,6 +76,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   processMemory,
   rename,
   resource,
+  semaphore,
   sched,
   seccomp,
   sharedMemory,

@@ -9,7 +9,7 @@ import { OVERCOMMIT_MODES } from '../../mm/commitment.ts';
 import type { Kernel, Task } from '../../proc/task.ts';
 import { locksText } from './descriptor.ts';
 import { SYSTEM_FILES } from './system-files.ts';
-import { SYSV_HEADS, sharedMemoryText } from './sysvipc.ts';
+import { messageQueuesText, semaphoresText, sharedMemoryText } from './sysvipc.ts';
 
 /** What the files need beyond the kernel. */
 export interface ProcOptions {
@@ -73,8 +73,8 @@ const MACHINE_FILES: Readonly<Record<string, Made>> = {
   softirqs: () => '                    CPU0       \n',
   stat: (kernel) => statOfMachine(kernel),
   swaps: () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n',
-  'sysvipc/msg': () => SYSV_HEADS.msg,
-  'sysvipc/sem': () => SYSV_HEADS.sem,
+  'sysvipc/msg': (kernel) => messageQueuesText(kernel),
+  'sysvipc/sem': (kernel) => semaphoresText(kernel),
   'sysvipc/shm': (kernel) => sharedMemoryText(kernel),
   'tty/drivers': () =>
     '/dev/tty             /dev/tty        5       0 system:/dev/tty\n/dev/ptmx            /dev/ptmx       5       2 system\npty_slave            /dev/pts      136 0-1048575 pty:slave\n',

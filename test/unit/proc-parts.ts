@@ -11,8 +11,10 @@ import { UserMemory } from '../../mm/user.ts';
 import { type Clock, seededRandom } from '../../proc/clock.ts';
 import { credentialsOf } from '../../proc/credentials.ts';
 import { FutexTable } from '../../proc/futex.ts';
+import { Messages } from '../../proc/messages.ts';
 import { Process } from '../../proc/process.ts';
 import { Scheduler } from '../../proc/scheduler.ts';
+import { Semaphores } from '../../proc/semaphores.ts';
 import { SignalActions } from '../../proc/signal.ts';
 import { type Kernel, Task, type Tracer } from '../../proc/task.ts';
 import { settle } from '../../proc/trap.ts';
@@ -129,6 +131,14 @@ export class TestMachine {
       random: seededRandom(1),
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
       identity: { sysname: 'Linux', nodename: 'test', release: '6.1.0', version: '#1', machine: 'i686', domainname: '(none)' },
+      semaphores: new Semaphores<Task>(
+        (task) => scheduler.wake(task),
+        () => 0,
+      ),
+      messages: new Messages<Task>(
+        (task) => scheduler.wake(task),
+        () => 0,
+      ),
       users: new Users(),
       processes: new Map(),
       remains: new WeakMap(),
