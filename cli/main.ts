@@ -1,6 +1,7 @@
 /** The command: reads the command line, runs the program, ends as it ended. */
 import { ENOENT } from '../abi/errno.ts';
 import type { Refusal } from '../loader/refusal.ts';
+import { interpreterAdvice } from './advice.ts';
 import { endAs } from './ending.ts';
 import { hostArguments, toText, version } from './host.ts';
 import { type CliOptions, parseCommandLine, STATUS_OWN_FAILURE } from './options.ts';
@@ -32,8 +33,9 @@ async function main(): Promise<void> {
 }
 
 /** The program was not run: says why, and ends as a shell would have. */
-function complain({ program }: CliOptions, { path, reason, errno, signal }: Refusal): never {
+function complain({ program, root }: CliOptions, { path, reason, errno, signal, missing }: Refusal): never {
   process.stderr.write(`seg386: ${toText(path ?? program)} ${toText(reason)}\n`);
+  if (missing !== undefined) process.stderr.write(`seg386: ${toText(interpreterAdvice(missing, root))}\n`);
   if (signal !== undefined) endAs({ kind: 'killed', signo: signal, core: false });
   process.exit(errno === ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_RUNNABLE);
 }

@@ -1,4 +1,5 @@
 /** What the options ask us to tell: traces while the guest runs, maps and counts at its end, an explanation where it dies. */
+import { isatty } from 'node:tty';
 import { type Addr, PAGE_SIZE, type Access } from '../abi/page.ts';
 import { signalName } from '../abi/signal.ts';
 import { coreOf } from '../debug/core.ts';
@@ -11,9 +12,10 @@ import type { Outcome } from '../mm/outcome.ts';
 import type { ExitStatus, Process } from '../proc/process.ts';
 import type { SignalInfo } from '../proc/siginfo.ts';
 import { defaultAction } from '../proc/signal.ts';
-import type { Task } from '../proc/task.ts';
+import { type Task, threadsOf } from '../proc/task.ts';
 import type { CallTracer } from '../syscalls/dispatch.ts';
 import { SYSCALLS, syscallName } from '../syscalls/table.ts';
+import { libraryAdvice } from './advice.ts';
 import type { CliOptions } from './options.ts';
 import { CoreWriter, type Sink } from './sink.ts';
 import { Views } from './views.ts';
@@ -104,7 +106,16 @@ export class Reports {
 
   private exit(process: Process, status: ExitStatus): void {
     if (this.options.trace.has('calls')) this.ending = exitLine(status);
+    if (process.parent === undefined && !process.orphan) this.advise(process, status);
     this.views.exited(process);
+  }
+
+  /** Only where a person reads it: standard error is otherwise the program's alone. */
+  private advise(process: Process, status: ExitStatus): void {
+    if (!this.options.explain && !isatty(2)) return;
+    const [task] = threadsOf(this.machine.kernel, process);
+    const advice = task && libraryAdvice(task, status, this.options.root);
+    if (advice !== undefined) this.sink.line(`seg386: ${advice}`);
   }
 
   /** One object a line. Infinity, which JSON lacks, is null. */

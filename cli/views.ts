@@ -68,7 +68,8 @@ export class Views {
 
   /** A call has returned. */
   called(task: Task, name: string): void {
-    if (this.calls.has(name))
+    // A call that ended the process has left nothing to show: that is what `exit` is for.
+    if (this.calls.has(name) && task.state !== 'dead')
       this.show(
         task,
         name,

@@ -44,10 +44,19 @@ const TOP = 118;
 const AREAS_MAX = 500;
 const UNITS = ['B', 'KB', 'MB', 'GB'];
 
+/** A segment in both drawings: its addresses, and where its band is. */
+interface Band {
+  readonly base: number;
+  readonly top: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** The whole file. `title` says whose memory it is, and when. */
 export function picture(space: AddressSpace, title: string): string {
   const body: string[] = [];
   const strips: string[] = [];
+  const bands: Band[] = [];
   const names = new Map(maps(space).map((entry) => [entry.top, entry.name]));
   let y = TOP;
   let drawn = 0;
@@ -67,6 +76,7 @@ export function picture(space: AddressSpace, title: string): string {
       before = area.top;
     }
     before = segment.top;
+    bands.push({ base: segment.areas.first?.base ?? segment.base, top: segment.top, from: bandTop, to: y });
     body.push(band(bandTop, y, `${segment.kind}  ${hex8(segment.base)} – ${hex8(segment.top)}`), ...rows);
     y += 8;
   }
@@ -77,7 +87,7 @@ export function picture(space: AddressSpace, title: string): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12" fill="#333">`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     ...header(space, title, drawn),
-    ...scale(height, strips),
+    ...scale(height, strips, bands),
     ...body,
     '</svg>\n',
   ].join('\n');
@@ -102,23 +112,40 @@ function header(space: AddressSpace, title: string, areas: number): string[] {
     x += 42 + meaning.length * 6.6;
   }
   lines.push(cell(x, 88, 11, '#2f6db5', 'dirty', true), `<text x="${x + 16}" y="98">seen by several</text>`);
+  const text = 'a cell is a page of 4 KB; where (1:8) stands, eight of them';
+  lines.push(`<text x="${WIDTH - 24}" y="78" text-anchor="end" fill="#666" font-style="italic">${text}</text>`);
   return lines;
 }
 
 /** The line of all addresses. */
-function scale(height: number, strips: readonly string[]): string[] {
+function scale(height: number, strips: readonly string[], bands: readonly Band[]): string[] {
   const size = height - TOP - 24;
+  const at = (addr: number): number => TOP + (size * addr) / 2 ** 32;
+  const right = SCALE_LEFT + SCALE_WIDTH;
+  const links = bands.map(({ base, top, from, to }) => {
+    const [upper, lower] = [at(base), Math.max(at(top), at(base) + 2)];
+    return `<path d="M${right} ${upper.toFixed(1)} L${LEFT - 16} ${from + 5} V${to - 5} L${right} ${lower.toFixed(1)} z" fill="#e9eef6" stroke="#d5dae2" stroke-width=".5"/>`;
+  });
+  const holes = [...bands, { base: 2 ** 32, top: 0 }].map(({ base }, i) => ({ base: bands[i - 1]?.top ?? 0, top: base }));
+  const sizes = holes
+    .filter(({ base, top }) => at(top) - at(base) > 80)
+    .map(({ base, top }) => {
+      const [x, y] = [SCALE_LEFT + SCALE_WIDTH / 2 + 4, (at(base) + at(top)) / 2];
+      return `<text transform="translate(${x} ${y.toFixed(1)}) rotate(-90)" text-anchor="middle" fill="#888" font-size="11" font-style="italic">${sizeText(top - base)} free</text>`;
+    });
   const marks = Array.from({ length: 9 }, (_, i) => {
     const y = TOP + (size * i) / 8;
     const addr = i === 8 ? 'ffffffff' : hex8(i * 2 ** 29);
     return `<line x1="${SCALE_LEFT - 5}" x2="${SCALE_LEFT}" y1="${y}" y2="${y}" stroke="#888"/><text x="${SCALE_LEFT - 9}" y="${y + 4}" text-anchor="end" font-family="monospace" font-size="11">${addr}</text>`;
   });
   return [
+    ...links,
     `<rect x="${SCALE_LEFT}" y="${TOP}" width="${SCALE_WIDTH}" height="${size}" fill="#f6f6f3" stroke="#999"/>`,
     ...marks,
     `<g transform="translate(0 ${TOP}) scale(1 ${size})">`,
     ...strips,
     '</g>',
+    ...sizes,
     `<text x="${SCALE_LEFT + SCALE_WIDTH / 2}" y="${TOP + size + 16}" text-anchor="middle" font-size="11" fill="#666">4 GB, to scale</text>`,
   ];
 }
@@ -176,7 +203,7 @@ function areaRow(into: string[], y: number, space: AddressSpace, area: Area, nam
   for (let i = 0; i < cells; i++) {
     const [x, at] = [CELLS_LEFT + (i % COLUMNS) * (CELL + 0.3), y + 6 + Math.floor(i / COLUMNS) * (CELL + 1)];
     const state = states.get(i) ?? 'none';
-    into.push(cell(x, at, CELL - 0.5, COLOURS[kind], state, shared && state !== 'none'));
+    into.push(cell(x, at, CELL - 0.5, COLOURS[kind], state, shared && state !== 'none' && state !== 'cow'));
   }
   into.push('</g>');
   return y + height;

@@ -183,9 +183,10 @@ class Opening {
 
 /** A program whose interpreter cannot be opened looks to the user as if it were not there itself: say what is missing, and where it is looked for. */
 function missing(file: Refusal, program: string, interpreter: string): Refusal {
-  const hint = file.errno === ENOENT ? '; -r DIR sets the root in which it is looked for' : '';
-  const reason = file.errno === ENOENT ? 'was not found' : file.reason;
-  return refusal(file.errno, `needs the interpreter ${interpreter}, which ${reason}${hint}`, program);
+  const isMissing = file.errno === ENOENT;
+  const reason = isMissing ? 'was not found' : file.reason;
+  const refused = refusal(file.errno, `needs the interpreter ${interpreter}, which ${reason}`, program);
+  return isMissing ? { ...refused, missing: interpreter } : refused;
 }
 
 function describe(error: Errno): string {

@@ -8,6 +8,8 @@ export interface Refusal {
   readonly reason: string;
   /** The file that is at fault, when it is not the one that was asked for (an interpreter). */
   readonly path?: string;
+  /** The interpreter that the program names and that is not there. */
+  readonly missing?: string;
   /**
    * Set where Linux notices only after the old program is gone (past begin_new_exec): the task dies of this signal instead of seeing `errno`.
    */
