@@ -300,6 +300,7 @@ test('byte-range locks bind other owners, split, and are given back whole', () =
     type: F_WRLCK,
     range: { start: 0, end: 40 },
     pid: 1,
+    owner: mine,
   });
   locks.releaseAll('k', mine);
   expect(locks.conflict('k', theirs, F_WRLCK, { start: 0, end: Infinity })).toBeUndefined();
