@@ -22,6 +22,9 @@ export const AREA_ACCOUNT = 64;
 /** madvise(MADV_RANDOM) and MADV_SEQUENTIAL: nothing is read otherwise for them, but Linux keeps areas of different advice apart, and mremap tells. */
 export const AREA_RANDOM_READ = 128;
 export const AREA_SEQUENTIAL_READ = 256;
+/** The memory policy of mbind(2), as syscalls/numa.ts encodes it; 0 is none. */
+export const AREA_POLICY_SHIFT = 16;
+export const AREA_POLICY: number = 0x7f << AREA_POLICY_SHIFT;
 
 export type Sharing = 'private' | 'shared';
 

@@ -114,6 +114,7 @@ function inherit(task: Task, maker: Task, flags: number): void {
   inheritPriority(task, maker);
   task.timerSlack_ns = maker.timerSlack_ns;
   task.noNewPrivileges = maker.noNewPrivileges;
+  task.memoryPolicy = maker.memoryPolicy;
   task.seccomp = maker.seccomp;
   task.machineCheckKill = maker.machineCheckKill;
   // Memory of one's own holds the area as well; where it is shared the area is the maker's.

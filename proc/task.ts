@@ -140,6 +140,8 @@ export class Task {
   parentDeathSignal: number = 0;
   timerSlack_ns: number = 50_000;
   noNewPrivileges: boolean = false;
+  /** set_mempolicy, as syscalls/numa.ts encodes it; 0 is the default. */
+  memoryPolicy: number = 0;
   /** prctl(PR_MCE_KILL): kept for those who ask, as are hugePagesDisabled and mergesMemory of the process. */
   machineCheckKill: number = 2;
   /** Undefined: every call is made. */

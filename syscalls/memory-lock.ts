@@ -78,6 +78,8 @@ function setLocked(task: Task, range: Range, on: boolean): void {
     if (area === undefined) break;
     const top = Math.min(area.top, range.top);
     if (((area.flags & AREA_LOCKED) !== 0) !== on) {
+      const cuts = Number(at > area.base) + Number(top < area.top);
+      if (task.space.areaCount + cuts > task.space.maxAreas) throw errno(ENOMEM);
       table.cutAt(at);
       table.cutAt(top);
       const exact = task.space.find(at);

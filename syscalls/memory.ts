@@ -1,12 +1,12 @@
 /** Memory calls: brk, mmap in both forms, munmap, mprotect, mremap, madvise, msync, mincore. The space does the work; here are files, flags and errors. */
 import { CAP_SYS_RAWIO } from '../abi/capability.ts';
-import { EACCES, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
+import { EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import { canRead, canWrite, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
 import { SIGKILL } from '../abi/signal.ts';
 import { array, u32 } from '../abi/struct.ts';
-import type { Description } from '../fs/description.ts';
+import { Description } from '../fs/description.ts';
 import { pathOf } from '../fs/path.ts';
 import { AREA_DONT_DUMP, AREA_DONT_FORK, AREA_LOCKED, AREA_RANDOM_READ, AREA_SEQUENTIAL_READ, AREA_WIPE_ON_FORK, type Area } from '../mm/area.ts';
 import { fault, populate } from '../mm/fault.ts';
@@ -153,22 +153,30 @@ const ADVICE = {
 const madvise = define({
   name: 'madvise', args: [['addr', address], ['length', count], ['advice', choice(ADVICE)]], result: none,
   support: { partial: 'COLLAPSE, GUARD_ and the poisoning advices answer EINVAL' },
-  handler: (task, addr, length, advice) => {
-    const act = adviceAction(advice);
-    if (act === undefined || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
-    const size = pageUp(length);
-    if (size === 0) return;
-    // The kernel counts in 64 bits: what lies past the top is a hole.
-    const range = { base: addr, top: addr + size };
-    const stops = advice === mman.MADV_POPULATE_READ || advice === mman.MADV_POPULATE_WRITE;
-    const holes = forAreas(task, range, (area, part, gap) => {
-      if (stops && gap) throw errno(ENOMEM);
-      act(task, area, part);
-    });
-    task.space.table.merge(range);
-    if (holes) throw errno(ENOMEM);
-  },
+  handler: advise,
 });
+
+/** madvise in the memory that `task` runs in. */
+export function advise(task: Task, addr: number, length: number, advice: number): void {
+  const act = adviceAction(advice);
+  if (act === undefined || addr % PAGE_SIZE !== 0) throw errno(EINVAL);
+  const size = pageUp(length);
+  if (size === 0) return;
+  // The kernel counts in 64 bits: what lies past the top is a hole.
+  const range = { base: addr, top: addr + size };
+  const stops = advice === mman.MADV_POPULATE_READ || advice === mman.MADV_POPULATE_WRITE;
+  const holes = forAreas(task, range, (area, part, gap) => {
+    if (stops && gap) throw errno(ENOMEM);
+    act(task, area, part);
+  });
+  task.space.table.merge(range);
+  if (holes) throw errno(ENOMEM);
+}
+
+/** Whether there is such advice. */
+export function isAdvice(advice: number): boolean {
+  return adviceAction(advice) !== undefined;
+}
 
 type Advice = (task: Task, area: Area, part: Range) => void;
 const NOTHING: Advice = () => {};
@@ -216,6 +224,8 @@ function adviceAction(advice: number): Advice | undefined {
 function removePages(area: Area, part: Range): void {
   if ((area.flags & AREA_LOCKED) !== 0 || area.object === undefined) throw errno(EINVAL);
   if (area.sharing === 'private' || (area.maxProt & mman.PROT_WRITE) === 0) throw errno(EACCES);
+  const seals = area.file instanceof Description ? (area.file.vnode.seals ?? 0) : 0;
+  if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) throw errno(EPERM);
   const base = (area.offset + (part.base - area.base) / PAGE_SIZE) * PAGE_SIZE;
   const failure = area.object.punch(base, base + (part.top - part.base));
   if (failure?.kind === 'error') throw errno(failure.errno);
@@ -241,6 +251,8 @@ function changeFlags(off: number, on: number): Advice {
   return (task, area, part) => {
     const flags = (area.flags & ~off) | on;
     if (area.flags === flags) return;
+    const cuts = Number(part.base > area.base) + Number(part.top < area.top);
+    if (task.space.areaCount + cuts > task.space.maxAreas) throw errno(EAGAIN);
     task.space.table.cutAt(part.base);
     task.space.table.cutAt(part.top);
     const exact = task.space.find(part.base);

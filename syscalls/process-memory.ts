@@ -1,14 +1,16 @@
 /** Memory of other processes, and rarely used calls: process_vm_readv and writev, remap_file_pages, protection keys that no CPU here has, policies of one node. */
-import { CAP_SYS_PTRACE } from '../abi/capability.ts';
-import { EFAULT, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { CAP_SYS_NICE, CAP_SYS_PTRACE } from '../abi/capability.ts';
+import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, Errno, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE, pageDown } from '../abi/page.ts';
 import { objectPage } from '../mm/area.ts';
 import type { UserMemory } from '../mm/user.ts';
 import { capable } from '../proc/credentials.ts';
-import type { Task } from '../proc/task.ts';
+import { type Task, threadsOf } from '../proc/task.ts';
 import { define } from './define.ts';
-import { address, count, hex, int, none, pid, size, structsIn, uint } from './kinds.ts';
+import { advise, isAdvice } from './memory.ts';
+import { processBehind } from './pidfd.ts';
+import { address, count, fd, fdResult, hex, int, none, pid, size, structsIn, uint } from './kinds.ts';
 import { type Iovec, iovec } from './transfer.ts';
 import { loadAt } from './kinds.ts';
 
@@ -99,6 +101,43 @@ const processVmWritev = define({
   handler: (task, id, local, locals, remote, remotes, flags) => transfer(task, { pid: id, local, locals, remote, remotes, flags }, true),
 });
 
+/** Advice that one process may give about another's memory: none that changes what is in it. Linux process_madvise_remote_valid. */
+const REMOTE_ADVICE = [mman.MADV_COLD, mman.MADV_PAGEOUT, mman.MADV_WILLNEED];
+
+const processMadvise = define({
+  name: 'process_madvise',
+  args: [['pidfd', fd], ['vec', structsIn(iovec, 'vlen', 'struct iovec')], ['vlen', count], ['advice', int], ['flags', uint]],
+  result: size, support: { partial: 'COLLAPSE answers EINVAL' },
+  handler: (task, number, at, parts, advice, how) => {
+    if (how !== 0) throw errno(EINVAL);
+    const ranges = vectors(task, at, parts);
+    const [owner] = threadsOf(task.kernel, processBehind(task, number).process);
+    if (owner === undefined) throw errno(ESRCH);
+    const isRemote = memoryOf(task, owner.tid).space !== task.space;
+    if (!isAdvice(advice) || (isRemote && !REMOTE_ADVICE.includes(advice))) throw errno(EINVAL);
+    if (isRemote && !capable(task.credentials, CAP_SYS_NICE)) throw errno(EPERM);
+    let done = 0;
+    try {
+      for (const { base, size: bytes } of ranges) {
+        advise(owner, base, bytes, advice);
+        done += bytes;
+      }
+    } catch (error) {
+      if (done === 0 || !(error instanceof Errno)) throw error;
+    }
+    return done;
+  },
+});
+
+/** Told under --trace: what is not there. */
+const userfaultfd = define({
+  name: 'userfaultfd', args: [['flags', uint]], result: fdResult, support: { stub: 'answers ENOSYS: faults are not told to programs' },
+  handler: (task) => {
+    task.kernel.tracer.note?.(task, 'userfaultfd: faults are not told to programs; answered ENOSYS');
+    throw errno(ENOSYS);
+  },
+});
+
 // ---- remap_file_pages ----------------------------------------------------------------------------------------------------------
 
 /** As today's Linux does it: a new mapping of the same object over the old one. */
@@ -133,4 +172,4 @@ const pkeyFree = define({
   name: 'pkey_free', args: [['pkey', int]], result: none, support: 'full', handler: () => { throw errno(EINVAL); },
 });
 
-export const calls = [processVmReadv, processVmWritev, remapFilePages, pkeyAlloc, pkeyFree];
+export const calls = [processVmReadv, processVmWritev, processMadvise, userfaultfd, remapFilePages, pkeyAlloc, pkeyFree];
