@@ -14,7 +14,7 @@ import type { OvercommitMode } from './mm/commitment.ts';
 import { FramePool } from './mm/frame.ts';
 import type { LayoutName } from './mm/placement.ts';
 import { jobControl } from './proc/job-control.ts';
-import { type Clock, hostClock, instructionClock, type RandomSource, seededRandom } from './proc/clock.ts';
+import { type Clock, GuestClock, hostClock, instructionClock, type RandomSource, seededRandom } from './proc/clock.ts';
 
 export interface MachineOptions {
   /**
@@ -70,9 +70,10 @@ export function createMachine(options: MachineOptions = {}): Machine {
   const frames = new FramePool({ arena: engine.arena, limit: Math.floor((options.memory ?? DEFAULT_MEMORY) / PAGE_SIZE) });
   frames.commitment.mode = options.overcommit ?? 'heuristic';
   frames.commitment.ratio = options.overcommitRatio ?? frames.commitment.ratio;
-  const clock =
+  const clock = new GuestClock(
     options.clock ??
-    (options.deterministic ? instructionClock(() => engine.statistics.instructions) : hostClock(Date.now, () => performance.now()));
+      (options.deterministic ? instructionClock(() => engine.statistics.instructions) : hostClock(Date.now, () => performance.now())),
+  );
   const random = options.random ?? (options.deterministic || options.seed !== undefined ? seededRandom(options.seed ?? 0) : hostRandom);
   const files = new GuestFiles({
     root: options.root ?? '/',

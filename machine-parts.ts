@@ -6,7 +6,7 @@ import type { Change } from './fs/overlay.ts';
 import type { DirectoryPlace, Tree } from './fs/path.ts';
 import type { FramePool } from './mm/frame.ts';
 import type { LayoutName } from './mm/placement.ts';
-import type { Clock, RandomSource } from './proc/clock.ts';
+import type { GuestClock, RandomSource } from './proc/clock.ts';
 import type { Job } from './proc/job.ts';
 import type { Limit } from './proc/limits.ts';
 import type { Identity } from './proc/task.ts';
@@ -34,7 +34,7 @@ export interface MachineParts {
   readonly engine: Engine;
   readonly frames: FramePool;
   readonly files: MachineFiles;
-  readonly clock: Clock;
+  readonly clock: GuestClock;
   readonly random: RandomSource;
   readonly identity: Identity;
   readonly layout: LayoutName;

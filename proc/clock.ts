@@ -10,6 +10,76 @@ export interface Clock {
   readonly skip?: (to: bigint) => void;
 }
 
+/**
+ * The clock of a machine: one passed in, whose real time the guest may set, for itself alone. A slew (adjtime) takes its time, as on Linux: half a
+ * millisecond a second.
+ */
+export class GuestClock implements Clock {
+  readonly skip: Clock['skip'];
+  /** What else the guest has said of its clock: kept, and told again. */
+  readonly accuracy: ClockAccuracy = {
+    frequency: 0,
+    maxError_us: 16_000_000,
+    error_us: 16_000_000,
+    status: 0x40,
+    constant: 2,
+    tick_us: 10_000,
+    tai_s: 0,
+  };
+  private readonly inner: Clock;
+  private offset_ns: bigint = 0n;
+  private slew_ns: bigint = 0n;
+  private slewStart_ns: bigint = 0n;
+
+  constructor(inner: Clock) {
+    this.inner = inner;
+    this.skip = inner.skip && ((to) => inner.skip?.(to));
+  }
+
+  realtime(): bigint {
+    return this.inner.realtime() + this.offset_ns + (this.slew_ns === 0n ? 0n : this.slewn());
+  }
+  monotonic(): bigint {
+    return this.inner.monotonic();
+  }
+
+  /** Sets the real time; a slew is over. */
+  set(now_ns: bigint): void {
+    this.slew_ns = 0n;
+    this.offset_ns = now_ns - this.inner.realtime();
+  }
+
+  /** What is left of the last slew. */
+  get slewLeft_ns(): bigint {
+    return this.slew_ns - this.slewn();
+  }
+
+  /** Begins a slew by so much, in place of one that is on its way. */
+  slew(by_ns: bigint): void {
+    this.offset_ns += this.slewn();
+    this.slew_ns = by_ns;
+    this.slewStart_ns = this.monotonic();
+  }
+
+  private slewn(): bigint {
+    const most_ns = (this.monotonic() - this.slewStart_ns) / 2000n;
+    if (this.slew_ns < 0n) return this.slew_ns < -most_ns ? -most_ns : this.slew_ns;
+    return this.slew_ns > most_ns ? most_ns : this.slew_ns;
+  }
+}
+
+/** As struct timex has it. */
+export interface ClockAccuracy {
+  /** Parts per million, shifted left by 16. */
+  frequency: number;
+  maxError_us: number;
+  error_us: number;
+  status: number;
+  constant: number;
+  tick_us: number;
+  tai_s: number;
+}
+
 /** A clock over the host's, given as functions: `realtime_ms` as Date.now, `monotonic_ms` as performance.now. */
 export function hostClock(realtime_ms: () => number, monotonic_ms: () => number): Clock {
   // Sub-millisecond real time: the wall clock is read once and carried on by the monotonic one, unless someone sets the wall clock.

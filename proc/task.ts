@@ -12,7 +12,7 @@ import type { Place } from '../fs/vnode.ts';
 import type { Commitment } from '../mm/commitment.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { UserMemory } from '../mm/user.ts';
-import type { Clock, RandomSource } from './clock.ts';
+import type { GuestClock, RandomSource } from './clock.ts';
 import type { Credentials } from './credentials.ts';
 import type { FutexTable } from './futex.ts';
 import type { Messages } from './messages.ts';
@@ -249,7 +249,7 @@ export interface KernelSettings {
 }
 
 export interface Kernel {
-  readonly clock: Clock;
+  readonly clock: GuestClock;
   readonly random: RandomSource;
   readonly identity: Identity;
   readonly scheduler: Scheduler<Task>;

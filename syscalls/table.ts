@@ -43,6 +43,7 @@ import { calls as system } from './system.ts';
 import { calls as terminal } from './terminal.ts';
 import { calls as thread } from './thread.ts';
 import { calls as time } from './time.ts';
+import { calls as timeAdjust } from './time-adjust.ts';
 import { calls as timer } from './timer.ts';
 import { calls as wait } from './wait.ts';
 import { calls as xattr } from './xattr.ts';
@@ -90,7 +91,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   system,
   terminal,
   thread,
-  time,
+  time, timeAdjust,
   timer,
   wait,
   xattr,

@@ -1,8 +1,10 @@
 /** Reading clocks, sleeping, and interval timers. */
+import { CAP_SYS_TIME } from '../abi/capability.ts';
 import { EINTR, EINVAL, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import type { Layout } from '../abi/struct.ts';
 import * as time from '../abi/time.ts';
 import { NOBODY } from '../fs/wait.ts';
+import { capable } from '../proc/credentials.ts';
 import type { Process } from '../proc/process.ts';
 import { sendToProcess } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
@@ -27,8 +29,8 @@ const MICROSECOND_NS = 1000n;
 function clockTime(task: Task, id: number): bigint {
   const { kernel } = task;
   switch (id) {
-    case time.CLOCK_REALTIME:
-    case time.CLOCK_TAI: return kernel.clock.realtime();
+    case time.CLOCK_REALTIME: return kernel.clock.realtime();
+    case time.CLOCK_TAI: return kernel.clock.realtime() + BigInt(kernel.clock.accuracy.tai_s) * time.SECOND_NS;
     case time.CLOCK_MONOTONIC:
     case time.CLOCK_MONOTONIC_RAW:
     case time.CLOCK_BOOTTIME: return kernel.clock.monotonic();
@@ -93,17 +95,29 @@ function getResolution(name: string, layout: Layout<time.Timespec>) {
   });
 }
 
-/** Setting a clock needs a privilege that nobody has here: the time is the host's. */
+/** Seconds that a clock may be set to: Linux's 64-bit nanoseconds, less thirty years of running. */
+const LATEST_S = 8_277_292_036;
+const TIMERS_STAY = { partial: 'the machine\'s own time is set; timers and waits for an absolute time that were set before keep to the old one' };
+
+/** The machine's real time, for who may. Linux: do_settimeofday64. */
+function setRealtime(task: Task, ns: bigint): void {
+  if (!capable(task.credentials, CAP_SYS_TIME)) throw errno(EPERM);
+  if (ns < task.kernel.clock.monotonic()) throw errno(EINVAL);
+  task.kernel.clock.set(ns);
+}
+
 function setTime(name: string, layout: Layout<time.Timespec>) {
   return define({
-    name, args: [['clockid', clock], ['tp', structIn(layout, 'struct timespec')]], result: none,
-    support: { partial: 'the time is the host\'s: nobody may set it' },
+    name, args: [['clockid', clock], ['tp', structIn(layout, 'struct timespec')]], result: none, support: TIMERS_STAY,
     handler: (task, id, tp) => {
       if (id !== time.CLOCK_REALTIME && id >= 0) throw errno(EINVAL);
       const wanted = load(task, tp, layout);
-      if (id < 0) clockTime(task, id);
-      else if (!time.isValidTime(wanted)) throw errno(EINVAL);
-      throw errno(EPERM);
+      if (id < 0) {
+        clockTime(task, id);
+        throw errno(EPERM);
+      }
+      if (!time.isValidTime(wanted) || wanted.tv_sec > LATEST_S) throw errno(EINVAL);
+      setRealtime(task, time.toNanoseconds(wanted));
     },
   });
 }
@@ -117,24 +131,28 @@ const gettimeofday = define({
   },
 });
 
+const FARTHEST_ZONE_MIN = 15 * 60;
+
 const settimeofday = define({
   name: 'settimeofday', args: [['tv', structIn(time.timeval32, 'struct timeval')], ['tz', structIn(time.timezone, 'struct timezone')]],
-  result: none, support: { partial: 'the time is the host\'s: nobody may set it' },
+  result: none, support: { partial: 'a time zone is checked, and kept nowhere' },
   handler: (task, tv, tz) => {
-    if (tv !== 0) {
-      const { tv_sec, tv_usec } = load(task, tv, time.timeval32);
-      if (tv_sec < 0 || tv_usec < 0 || tv_usec > 1_000_000) throw errno(EINVAL);
-    }
-    if (tz !== 0) load(task, tz, time.timezone);
-    throw errno(EPERM);
+    const wanted = tv === 0 ? undefined : load(task, tv, time.timeval32);
+    if (wanted !== undefined && (wanted.tv_sec < 0 || wanted.tv_usec < 0 || wanted.tv_usec > 1_000_000)) throw errno(EINVAL);
+    const zone = tz === 0 ? undefined : load(task, tz, time.timezone);
+    if (wanted?.tv_usec === 1_000_000) throw errno(EINVAL);
+    if (!capable(task.credentials, CAP_SYS_TIME)) throw errno(EPERM);
+    if (zone !== undefined && Math.abs(zone.tz_minuteswest) > FARTHEST_ZONE_MIN) throw errno(EINVAL);
+    if (wanted !== undefined) setRealtime(task, BigInt(wanted.tv_sec) * time.SECOND_NS + BigInt(wanted.tv_usec) * MICROSECOND_NS);
   },
 });
 
 const stime = define({
-  name: 'stime', args: [['tptr', pointerIn]], result: none, support: { partial: 'the time is the host\'s: nobody may set it' },
+  name: 'stime', args: [['tptr', pointerIn]], result: none, support: TIMERS_STAY,
   handler: (task, tptr) => {
-    task.user.readU32(tptr);
-    throw errno(EPERM);
+    const seconds = task.user.readI32(tptr);
+    if (seconds < 0) throw errno(EINVAL);
+    setRealtime(task, BigInt(seconds) * time.SECOND_NS);
   },
 });
 

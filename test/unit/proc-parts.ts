@@ -8,7 +8,7 @@ import { MemoryObject } from '../../mm/object.ts';
 import type { Outcome } from '../../mm/outcome.ts';
 import { ZeroPager } from '../../mm/pager.ts';
 import { UserMemory } from '../../mm/user.ts';
-import { type Clock, seededRandom } from '../../proc/clock.ts';
+import { type Clock, GuestClock, seededRandom } from '../../proc/clock.ts';
 import { credentialsOf } from '../../proc/credentials.ts';
 import { FutexTable } from '../../proc/futex.ts';
 import { Messages } from '../../proc/messages.ts';
@@ -124,7 +124,8 @@ export class TestMachine {
 
   constructor(options: DispatcherOptions & { tracer?: DispatcherOptions['tracer']; events?: Tracer } = {}) {
     this.dispatcher = new Dispatcher(options);
-    const { clock, scheduler } = this;
+    const { scheduler } = this;
+    const clock = new GuestClock(this.clock);
     const base = {
       clock,
       scheduler,
