@@ -14,6 +14,7 @@ import { MemFileSystem } from './memfs.ts';
 import { MountTable, type TmpfsOptions } from './mount-table.ts';
 import { type Mount, mount } from './mounts.ts';
 import { type Change, OverlayFileSystem, type OverlayOptions } from './overlay.ts';
+import { PosixQueues } from './mqueue.ts';
 import { DirectoryPlace, Tree } from './path.ts';
 import { PipeVnode } from './pipe.ts';
 import { type ProcSource, procRoot } from './procfs.ts';
@@ -64,6 +65,8 @@ export interface FileServices {
   readonly locks: LockTable;
   /** Who watches which file (inotify). */
   readonly watches: Watches;
+  /** POSIX message queues. */
+  readonly queues: PosixQueues;
   /** Who is bound to which name or port. */
   readonly sockets: SocketNames<LocalSocket>;
   /** For a file without a place: a number that no other such file has. */
@@ -97,6 +100,7 @@ export class GuestFiles implements FileServices {
   readonly streams: HostStreams;
   readonly locks: LockTable = new LockTable();
   readonly watches: Watches = new Watches();
+  readonly queues: PosixQueues = new PosixQueues();
   readonly sockets: SocketNames<LocalSocket> = new SocketNames();
   readonly ptys: PtyTable;
   readonly mounts: MountTable;

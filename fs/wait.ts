@@ -5,6 +5,11 @@ import type { Waitable } from '../mm/outcome.ts';
 export class Waiters implements Waitable {
   private waiting: Set<(events?: number) => void> = new Set();
 
+  /** How many wait. */
+  get size(): number {
+    return this.waiting.size;
+  }
+
   subscribe(wake: (events?: number) => void): () => void {
     const entry = (events?: number) => wake(events);
     this.waiting.add(entry);

@@ -21,6 +21,7 @@ import { calls as memory } from './memory.ts';
 import { calls as memoryLock } from './memory-lock.ts';
 import { calls as message } from './message.ts';
 import { calls as mount } from './mount.ts';
+import { calls as mqueue } from './mqueue.ts';
 import { calls as numa } from './numa.ts';
 import { calls as pidfd } from './pidfd.ts';
 import { calls as pipe } from './pipe.ts';
@@ -70,6 +71,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   memoryLock,
   message,
   mount,
+  mqueue,
   numa,
   pidfd,
   pipe,
