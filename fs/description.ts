@@ -163,9 +163,12 @@ export class Description {
     if (whence === SEEK_CUR) return this.position + offset;
     const end = endOf(file);
     if (whence === SEEK_END) return end + offset;
-    // A file system that does not tell holes apart has one run of data and a hole at its end (lseek(2)).
     if (offset < 0 || offset >= end) throw errno(ENXIO);
-    return whence === SEEK_DATA ? offset : end;
+    // A file system that does not tell holes apart has one run of data and a hole at its end (lseek(2)).
+    if (file.nextRun === undefined) return whence === SEEK_DATA ? offset : end;
+    const at = file.nextRun(offset, whence === SEEK_DATA);
+    if (whence === SEEK_DATA && at >= end) throw errno(ENXIO);
+    return Math.min(at, end);
   }
 
   /** Entries of an open directory from its position on; the caller moves the position by what it could deliver. */

@@ -75,6 +75,11 @@ export class MemFile implements OpenFile {
     this.vnode.reserve(offset, offset + size);
   }
 
+  nextRun(offset: number, data: boolean): number {
+    const object = this.vnode.pages();
+    return object === undefined ? (data ? offset : this.size()) : object.nextRun(offset, data);
+  }
+
   sync(): void {}
 
   memoryObject(name: string): MemoryObject {

@@ -203,6 +203,8 @@ export interface OpenFile {
   sync?(dataOnly: boolean): void;
   /** Current length in bytes, for SEEK_END; without it the vnode's stat decides. */
   size?(): number;
+  /** Where from `offset` on the first data, or the first hole, begins; at or past the end where there is none. Absent: all is data. */
+  nextRun?(offset: number, data: boolean): number;
   /** Undefined: no such request (ENOTTY). */
   ioctl?(request: number, argument: IoctlArgument): number | Wait | undefined;
   /** `position` is the description's last one. */

@@ -392,6 +392,19 @@ export class MemoryObject {
     return size;
   }
 
+  /** The first byte from `position` on whose page is in memory, or is not (SEEK_DATA, SEEK_HOLE of files that live in their object). */
+  nextRun(position: number, inMemory: boolean): number {
+    let index = Math.floor(position / PAGE_SIZE);
+    if (inMemory) {
+      let first = LAST_PAGE;
+      this.pages.forEach(index, LAST_PAGE, (held) => {
+        first = Math.min(first, held);
+      });
+      index = first;
+    } else while (this.pages.get(index) !== NO_FRAME) index++;
+    return Math.max(position, index * PAGE_SIZE);
+  }
+
   /** Copies bytes in at `position`, growing the object where needed; pages become dirty. Returns how many, or why none. */
   write(position: number, from: Uint8Array): number | PageFailure {
     const before = this.#size;

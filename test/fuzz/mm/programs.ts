@@ -179,7 +179,9 @@ class Maker {
       ]);
     const addr = fixed || random.chance(0.4) ? this.place() : literal(0);
     const offset = random.chance(0.03) ? random.pick([0xf_ffff, 0xffff_ffff, 0x10_0000]) : random.below(5);
-    const args = [addr, this.size(), literal(this.prot()), literal(flags), this.fileSlot(), literal(anonymous ? 0 : offset)];
+    // Gigabytes are reserved, not filled.
+    const size = (flags & (mman.MAP_POPULATE | mman.MAP_LOCKED)) !== 0 ? this.smallSize() : this.size();
+    const args = [addr, size, literal(this.prot()), literal(flags), this.fileSlot(), literal(anonymous ? 0 : offset)];
     if (random.chance(0.05)) {
       const old = [...args.slice(0, 5), literal((anonymous ? 0 : offset * PAGE) + (random.chance(0.2) ? 100 : 0))];
       return { ...this.call('mmap2', old, AS_ADDRESS), kind: 'old mmap', name: 'mmap', a: 90 };
