@@ -34,8 +34,8 @@ export type Arrival = 'stream' | 'packet' | 'spliced';
  */
 export class Pipe {
   private readonly slots: Slot[] = [];
-  /** A page to be used again. */
-  private spare: Uint8Array | undefined;
+  /** Pages to be used again: at most as many as the pipe may hold. */
+  private readonly spares: Uint8Array[] = [];
   private pages = DEFAULT_CAPACITY / PAGE_SIZE;
   /** Bytes that can be read. */
   filled = 0;
@@ -69,7 +69,7 @@ export class Pipe {
       slot.start += part.length;
       if (slot.start < slot.end && !slot.isPacket) break;
       this.slots.shift();
-      this.spare = slot.bytes;
+      if (this.spares.length < this.pages && slot.bytes.length === PAGE_SIZE) this.spares.push(slot.bytes);
       if (slot.isPacket) break;
     }
     // As in Linux, writers hear of it where there was no room before (pipe_read).
@@ -82,8 +82,7 @@ export class Pipe {
     let done = arrival === 'spliced' ? 0 : this.merge(from.subarray(0, from.length % PAGE_SIZE));
     while (done < from.length && !this.full) {
       const part = from.subarray(done, done + PAGE_SIZE);
-      const bytes = this.spare ?? new Uint8Array(PAGE_SIZE);
-      this.spare = undefined;
+      const bytes = this.spares.pop() ?? new Uint8Array(PAGE_SIZE);
       bytes.set(part);
       this.slots.push({ bytes, start: 0, end: part.length, mayGrow: arrival === 'stream', isPacket: arrival === 'packet' });
       done += part.length;

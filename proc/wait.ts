@@ -1,7 +1,10 @@
 /** The one way a system call says that it must wait. (Queues to wait on: fs/wait.ts.) */
 import type { Outcome, Waitable } from '../mm/outcome.ts';
 
-/** Thrown by a handler that cannot finish yet and has changed nothing; only `dispatch` catches it. */
+/**
+ * What a handler that cannot finish yet and has changed nothing returns. From deeper down it may be thrown, which `dispatch` catches; what waits often returns it,
+ * since a throw costs more than all the rest of such a call.
+ */
 export class Blocked {
   readonly outcome: Outcome & { readonly kind: 'wait' };
   constructor(outcome: Outcome & { readonly kind: 'wait' }) {
@@ -9,7 +12,7 @@ export class Blocked {
   }
 }
 
-/** `throw block(waiters)`; or, to run again at a deadline (monotonic nanoseconds) even if nobody wakes it, `throw block(waiters, task.deadlineAfter(timeout_ns))`. */
+/** `return block(waiters)`; or, to run again at a deadline (monotonic nanoseconds) even if nobody wakes it, `return block(waiters, task.deadlineAfter(timeout_ns))`. */
 export function block(on: Waitable, deadline?: bigint): Blocked {
   return new Blocked({ kind: 'wait', on, deadline });
 }

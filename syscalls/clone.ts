@@ -10,7 +10,7 @@ import { describeProcess } from '../proc/pidfd.ts';
 import { defaultAction, hasSignal, setOf, suspendMask, union, UNBLOCKABLE } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
 import { threadAreaOf, checkEntry, userDesc } from '../proc/thread-area.ts';
-import { block } from '../proc/wait.ts';
+import { type Blocked, block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { address, count, flagsText, hex, loadAt, pidResult, pointerIn, pointerOut } from './kinds.ts';
 
@@ -36,7 +36,7 @@ function refuse(task: Task, what: string, code: number): never {
 }
 
 /** Makes the task, or, where the caller waits for a vforked one, goes on waiting. Returns the new number. */
-function run(task: Task, request: () => CloneRequest): number {
+function run(task: Task, request: () => CloneRequest): number | Blocked {
   const waiting = task.vforked;
   if (waiting !== undefined) return waitForVforked(task, waiting);
   const wanted = request();
@@ -59,13 +59,13 @@ function run(task: Task, request: () => CloneRequest): number {
 }
 
 /** Only what kills gets through to the parent meanwhile: its stack is the child's. */
-function waitForVforked(task: Task, waiting: { readonly child: Task; readonly tid: number }): number {
+function waitForVforked(task: Task, waiting: { readonly child: Task; readonly tid: number }): number | Blocked {
   if (waiting.child.vforkParent !== task) {
     task.vforked = undefined;
     return waiting.tid;
   }
   if (task.signals.savedMask === undefined) suspendMask(task.signals, union(task.signals.mask, notFatal(task)));
-  throw block(task.vforkDone);
+  return block(task.vforkDone);
 }
 
 function notFatal(task: Task) {

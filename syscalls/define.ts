@@ -12,7 +12,7 @@
  *          handler: (task, fd, mode) => { task.files.get(fd)... },   // parameter types come from `args`
  *        })
  *   2. A new family file is added to FAMILIES in table.ts. Numbers are there already.
- *   3. Errors: `throw errno(EBADF)`. Nothing may have changed when a handler waits: `throw block(on, deadline)` (proc/wait.ts) parks the
+ *   3. Errors: `throw errno(EBADF)`. Nothing may have changed when a handler waits: `return block(on, deadline)` (or throw it) (proc/wait.ts) parks the
  *      task; when woken the *whole call runs again*. What must survive is in `task.call` (deadline, progress) and nowhere else;
  *      `task.deadlineAfter(ns)` gives the same deadline each time. A page that is not there yet waits by itself (user memory throws it).
  *   4. `interrupted` says what happens when a signal handler runs while the call waits: 'restart' (the default: SA_RESTART decides,
@@ -21,6 +21,7 @@
  *   5. Own kinds of argument are welcome (kinds.ts shows how). Regenerate docs/SYSCALLS.md: `node tools/syscalls-doc.ts`.
  */
 import type { Task } from '../proc/task.ts';
+import { Blocked } from '../proc/wait.ts';
 
 /** The argument words of a call, from ebx on; two spare words so that a 64-bit argument may be read anywhere. */
 export type Words = Uint32Array;
@@ -88,7 +89,7 @@ export interface Specification<P extends readonly Parameter[], R> {
    * or undefined where `interrupted` decides.
    */
   readonly onInterrupt?: (task: Task, ...args: Decoded<P>) => number | 'restart' | undefined;
-  readonly handler: (task: Task, ...args: Decoded<P>) => R;
+  readonly handler: (task: Task, ...args: Decoded<P>) => R | Blocked;
 }
 
 /** A call ready to be dispatched. */
@@ -100,8 +101,8 @@ export interface Definition {
   readonly result: Result<never>;
   readonly support: Support;
   readonly interrupted: 'restart' | 'fail';
-  /** Decodes, runs the handler, returns the result word, or undefined where the registers must stay as the handler left them. */
-  readonly invoke: (task: Task, words: Words) => number | undefined;
+  /** Decodes, runs the handler, returns the result word, or undefined where the registers must stay as the handler left them, or what the call waits for. */
+  readonly invoke: (task: Task, words: Words) => number | undefined | Blocked;
   readonly onInterrupt: ((task: Task, words: Words) => number | 'restart' | undefined) | undefined;
   /** Multiplexers (socketcall, ipc): rewrites `words` to the modern call's arguments and returns that call, which then runs and is traced. */
   readonly unwrap?: (task: Task, words: Words) => Definition;
@@ -120,7 +121,10 @@ export function define<const P extends readonly Parameter[], R>(spec: Specificat
   return {
     name: spec.name, args: spec.args, slots, result: spec.result, support: spec.support,
     interrupted: spec.interrupted ?? 'restart',
-    invoke: (task, words) => encode(run(task, words) as R),
+    invoke: (task, words) => {
+      const value = run(task, words) as R | Blocked;
+      return value instanceof Blocked ? value : encode(value);
+    },
     onInterrupt: spec.onInterrupt && (compile(kinds, slots, spec.onInterrupt as Handler) as Definition['onInterrupt']),
   };
 }

@@ -56,7 +56,7 @@ export class Dispatcher {
     const number = this.readWords(task);
     let call = this.table[number];
     if (!task.call.resumed) this.count(number, call);
-    let result: number | undefined;
+    let result: number | undefined | Blocked;
     const verdict = this.examine(task, number);
     try {
       if (call?.unwrap !== undefined && verdict === 'run') call = call.unwrap(task, words);
@@ -75,6 +75,10 @@ export class Dispatcher {
       }
     } finally {
       this.running = undefined;
+    }
+    if (result instanceof Blocked) {
+      task.call.resumed = true;
+      return result.outcome;
     }
     this.tracer?.leave(task, number, call, words, result);
     task.callOver();

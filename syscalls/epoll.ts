@@ -9,7 +9,7 @@ import { Description } from '../fs/description.ts';
 import { EpollFile, type EpollEvent } from '../fs/epoll.ts';
 import { suspendMask } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
-import { block } from '../proc/wait.ts';
+import { type Blocked, block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { choice, count, type Fd, fd, fdResult, flags, int, intResult, loadAt, none, pointerIn, pointerOut, storeAt, structIn } from './kinds.ts';
 import { openAt } from './paths.ts';
@@ -65,7 +65,7 @@ const epollCtl = define({
   },
 });
 
-function wait(task: Task, epfd: Fd, at: number, most: number, timeout_ns: bigint | undefined): number {
+function wait(task: Task, epfd: Fd, at: number, most: number, timeout_ns: bigint | undefined): number | Blocked {
   if (most <= 0 || most > MOST_EVENTS) throw errno(EINVAL);
   const description = task.files.get(epfd);
   if (description.isPathOnly) throw errno(EBADF);
@@ -82,7 +82,7 @@ function wait(task: Task, epfd: Fd, at: number, most: number, timeout_ns: bigint
   if (timeout_ns === 0n) return 0;
   const deadline = timeout_ns === undefined ? undefined : task.deadlineAfter(timeout_ns);
   if (task.expired) return 0;
-  throw block(file.changes, deadline);
+  return block(file.changes, deadline);
 }
 
 function milliseconds(timeout: number): bigint | undefined {

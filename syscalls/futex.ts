@@ -8,7 +8,7 @@ import { futexKey } from '../proc/futex-key.ts';
 import { takeLock, unlock, wouldDeadlock } from '../proc/futex-pi.ts';
 import { type FutexKey, type FutexWait, type FutexWaiter, sameKey } from '../proc/futex.ts';
 import type { Task } from '../proc/task.ts';
-import { block } from '../proc/wait.ts';
+import { type Blocked, block } from '../proc/wait.ts';
 import { define, type Kind } from './define.ts';
 import { address, choice, flags, flagsText, hex, type In, int, intResult, loadAt, pointerText, sampleWord, structIn, structsIn, uint } from './kinds.ts';
 
@@ -112,7 +112,7 @@ function absolute(task: Task, ns: bigint, realtime: boolean): bigint {
   return task.deadlineAfter(ns - (realtime ? clock.realtime() : clock.monotonic()));
 }
 
-function runFutex(task: Task, call: FutexCall, deadline: bigint | undefined): number {
+function runFutex(task: Task, call: FutexCall, deadline: bigint | undefined): number | Blocked {
   const { op, value, value3 } = call;
   const { futexes } = task.kernel;
   const key = () => futexKey(task, call.addr, call.isPrivate);
@@ -144,7 +144,7 @@ function runFutex(task: Task, call: FutexCall, deadline: bigint | undefined): nu
 type Waiting = Pick<FutexCall, 'addr' | 'value' | 'isPrivate'> & { readonly bitset: number };
 
 /** The first run checks the word and enqueues; later runs find out why they were woken. */
-function waitOn(task: Task, { addr, value, isPrivate, bitset }: Waiting, deadline: bigint | undefined): number {
+function waitOn(task: Task, { addr, value, isPrivate, bitset }: Waiting, deadline: bigint | undefined): number | Blocked {
   return wait(task, deadline, () => {
     if (bitset === 0) throw errno(EINVAL);
     const key = futexKey(task, addr, isPrivate);
@@ -154,7 +154,7 @@ function waitOn(task: Task, { addr, value, isPrivate, bitset }: Waiting, deadlin
 }
 
 /** `begin` says at the first run where to wait, or gives the result. */
-function wait(task: Task, deadline: bigint | undefined, begin: () => FutexWait<Task> | number): number {
+function wait(task: Task, deadline: bigint | undefined, begin: () => FutexWait<Task> | number): number | Blocked {
   const { futexes } = task.kernel;
   const waiter = futexes.waiter(task);
   if (waiter === undefined) {
@@ -169,7 +169,7 @@ function wait(task: Task, deadline: bigint | undefined, begin: () => FutexWait<T
     futexes.finish(task);
     throw errno(ETIMEDOUT);
   }
-  throw block(NOBODY, deadline);
+  return block(NOBODY, deadline);
 }
 
 function requeue(task: Task, call: FutexCall, expected: number | undefined): number {
@@ -224,7 +224,7 @@ function compares(comparison: number, old: number, argument: number): boolean {
 
 // ---- Locks ---------------------------------------------------------------------------------------------------------------------
 
-function lock(task: Task, { addr, isPrivate }: FutexCall, deadline: bigint | undefined): number {
+function lock(task: Task, { addr, isPrivate }: FutexCall, deadline: bigint | undefined): number | Blocked {
   return wait(task, deadline, () => {
     const key = futexKey(task, addr, isPrivate, 'write');
     const held = takeLock(task, { addr, key, taker: task });
@@ -241,7 +241,7 @@ function tryLock(task: Task, { addr, isPrivate }: FutexCall): number {
 }
 
 /** FUTEX_WAIT_REQUEUE_PI: waits at the first word to be moved to the lock at the second, and comes back as the lock's owner. */
-function waitForLock(task: Task, { addr, addr2, value, isPrivate }: FutexCall, deadline: bigint | undefined): number {
+function waitForLock(task: Task, { addr, addr2, value, isPrivate }: FutexCall, deadline: bigint | undefined): number | Blocked {
   return wait(task, deadline, () => {
     if (addr === addr2) throw errno(EINVAL);
     const requeueTo = futexKey(task, addr2, isPrivate, 'write');
@@ -393,7 +393,7 @@ const futexWaitv = define({
       futexes.finish(task);
       throw errno(ETIMEDOUT);
     }
-    throw block(NOBODY, deadline);
+    return block(NOBODY, deadline);
   },
 });
 

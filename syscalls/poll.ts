@@ -9,7 +9,7 @@ import type { Waitable } from '../mm/outcome.ts';
 import { NOBODY } from '../fs/wait.ts';
 import { suspendMask } from '../proc/signal.ts';
 import type { Task } from '../proc/task.ts';
-import { anyOf, block } from '../proc/wait.ts';
+import { anyOf, Blocked, block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { address, count, int, intResult, loadAt, pointerIn, pointerOut, storeAt, structsInOut, uint } from './kinds.ts';
 
@@ -29,11 +29,11 @@ function readiness(task: Task, fd: number, changes: Set<Waitable>): number {
 }
 
 /** Parks until something may have changed or the time is over; undefined timeout: for ever. */
-function wait(task: Task, changes: Set<Waitable>, timeout_ns: bigint | undefined): never {
+function wait(task: Task, changes: Set<Waitable>, timeout_ns: bigint | undefined): Blocked {
   const deadline = timeout_ns === undefined ? undefined : task.deadlineAfter(timeout_ns);
   const again = changes.has(NOBODY) ? task.kernel.clock.monotonic() + LOOK_AGAIN_NS : undefined;
   const until = again === undefined || (deadline !== undefined && deadline < again) ? deadline : again;
-  throw block(anyOf([...changes]), until);
+  return block(anyOf([...changes]), until);
 }
 
 /** Whether the call has waited long enough. */
@@ -46,7 +46,7 @@ function timeOver(task: Task, timeout_ns: bigint | undefined): boolean {
 
 // ---- poll ------------------------------------------------------------------------------------------------------------------------------
 
-function poll(task: Task, at: number, many: number, timeout_ns: bigint | undefined): number {
+function poll(task: Task, at: number, many: number, timeout_ns: bigint | undefined): number | Blocked {
   const limit = task.process.limits[RLIMIT_NOFILE].current;
   if (BigInt(many) > limit) throw errno(EINVAL);
   const fds: PollFd[] = [];
@@ -58,7 +58,7 @@ function poll(task: Task, at: number, many: number, timeout_ns: bigint | undefin
     entry.revents = entry.fd < 0 ? 0 : readiness(task, entry.fd, changes) & mask;
     if (entry.revents !== 0) ready++;
   }
-  if (ready === 0 && !timeOver(task, timeout_ns)) wait(task, changes, timeout_ns);
+  if (ready === 0 && !timeOver(task, timeout_ns)) return wait(task, changes, timeout_ns);
   fds.forEach((entry, i) => task.user.writeU16(at + i * pollfd.size + 6, entry.revents));
   return ready;
 }
@@ -121,6 +121,7 @@ function ppoll(name: string, layout: Struct<Timespec>) {
       const timeout_ns = task.call.deadline === undefined ? timeoutOf(task, time, layout) : 1n;
       useMask(task, mask, size);
       const ready = poll(task, at, many, timeout_ns);
+      if (ready instanceof Blocked) return ready;
       giveRest(task, time, layout);
       return ready;
     },
@@ -146,7 +147,7 @@ function readSet(task: Task, at: number, words: number): Uint32Array {
   return set;
 }
 
-function select(task: Task, many: number, addresses: Sets['addresses'], timeout_ns: bigint | undefined): number {
+function select(task: Task, many: number, addresses: Sets['addresses'], timeout_ns: bigint | undefined): number | Blocked {
   if (many < 0) throw errno(EINVAL);
   const bits = Math.min(many, Math.max(FD_SETSIZE, highest(task) + 1));
   const words = Math.ceil(bits / 32);
@@ -166,7 +167,7 @@ function select(task: Task, many: number, addresses: Sets['addresses'], timeout_
       ready++;
     }
   }
-  if (ready === 0 && !timeOver(task, timeout_ns)) wait(task, changes, timeout_ns);
+  if (ready === 0 && !timeOver(task, timeout_ns)) return wait(task, changes, timeout_ns);
   addresses.forEach((at, set) => {
     if (at !== 0) task.user.write(at, new Uint8Array(answer[set].buffer));
   });
@@ -200,9 +201,10 @@ const newselect = define({
   },
 });
 
-function selectWithTimeval(task: Task, many: number, read: number, write: number, except: number, time: number): number {
+function selectWithTimeval(task: Task, many: number, read: number, write: number, except: number, time: number): number | Blocked {
   const timeout_ns = task.call.deadline === undefined ? timevalOf(task, time) : 1n;
   const ready = select(task, many, [read, write, except], timeout_ns);
+  if (ready instanceof Blocked) return ready;
   giveTimeval(task, time);
   return ready;
 }
@@ -274,6 +276,7 @@ function pselect6(name: string, layout: Struct<Timespec>) {
         useMask(task, mask, size);
       }
       const ready = select(task, many, [read, write, except], timeout_ns);
+      if (ready instanceof Blocked) return ready;
       giveRest(task, time, layout);
       return ready;
     },

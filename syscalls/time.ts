@@ -10,7 +10,7 @@ import { sendToProcess } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import { Task } from '../proc/task.ts';
 import type { IntervalTimer, TimerSetting } from '../proc/timers.ts';
-import { block } from '../proc/wait.ts';
+import { type Blocked, block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { choice, flags, type In, intResult, load, none, type Out, pointerIn, store, structIn, structOut, uint } from './kinds.ts';
 
@@ -186,9 +186,9 @@ function ticks(ns: bigint): number {
 // ---- Sleeping ------------------------------------------------------------------------------------------------------------------
 
 /** Sleeps for `duration_ns` in all, however often the call runs again. */
-function sleepFor(task: Task, duration_ns: bigint): void {
+function sleepFor(task: Task, duration_ns: bigint): void | Blocked {
   const deadline = task.deadlineAfter(duration_ns);
-  if (!task.expired) throw block(NOBODY, deadline);
+  return task.expired ? undefined : block(NOBODY, deadline);
 }
 
 /** What is left of a sleep that a signal handler cut short. */
@@ -209,7 +209,7 @@ const nanosleep = define({
   handler: (task, duration) => {
     const wanted = load(task, duration, timespec32);
     if (!time.isValidTime(wanted)) throw errno(EINVAL);
-    sleepFor(task, time.toNanoseconds(wanted));
+    return sleepFor(task, time.toNanoseconds(wanted));
   },
 });
 
@@ -228,8 +228,8 @@ function clockSleep(name: string, layout: Layout<time.Timespec>) {
       if (isAlarm) throw errno(EOPNOTSUPP);
       const ns = time.toNanoseconds(wanted);
       // A CPU clock stands still while its only thread sleeps: like Linux, this wakes by a signal only.
-      if (isCpuClock(id) && ns > ((how & time.TIMER_ABSTIME) !== 0 ? now : 0n)) throw block(NOBODY);
-      sleepFor(task, (how & time.TIMER_ABSTIME) !== 0 ? ns - now : ns);
+      if (isCpuClock(id) && ns > ((how & time.TIMER_ABSTIME) !== 0 ? now : 0n)) return block(NOBODY);
+      return sleepFor(task, (how & time.TIMER_ABSTIME) !== 0 ? ns - now : ns);
     },
   });
 }

@@ -10,6 +10,7 @@ import { type Io, isWait } from '../fs/vnode.ts';
 import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
+import type { Blocked } from '../proc/wait.ts';
 import { loadAt } from './kinds.ts';
 import { tame, waiting } from './paths.ts';
 
@@ -96,22 +97,22 @@ export function writable(task: Task, span: Span, count: number): number {
 // ---- Reading ---------------------------------------------------------------------------------------------------------------------------
 
 /** `position` undefined: at the description's own, which moves. */
-export function read(task: Task, description: Description, span: Span, position?: number): number {
+export function read(task: Task, description: Description, span: Span, position?: number): number | Blocked {
   if (position === undefined && !description.file.seekable) return readStream(task, description, span);
   const done = readFile(task, description, span, position);
-  if (done > 0) task.kernel.files.watches.happened(description, IN_ACCESS);
+  if (typeof done === 'number' && done > 0) task.kernel.files.watches.happened(description, IN_ACCESS);
   return done;
 }
 
 /** What is not delivered is not consumed: the position moves by what reached the guest. */
-function readFile(task: Task, description: Description, span: Span, position: number | undefined): number {
+function readFile(task: Task, description: Description, span: Span, position: number | undefined): number | Blocked {
   let at = position ?? description.position;
   let done = 0;
   do {
     const bytes = scratch(span.size - done);
     const moved = description.readAt(bytes, at);
     if (isWait(moved)) {
-      if (done === 0) throw waiting(task, moved);
+      if (done === 0) return waiting(task, moved);
       break;
     }
     const copied = moved === 0 ? 0 : copyOut(task, span, done, bytes.subarray(0, moved));
@@ -125,13 +126,13 @@ function readFile(task: Task, description: Description, span: Span, position: nu
 }
 
 /** Bytes of a pipe or terminal are gone once they are read, so the guest's memory is looked at first. */
-function readStream(task: Task, description: Description, span: Span): number {
+function readStream(task: Task, description: Description, span: Span): number | Blocked {
   const wanted = Math.min(span.size, CHUNK);
   const room = writable(task, span, wanted);
   if (room === 0 && wanted > 0) throw errno(EFAULT);
   const bytes = scratch(room);
   const moved = description.read(bytes);
-  if (isWait(moved)) throw waiting(task, moved);
+  if (isWait(moved)) return waiting(task, moved);
   copyOut(task, span, 0, bytes.subarray(0, moved));
   return moved;
 }
@@ -139,7 +140,7 @@ function readStream(task: Task, description: Description, span: Span): number {
 // ---- Writing ---------------------------------------------------------------------------------------------------------------------------
 
 /** A call that waited in the middle goes on behind what it has written (`task.call.progress`). */
-export function write(task: Task, description: Description, span: Span, position?: number): number {
+export function write(task: Task, description: Description, span: Span, position?: number): number | Blocked {
   let done = task.call.progress;
   if (span.size === 0)
     return moveZero(task, position === undefined ? description.write(scratch(0)) : description.writeAt(scratch(0), position));
@@ -155,7 +156,7 @@ export function write(task: Task, description: Description, span: Span, position
     if (moved === undefined) break;
     if (isWait(moved)) {
       task.call.progress = done;
-      throw waiting(task, moved);
+      return waiting(task, moved);
     }
     done += moved;
     if (moved === 0) break;
@@ -164,9 +165,8 @@ export function write(task: Task, description: Description, span: Span, position
   return done;
 }
 
-function moveZero(task: Task, moved: Io): number {
-  if (isWait(moved)) throw waiting(task, moved);
-  return moved;
+function moveZero(task: Task, moved: Io): number | Blocked {
+  return isWait(moved) ? waiting(task, moved) : moved;
 }
 
 /** Undefined: it failed, but something was written before, which is what the call tells. */

@@ -6,7 +6,7 @@ import { toTimespec } from '../abi/time.ts';
 import { type ChildEvent, takeEvent, WALL, WCLONE, WCONTINUED, WEXITED, WNOHANG, WNOTHREAD, WNOWAIT, WUNTRACED } from '../proc/family.ts';
 import type { Process } from '../proc/process.ts';
 import type { Task } from '../proc/task.ts';
-import { block } from '../proc/wait.ts';
+import { Blocked, block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { choice, flags, none, pid, pidResult, pointerOut, storeAt } from './kinds.ts';
 import { processBehind } from './pidfd.ts';
@@ -17,12 +17,12 @@ const WAITID_OPTIONS = WAIT4_OPTIONS | WEXITED | WNOWAIT;
 const P_ALL = 0, P_PID = 1, P_PGID = 2, P_PIDFD = 3;
 
 /** Undefined: with WNOHANG nothing has happened yet. */
-function waitFor(task: Task, matches: (child: Process) => boolean, options: number): ChildEvent | undefined {
+function waitFor(task: Task, matches: (child: Process) => boolean, options: number): ChildEvent | Blocked | undefined {
   const event = takeEvent(task, { matches, options });
   if (event === 'none') throw errno(ECHILD);
   if (event !== 'later') return event;
   if ((options & WNOHANG) !== 0) return undefined;
-  throw block(task.process.childChanged);
+  return block(task.process.childChanged);
 }
 
 function matching(task: Task, who: number): (child: Process) => boolean {
@@ -32,7 +32,7 @@ function matching(task: Task, who: number): (child: Process) => boolean {
   return (child) => child.pgid === (who === 0 ? own : -who);
 }
 
-function wait(task: Task, who: number, status: number, options: number, usage: number): number {
+function wait(task: Task, who: number, status: number, options: number, usage: number): number | Blocked {
   if ((options & ~WAIT4_OPTIONS) !== 0) throw errno(EINVAL);
   // -INT_MIN is no number.
   if (who === -0x8000_0000) throw errno(ESRCH);
@@ -40,6 +40,7 @@ function wait(task: Task, who: number, status: number, options: number, usage: n
   probe(task, usage, resource.rusage.size);
   const event = waitFor(task, matching(task, who), options | WEXITED);
   if (event === undefined) return 0;
+  if (event instanceof Blocked) return event;
   if (usage !== 0) storeAt(task, usage, resource.rusage, childUsage(event.child));
   if (status !== 0) task.user.writeU32(status, event.status);
   return event.child.pid;
@@ -86,12 +87,13 @@ const waitid = define({
     probe(task, info, 24);
     probe(task, usage, resource.rusage.size);
     const event = waitById(task, type, id, info, options);
+    if (event instanceof Blocked) return event;
     if (event !== undefined && usage !== 0) storeAt(task, usage, resource.rusage, childUsage(event.child));
     writeInfo(task, info, event);
   },
 });
 
-function waitById(task: Task, type: number, id: number, info: number, options: number): ChildEvent | undefined {
+function waitById(task: Task, type: number, id: number, info: number, options: number): ChildEvent | Blocked | undefined {
   try {
     if ((options & ~WAITID_OPTIONS) !== 0 || (options & (WEXITED | WUNTRACED | WCONTINUED)) === 0) throw errno(EINVAL);
     if (type < P_ALL || type > P_PIDFD || (type === P_PID && id <= 0) || (type !== P_ALL && id < 0)) throw errno(EINVAL);
