@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --runs N] [--only REGEX]`: CPU loops and real programs on the bare CPU, qemu-i386 and the emulator, in one run on one
+ * `npm run bench [-- --runs N] [--only REGEX] [--root DEBIAN]`: CPU loops and real programs on the bare CPU, qemu-i386 and the emulator, in one run on one
  * machine. Times differ between machines and hours; the ratios are what counts. Prints tables and writes build/bench.json.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { measureGuests } from './guests.ts';
 import { commands, type EngineName, type LoopResult, measureLoops } from './loops.ts';
 import { median, wall_s } from './measure.ts';
 import { measureSwitch } from './switch.ts';
-import { measureWorkloads, type WorkloadResult } from './workloads.ts';
+import { inDebian, measureWorkloads, ONE_PROCESS, type WorkloadResult } from './workloads.ts';
 
 const OUTPUT = fileURLToPath(new URL('../build/bench.json', import.meta.url));
 const ENGINES: readonly EngineName[] = ['native', 'qemu', 'emulator'];
@@ -23,7 +23,9 @@ const START_RUNS = 11;
 /** A static C program that prints a few lines. */
 const HELLO = 'process/the-kernel-says-it-is-linux-on-i686';
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' } } });
+const { values } = parseArgs({
+  options: { runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' }, root: { type: 'string' } },
+});
 const runs = Number(values.runs);
 const only = new RegExp(values.only);
 
@@ -95,7 +97,9 @@ if (guests.length > 0) {
 }
 const reason = corpusUnavailable();
 if (reason) console.error(`bench: no real programs: ${reason}`);
-const workloads = reason ? [] : measureWorkloads(qemu, runs, values.only);
+const workloads = reason ? [] : measureWorkloads(ONE_PROCESS, qemu, runs, values.only);
+if (values.root) workloads.push(...measureWorkloads(inDebian(values.root), qemu, runs, values.only));
+else console.error('bench: no Debian root (--root), so no start-up of bash and python, forks and files');
 if (workloads.length > 0) printWorkloads(workloads);
 mkdirSync(join(OUTPUT, '..'), { recursive: true });
 writeFileSync(
