@@ -95,6 +95,8 @@ interface NodeOptions {
 export interface Listing {
   names(): Iterable<string>;
   lookup(name: string): Vnode | undefined;
+  /** See Vnode.process. */
+  readonly process?: number;
 }
 
 interface Content {
@@ -183,6 +185,10 @@ class ProcNode implements Vnode, Directory {
 
   stat(): Stat {
     return this.make.stat(this.options);
+  }
+
+  get process(): number | undefined {
+    return this.content.list?.process;
   }
 
   statfs(): FileSystemStat {

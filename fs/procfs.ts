@@ -135,7 +135,7 @@ function processDirectory(make: Maker, view: ProcessView | undefined, path: stri
     }
   };
   const names = () => [...topNames(view.files.names, ''), ...PROCESS_LINKS, ...PROCESS_DIRECTORIES].filter(has);
-  return make.directory(path, { names, lookup }, view);
+  return make.directory(path, { names, lookup, process: isTask ? undefined : Number(path.slice(1)) }, view);
 }
 
 function demandInspection(view: ProcessView): void {

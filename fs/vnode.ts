@@ -144,6 +144,8 @@ export interface Vnode {
    */
   access(mode: number): void;
   readonly judges?: 'caller' | 'host';
+  /** The process whose /proc directory this is: its descriptors send signals as pidfds do. */
+  readonly process?: number;
   /** Open files that may write to it: while there are any it cannot be executed (ETXTBSY). Undefined where nobody counts. */
   readonly writers?: number;
   /** F_GET_SEALS; undefined where the file system has no seals. */

@@ -1,6 +1,6 @@
 /** From the paths and descriptors of a call's arguments to places, and the kinds of argument that file calls share. */
 import { CAP_FOWNER, CAP_FSETID } from '../abi/capability.ts';
-import { EAGAIN, EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ETXTBSY, Errno, errno } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, EROFS, ETXTBSY, Errno, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { S_ISGID, S_ISUID } from '../abi/stat.ts';
 import type { Description } from '../fs/description.ts';
@@ -202,8 +202,19 @@ export function own(task: Task, parent: Vnode, made: Vnode | undefined): void {
 
 /** The entry of a walk that must exist. */
 export function existing(walked: Walked): Place {
-  if (walked.place === undefined) throw errno(ENOENT);
-  return walked.place;
+  if (walked.place !== undefined) return walked.place;
+  refuseReadOnly(walked.parent.vnode);
+  throw errno(ENOENT);
+}
+
+/** EROFS comes before ENOENT: Linux asks for the right to write to the file system before it looks for the name. */
+function refuseReadOnly(directory: Vnode): void {
+  try {
+    directory.access(f.W_OK);
+  } catch (thrown) {
+    if (thrown instanceof Errno && thrown.code === EROFS) throw thrown;
+    if (!(thrown instanceof Errno)) throw thrown;
+  }
 }
 
 /** A file's wait as the call's. */

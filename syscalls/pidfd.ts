@@ -19,6 +19,16 @@ export function processBehind(task: Task, number: number): { readonly process: P
   return { process: description.file.process, nonblocking: description.nonblocking };
 }
 
+/** A descriptor of /proc/PID will do as well. Linux: pidfd_to_pid. */
+function signalled(task: Task, number: number): Process {
+  const description = task.files.get(number);
+  const pid = description.isPathOnly ? undefined : description.file.vnode?.process;
+  if (pid === undefined) return processBehind(task, number).process;
+  const process = task.kernel.processes.get(pid);
+  if (process === undefined) throw errno(ESRCH);
+  return process;
+}
+
 const pidfdOpen = define({
   name: 'pidfd_open', args: [['pid', pid], ['flags', flags({ PIDFD_NONBLOCK: O_NONBLOCK })]], result: fdResult, support: 'full',
   handler: (task, number, how) => {
@@ -34,7 +44,7 @@ const pidfdSendSignal = define({
   name: 'pidfd_send_signal', args: [['pidfd', fd], ['sig', signo], ['info', pointerIn], ['flags', uint]], result: none, support: 'full',
   handler: (task, number, sig, from, how) => {
     if (how !== 0) throw errno(EINVAL);
-    const { process } = processBehind(task, number);
+    const process = signalled(task, number);
     const info = from === 0 ? userInfo(sig, SI_USER, task.process.pid, task.credentials.uid) : readInfo(task, sig, from);
     if (from !== 0) {
       if (task.user.readI32(from) !== sig) throw errno(EINVAL);
