@@ -66,7 +66,8 @@ function send(task: Task, file: Fd, sending: Sending): number {
     do {
       const bytes = scratch(span.size - done);
       const got = copyIn(task, span, done, bytes);
-      if (got < bytes.length && (got === 0 || socket.isPackets)) {
+      // A piece of a unix stream goes whole or not at all (Linux unix_stream_sendmsg).
+      if (got < bytes.length && (got === 0 || socket.isPackets || socket.isUnix)) {
         if (done > 0) break;
         throw errno(EFAULT);
       }
