@@ -20,6 +20,7 @@ import type { Refusal } from './loader/refusal.ts';
 import { vdso } from './loader/vdso.ts';
 import type { MachineParts, ProgramOptions } from './machine-parts.ts';
 import { capable, type Credentials, credentialsOf } from './proc/credentials.ts';
+import { checkCpuLimit } from './proc/cpu-limit.ts';
 import { FutexTable } from './proc/futex.ts';
 import { limitNumber } from './proc/limits.ts';
 import { Messages } from './proc/messages.ts';
@@ -286,6 +287,7 @@ export class Machine {
     task.process.userTime_ns += spent_ns;
     task.process.timers.chargeCpu(task.process.userTime_ns, task.process.systemTime_ns);
     task.process.posixTimers.chargeCpu();
+    checkCpuLimit(this.kernel, task.process);
   }
 
   /** From where the task stands to its next trap, and what follows from that. Returns the number of instructions executed. */

@@ -24,6 +24,9 @@ import {
 } from './signal.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
+/** A limit below a page leaves no core file (Linux min_coredump). */
+const SMALLEST_CORE = 4096n;
+
 /** Whether `deliver` has anything to do: cheap enough to ask after every trap. */
 export function hasDeliverable(task: Task): boolean {
   const { mask, awaited, pending } = task.signals;
@@ -92,7 +95,7 @@ function runDefault(task: Task, info: SignalInfo): void {
       exitProcess(kernel, process, {
         kind: 'killed',
         signo: info.signo,
-        core: action === 'core' && process.limits[RLIMIT_CORE].current > 0n,
+        core: action === 'core' && process.dumpable === 1 && process.limits[RLIMIT_CORE].current >= SMALLEST_CORE,
       });
       return;
   }
@@ -103,14 +106,14 @@ function runHandler(task: Task, info: SignalInfo, action: SignalAction): Outcome
   if (task.call.resumed) kernel.interruptCall(task, (action.flags & SA_RESTART) !== 0);
   const left = leaveSequence(task);
   if (left.kind === 'wait') {
-    signals.pending.add(info);
+    signals.pending.putBack(info);
     return left;
   }
   try {
     pushFrame(task, info, action, signals.savedMask ?? signals.mask, task.faulting);
   } catch (thrown) {
     if (thrown instanceof MustWait) {
-      signals.pending.add(info);
+      signals.pending.putBack(info);
       return thrown.outcome;
     }
     if (!(thrown instanceof Errno)) throw thrown;

@@ -14,11 +14,8 @@ import {
 } from '../abi/signal.ts';
 import type { ExitStatus, Process } from './process.ts';
 import { sendToProcess } from './send.ts';
-import { childInfo, kernelInfo, userInfo } from './siginfo.ts';
+import { childInfo, clockTicks, kernelInfo, userInfo } from './siginfo.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
-
-/** Linux's clock tick in nanoseconds: 100 a second. */
-const TICK_NS = 10_000_000n;
 
 /** The process has just ended: its children get another parent, its own parent is told, and nobody is left stopped in a group without a guide. */
 export function leaveFamily(kernel: Kernel, process: Process): void {
@@ -106,8 +103,7 @@ function tellParent(kernel: Kernel, process: Process): void {
   const reaped = process.exitSignal === SIGCHLD && (ignored || ((action?.flags ?? 0) & SA_NOCLDWAIT) !== 0);
   if (process.exitSignal > 0 && process.exitSignal <= 64) {
     const { userTime_ns, systemTime_ns, pid, uid } = process;
-    const ticks = (time_ns: bigint) => Number(time_ns / TICK_NS);
-    const info = childInfo(endCode(status), process.exitSignal, pid, uid, endValue(status), ticks(userTime_ns), ticks(systemTime_ns));
+    const info = childInfo(endCode(status), process.exitSignal, pid, uid, endValue(status), clockTicks(userTime_ns), clockTicks(systemTime_ns));
     sendToProcess(kernel, parent, info);
   }
   if (reaped) forget(kernel, process);

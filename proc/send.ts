@@ -15,7 +15,7 @@ import {
   type SignalSet,
 } from '../abi/signal.ts';
 import type { Process } from './process.ts';
-import { childInfo, type SignalInfo, userInfo } from './siginfo.ts';
+import { childInfo, clockTicks, type SignalInfo, userInfo } from './siginfo.ts';
 import { difference, hasSignal, type PendingSignals, setOf, STOP_SIGNALS, withSignal } from './signal.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
@@ -150,5 +150,7 @@ export function tellParentOfStop(kernel: Kernel, process: Process, code: number,
   const [first] = threadsOf(kernel, parent);
   if (first === undefined || (first.actions.get(SIGCHLD).flags & SA_NOCLDSTOP) !== 0) return;
   const [child] = threadsOf(kernel, process);
-  sendToProcess(kernel, parent, childInfo(code, SIGCHLD, process.pid, child?.credentials.uid ?? 0, status, 0, 0));
+  const { userTime_ns, systemTime_ns } = process;
+  const uid = child?.credentials.uid ?? 0;
+  sendToProcess(kernel, parent, childInfo(code, SIGCHLD, process.pid, uid, status, clockTicks(userTime_ns), clockTicks(systemTime_ns)));
 }

@@ -115,7 +115,7 @@ export function pushFrame(task: Task, info: SignalInfo, action: SignalAction, ma
     view.setUint32(OLD.extramask, mask.high, true);
   }
   task.user.write(place.frame, frame);
-  if (real && (task.signals.alternate.flags & SS_AUTODISARM) !== 0) task.signals.alternate = NO_STACK;
+  if ((task.signals.alternate.flags & SS_AUTODISARM) !== 0) task.signals.alternate = NO_STACK;
   registers.set(ESP, place.frame);
   registers.set(EAX, info.signo);
   registers.set(EDX, real ? place.frame + RT.info : 0);

@@ -39,6 +39,14 @@ export function childInfo(code: number, signo: number, pid: number, uid: number,
   return { signo, errno: 0, code, fields: [pid, uid, status, utime, stime] };
 }
 
+/** Linux's clock tick in nanoseconds: 100 a second. */
+const TICK_NS = 10_000_000n;
+
+/** CPU time as SIGCHLD tells it. */
+export function clockTicks(time_ns: bigint): number {
+  return Number(time_ns / TICK_NS);
+}
+
 /** The bytes of siginfo_t. */
 export function encodeSiginfo(info: SignalInfo): Uint8Array {
   const words = new Uint32Array(SIGINFO_SIZE / 4);

@@ -135,6 +135,15 @@ export class PendingSignals {
     return true;
   }
 
+  /** Back to the head of its queue: it could not be delivered yet. */
+  putBack(info: SignalInfo): void {
+    const queue = this.queues.get(info.signo);
+    if (queue === undefined) this.queues.set(info.signo, [info]);
+    else queue.unshift(info);
+    this.queued++;
+    this.set = withSignal(this.set, info.signo);
+  }
+
   /** Takes the next signal that is in `wanted`: synchronous ones first, then by number. */
   take(wanted: SignalSet): SignalInfo | undefined {
     for (;;) {

@@ -42,6 +42,8 @@ export interface CallState {
   progress: number;
   /** The call has been traced and counted, and has waited at least once. */
   resumed: boolean;
+  /** A handler ends it with EINTR whatever SA_RESTART says. */
+  isTimed: boolean;
 }
 
 /** What a thread has registered for restartable sequences. */
@@ -115,7 +117,7 @@ export class Task {
   name: string = '';
   state: TaskState = 'ready';
   credit = 0;
-  readonly call: CallState = { deadline: undefined, progress: 0, resumed: false };
+  readonly call: CallState = { deadline: undefined, progress: 0, resumed: false, isTimed: false };
   /** The last CPU exception, for signal frames: vector, error code, and the address of the last page fault (cr2). */
   trapNumber: number = 0;
   errorCode: number = 0;
@@ -202,6 +204,7 @@ export class Task {
     this.call.deadline = undefined;
     this.call.progress = 0;
     this.call.resumed = false;
+    this.call.isTimed = false;
     this.signals.awaited = EMPTY_SET;
   }
 }

@@ -101,7 +101,7 @@ export class Dispatcher {
       const own = call?.onInterrupt?.(task, this.words);
       if (task.call.progress > 0) result = task.call.progress;
       else if (typeof own === 'number') result = own >>> 0;
-      else if (own === 'restart' || (restartable && call?.interrupted === 'restart')) {
+      else if (own === 'restart' || (restartable && call?.interrupted === 'restart' && !task.call.isTimed)) {
         this.tracer?.leave(task, number, call, this.words, 0x1_0000_0000 - ERESTARTSYS);
         task.callOver();
         return;

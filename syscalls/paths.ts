@@ -221,6 +221,7 @@ function refuseReadOnly(directory: Vnode): void {
 export function waiting(task: Task, wait: Wait): Blocked {
   const { retry_ms, timeout_ns } = wait;
   if (timeout_ns !== undefined) {
+    task.call.isTimed = true;
     const deadline = task.deadlineAfter(timeout_ns);
     if (task.expired) throw errno(wait.late ?? EAGAIN);
     return block(wait.on, deadline);

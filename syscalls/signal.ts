@@ -212,12 +212,17 @@ export function sendOne(task: Task, target: Process, info: SignalInfo, number: n
   if (number !== 0 && sendToProcess(task.kernel, target, info) === 'full') throw errno(EAGAIN);
 }
 
+/** The process that a number means: any of its threads' will do. */
+function processOf({ kernel }: Task, number: number): Process | undefined {
+  return kernel.processes.get(number) ?? kernel.tasks.get(number)?.process;
+}
+
 const kill = define({
   name: 'kill', args: [['pid', pid], ['sig', signo]], result: none, support: 'full',
   handler: (task, target, number) => {
     const info = userInfo(number, abi.SI_USER, task.process.pid, task.credentials.uid);
     if (target > 0) {
-      const process = task.kernel.processes.get(target);
+      const process = processOf(task, target);
       if (process === undefined) throw errno(ESRCH);
       sendOne(task, process, info, number);
       return;
@@ -226,16 +231,16 @@ const kill = define({
     const group = target === 0 ? task.process.pgid : -target;
     const all = [...task.kernel.processes.values()];
     const targets = target === -1 ? all.filter((process) => process.pid > 1 && process !== task.process) : all.filter((process) => process.pgid === group);
-    sendAll(task, targets, info, number);
+    sendAll(task, targets, info, number, target === -1);
   },
 });
 
-/** Success where any of them could be sent to. */
-function sendAll(task: Task, targets: readonly Process[], info: SignalInfo, number: number): void {
+/** Success where any of them could be sent to; for everybody, where there is anybody else. */
+function sendAll(task: Task, targets: readonly Process[], info: SignalInfo, number: number, isEverybody: boolean): void {
   if (targets.length === 0) throw errno(ESRCH);
   checkNumber(number);
   const allowed = targets.filter((process) => mayKill(task, process, number));
-  if (allowed.length === 0) throw errno(EPERM);
+  if (allowed.length === 0 && !isEverybody) throw errno(EPERM);
   for (const process of allowed) sendOne(task, process, info, number);
 }
 
@@ -285,8 +290,8 @@ const rtSigqueueinfo = define({
   name: 'rt_sigqueueinfo', args: [['pid', pid], ['sig', signo], ['info', pointerIn]], result: none, support: 'full',
   handler: (task, target, number, info) => {
     const decoded = readInfo(task, number, info);
-    checkSender(decoded, target === task.process.pid);
-    const process = task.kernel.processes.get(target);
+    checkSender(decoded, target === task.tid);
+    const process = processOf(task, target);
     if (process === undefined) throw errno(ESRCH);
     sendOne(task, process, decoded, number);
   },
