@@ -254,9 +254,11 @@ export class Machine {
     const { scheduler } = this.kernel;
     let used = 0;
     if (this.last !== task) {
+      const { set } = task.signals.pending;
       const outcome = task.rseq === undefined ? DONE : leaveSequence(task);
       if (outcome.kind === 'done') this.last = task;
-      settle(task, outcome);
+      // What is pending otherwise is delivered behind the call that was waited in, which may have come to its end.
+      if (outcome.kind === 'wait' || set !== task.signals.pending.set) settle(task, outcome);
     }
     while (task.state === 'ready') {
       const left = scheduler.left(task, used);
