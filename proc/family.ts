@@ -103,7 +103,15 @@ function tellParent(kernel: Kernel, process: Process): void {
   const reaped = process.exitSignal === SIGCHLD && (ignored || ((action?.flags ?? 0) & SA_NOCLDWAIT) !== 0);
   if (process.exitSignal > 0 && process.exitSignal <= 64) {
     const { userTime_ns, systemTime_ns, pid, uid } = process;
-    const info = childInfo(endCode(status), process.exitSignal, pid, uid, endValue(status), clockTicks(userTime_ns), clockTicks(systemTime_ns));
+    const info = childInfo(
+      endCode(status),
+      process.exitSignal,
+      pid,
+      uid,
+      endValue(status),
+      clockTicks(userTime_ns),
+      clockTicks(systemTime_ns),
+    );
     sendToProcess(kernel, parent, info);
   }
   if (reaped) forget(kernel, process);
