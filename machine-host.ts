@@ -4,7 +4,7 @@ import { O_RDONLY } from './abi/fcntl.ts';
 import { PAGE_SIZE } from './abi/page.ts';
 import { procSource } from './debug/procfs.ts';
 import { createEngine } from './emu/unicorn.ts';
-import { GuestFiles, hostOwner, type RootMaker } from './fs/guest.ts';
+import { GuestFiles, hostOwner, type RootMaker, tarRoot } from './fs/guest.ts';
 import * as host from './fs/hostfs.ts';
 import type { Mount } from './fs/mounts.ts';
 import type { TerminalPort } from './fs/tty.ts';
@@ -18,7 +18,8 @@ import { type Clock, GuestClock, hostClock, instructionClock, type RandomSource,
 
 export interface MachineOptions {
   /**
-   * What becomes the guest's `/`: a host directory, outside of which nothing can be reached, or a maker of another root (`memoryRoot` is an empty one).
+   * What becomes the guest's `/`: a host directory, outside of which nothing can be reached, a tar archive on the host (gzip's too), or a maker of another root
+   * (`memoryRoot` is an empty one, `tarRoot(bytes)` an archive).
    * Default `/`: the host's own files with the user's own rights.
    */
   readonly root?: string | RootMaker;
@@ -64,7 +65,14 @@ export function elapsed_ms(): number {
   return performance.now();
 }
 
-/** Throws Errno where the root is no directory, WebAssembly.CompileError or RangeError where the engine cannot be made. */
+/** A file is an archive. */
+function rootOf(root: string | RootMaker): string | RootMaker {
+  if (typeof root !== 'string' || root === '/') return root;
+  const source = host.archive(root);
+  return source === undefined ? root : tarRoot(source);
+}
+
+/** Throws Errno where the root is neither directory nor archive, TarError where the archive is damaged, WebAssembly.CompileError or RangeError where the engine cannot be made. */
 export function createMachine(options: MachineOptions = {}): Machine {
   const engine = createEngine(options.wasm ?? readWhole(engineFile()));
   const frames = new FramePool({ arena: engine.arena, limit: Math.floor((options.memory ?? DEFAULT_MEMORY) / PAGE_SIZE) });
@@ -76,7 +84,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
   );
   const random = options.random ?? (options.deterministic || options.seed !== undefined ? seededRandom(options.seed ?? 0) : hostRandom);
   const files = new GuestFiles({
-    root: options.root ?? '/',
+    root: rootOf(options.root ?? '/'),
     cache: new PageCache<string>(frames),
     now_ns: () => clock.realtime(),
     monotonic_ns: () => clock.monotonic(),

@@ -33,7 +33,12 @@ export interface Field<T> {
 
 export const FIELDS = {
   /** Host directory that is the guest's `/`; undefined: the host's own files. */
-  root: value('-r, --root <dir>', "the guest's / (nothing outside can be reached); without it, the host's files", asGiven, 'The program:'),
+  root: value(
+    '-r, --root <dir>',
+    "the guest's /: a directory (nothing outside can be reached) or a tar archive; without it, the host's files",
+    asGiven,
+    'The program:',
+  ),
   /** Changes to the environment, in the order given; an undefined value removes the variable. */
   environment: field<readonly (readonly [name: string, value: string | undefined])[]>(
     [],

@@ -3,6 +3,7 @@ import type { Refusal } from '../loader/refusal.ts';
 import type { Description } from '../fs/description.ts';
 import type { DirectoryPlace } from '../fs/path.ts';
 import * as host from '../fs/hostfs.ts';
+import { TarError } from '../fs/tar.ts';
 import { MountError } from '../fs/mounts.ts';
 import type { Machine, Pause } from '../machine.ts';
 import { createMachine, engineFile } from '../machine-host.ts';
@@ -69,6 +70,7 @@ function makeMachine(options: CliOptions): Machine {
       warn: (text) => process.stderr.write(`seg386: ${toText(text)}\n`),
     });
   } catch (error) {
+    if (error instanceof TarError) throw new OwnFailure(`${toText(root ?? '')} cannot be the root: ${error.message}`);
     if (error instanceof MountError) throw new OwnFailure(toText(error.message));
     if (error instanceof Errno)
       throw new OwnFailure(

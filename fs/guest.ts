@@ -17,6 +17,8 @@ import { type Change, OverlayFileSystem, type OverlayOptions } from './overlay.t
 import { PosixQueues } from './mqueue.ts';
 import { DirectoryPlace, Tree } from './path.ts';
 import { PipeVnode } from './pipe.ts';
+import type { TarSource } from './tar.ts';
+import { tarTree } from './tar-tree.ts';
 import { type ProcSource, procRoot } from './procfs.ts';
 import type { LocalSocket } from './socket.ts';
 import { SocketNames } from './socket-names.ts';
@@ -32,6 +34,10 @@ export interface RootServices {
   readonly owner: { readonly uid: number; readonly gid: number };
   /** A new, empty file system in memory: files are pages like any others, within the machine's limit. */
   memory(): MemFileSystem;
+  /** Where pages of files are kept that come from elsewhere, by a key of each file. */
+  readonly cache: PageCache<string>;
+  /** A device number for a file system of its own. */
+  device(): number;
   /** Opens device nodes and fifos that the file system holds. */
   readonly openSpecial: OverlayOptions['openSpecial'];
 }
@@ -41,6 +47,26 @@ export type RootMaker = (services: RootServices) => Vnode;
 
 /** An empty root, in memory. */
 export const memoryRoot: RootMaker = ({ memory }) => memory().root;
+
+/** A tar archive as a read-only root: its bytes, or a source that reads them where they are. Throws TarError when the machine is made. */
+export function tarRoot(archive: Uint8Array | TarSource): RootMaker {
+  const source = archive instanceof Uint8Array ? bytesSource(archive) : archive;
+  return ({ cache, device, openSpecial, memory }) => {
+    const root = tarTree({ source, cache, device: device(), openSpecial });
+    return new OverlayFileSystem(root, { memory: memory(), readOnly: true, openSpecial }).root;
+  };
+}
+
+function bytesSource(bytes: Uint8Array): TarSource {
+  return {
+    size: bytes.length,
+    read: (into, position) => {
+      const part = bytes.subarray(position, position + into.length);
+      into.set(part);
+      return part.length;
+    },
+  };
+}
 
 export interface GuestFilesOptions {
   /** Host directory that becomes the guest's `/` ('/' for the host's own files), or what makes another root. */
@@ -135,7 +161,10 @@ export class GuestFiles implements FileServices {
       vnode.kind === 'fifo' ? this.fifos.open(vnode, flags) : devices.open(vnode, rdev, flags);
     const memory = (): MemFileSystem => this.memoryFileSystem(this.nextDevice++, openSpecial);
     const { root, now_ns, owner } = options;
-    const bottom = typeof root === 'string' ? this.host.root : root({ now_ns, owner, memory, openSpecial });
+    const bottom =
+      typeof root === 'string'
+        ? this.host.root
+        : root({ now_ns, owner, memory, openSpecial, cache: options.cache, device: () => this.nextDevice++ });
     if (options.overlay) this.overlays.set('/', new OverlayFileSystem(bottom, { memory: memory(), openSpecial }));
     this.tree = new Tree(this.overlays.get('/')?.root ?? bottom, () => this.host.forgetSeen(), owner);
     const memoryWith = (limits?: TmpfsOptions): MemFileSystem => this.memoryFileSystem(this.nextDevice++, openSpecial, limits);

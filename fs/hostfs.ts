@@ -6,7 +6,8 @@ import type * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
-import { EEXIST, ENOENT, EPERM, errno, errnoOfName } from '../abi/errno.ts';
+import type * as zlib from 'node:zlib';
+import { EEXIST, EFBIG, EINVAL, ENOENT, EPERM, errno, errnoOfName } from '../abi/errno.ts';
 
 /** What the host says of a file. Declared here, so that the package's types need none of Node's. */
 export interface HostStat {
@@ -337,6 +338,49 @@ let checked: boolean | undefined;
 export function descriptorPaths(): boolean {
   checked ??= fs.existsSync('/proc/self/fd');
   return checked;
+}
+
+/** Packed archives are unpacked into memory, up to so many bytes. */
+const MOST_UNPACKED = 2 ** 31;
+
+/** A file that is read from anywhere, as an archive is: where it lies, or unpacked in memory where it is gzip's. Undefined where it is no regular file. */
+export function archive(path: string): { readonly size: number; read(into: Uint8Array, position: number): number } | undefined {
+  if (lstat(realpath(path)) === undefined) throw errno(ENOENT);
+  const fd = open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  const stat = fstat(fd);
+  if ((stat.mode & 0o170000n) !== 0o100000n) {
+    close(fd);
+    return undefined;
+  }
+  const readFully = (into: Uint8Array, position: number): number => {
+    let done = 0;
+    for (let moved = -1; moved !== 0 && done < into.length; done += moved) moved = read(fd, into.subarray(done), position + done);
+    return done;
+  };
+  const magic = new Uint8Array(2);
+  readFully(magic, 0);
+  if (magic[0] !== 0x1f || magic[1] !== 0x8b) return { size: Number(stat.size), read: readFully };
+  const packed = new Uint8Array(Number(stat.size));
+  readFully(packed, 0);
+  close(fd);
+  const bytes = unpacked(packed);
+  return {
+    size: bytes.length,
+    read: (into, position) => {
+      const part = bytes.subarray(position, position + into.length);
+      into.set(part);
+      return part.length;
+    },
+  };
+}
+
+function unpacked(packed: Uint8Array): Uint8Array {
+  const { gunzipSync } = createRequire(import.meta.url)('node:zlib') as typeof zlib;
+  try {
+    return gunzipSync(packed, { maxOutputLength: MOST_UNPACKED });
+  } catch (error) {
+    throw errno((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? EFBIG : EINVAL);
+  }
 }
 
 /** Where the host keeps a directory, with all links resolved. */
