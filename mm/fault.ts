@@ -20,6 +20,7 @@ const AROUND = 16;
  */
 export function fault(space: AddressSpace, addr: Addr, access: Access): Outcome {
   const outcome = walk(space, addr, access);
+  if (space.softDirty !== undefined && outcome.kind === 'done') space.softDirty.touched(space.mmu, addr, access);
   space.frames.watcher?.faulted(space, addr, access, outcome);
   return outcome;
 }

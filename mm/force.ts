@@ -62,6 +62,7 @@ function reach(space: AddressSpace, addr: Addr, access: 'read' | 'write'): numbe
   const outcome = isForced ? faultIn(space, area, addr, access) : fault(space, addr, access);
   switch (outcome.kind) {
     case 'done':
+      if (isForced) space.softDirty?.touched(space.mmu, addr, access);
       // What was written by force is the space's own page, which the MMU lets the guest read at most.
       return space.mmu.translate(addr, PROT_READ);
     case 'wait':

@@ -144,6 +144,7 @@ function move(space: AddressSpace, area: Area, from: Range, to: Range, keeps: bo
   if (space.areaCount >= space.maxAreas - 3) throw errno(ENOMEM);
   space.table.withoutPeak(() => {
     space.table.insert({ ...fieldsOf(area), ...to, offset: area.object === undefined ? 0 : objectPage(area, from.base) });
+    space.softDirty?.mapped(to);
     movePages(space, from, to);
     if (!keeps && from.top > from.base) space.unmap(from.base, from.top - from.base);
     space.table.merge(to);

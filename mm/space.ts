@@ -37,6 +37,7 @@ import {
 } from './placement.ts';
 import { areaFlags, MAX_AREAS, type MapRequest, type MemoryLimits, type SpaceOptions, type SpaceStatistics, sharingOf } from './request.ts';
 import type { SegmentList } from './segment.ts';
+import { SoftDirty } from './soft-dirty.ts';
 
 /** Where segments begin until the loader says otherwise: where 386 programs without a will of their own are linked. */
 export const DEFAULT_PROGRAM_BASE: Addr = 0x0804_8000;
@@ -73,6 +74,8 @@ export class AddressSpace {
   peakResident = 0;
   /** How often it was emptied: who keeps a space in mind can tell whether it is still the same program's. */
   lives = 0;
+  /** Pages written since somebody asked (/proc/PID/clear_refs). */
+  softDirty: SoftDirty | undefined;
   readonly statistics: SpaceStatistics = { faults: 0, zeroFills: 0, copies: 0, stackGrowths: 0 };
   readonly #free = (frame: number): void => this.frames.free(frame);
   #released = false;
@@ -149,6 +152,7 @@ export class AddressSpace {
       file: request.file,
     });
     this.table.merge(range);
+    this.softDirty?.mapped(range);
     object?.drop();
     request.file?.release();
     return base;
@@ -339,6 +343,7 @@ export class AddressSpace {
     this.discard({ base: 0, top: USER_TOP });
     assert(this.copies.size === 0, 'an empty space holds no pages');
     this.lives++;
+    this.softDirty = undefined;
     this.setLazyReclaimer(undefined);
     this.table.reset(segmentsAtExec(this.layout, pageDown(lowest), arrangement.shifts.mappings));
     this.brkStart = 0;
@@ -387,6 +392,7 @@ export class AddressSpace {
       name: '',
     });
     this.table.merge(range);
+    this.softDirty?.mapped(range);
     return true;
   }
 
@@ -439,6 +445,7 @@ export class AddressSpace {
     child.brkTop = this.brkTop;
     child.programData = this.programData;
     child.stackTop = this.stackTop;
+    child.softDirty = this.softDirty && new SoftDirty(this.softDirty);
     child.arrangement = this.arrangement;
     const share = (frame: number): void => frames.share(frame);
     let locked = false;

@@ -31,10 +31,11 @@ export function memoryContent(task: Task): ProcContent {
 }
 
 const ENTRY_SIZE = 8;
-/** Bits of an entry's upper word: in memory, of a file or shared, mapped once. */
+/** Bits of an entry's upper word: in memory, of a file or shared, mapped once, written since clear_refs. */
 const PRESENT = 2 ** 31,
   FILE = 2 ** 29,
-  EXCLUSIVE = 2 ** 24;
+  EXCLUSIVE = 2 ** 24,
+  SOFT_DIRTY = 2 ** 23;
 
 /** `showsFrames`: the opener is privileged and learns frame numbers, counted from the start of the machine's memory. */
 export function pagemapContent(task: Task, showsFrames: boolean): ProcContent {
@@ -53,6 +54,7 @@ export function pagemapContent(task: Task, showsFrames: boolean): ProcContent {
         words.setUint32(at, showsFrames ? frame : 0, true);
         words.setUint32(at + 4, bits, true);
       });
+      addSoftDirty(space, first, words);
       return count * ENTRY_SIZE;
     },
   };
@@ -74,6 +76,20 @@ function forEachPage(space: AddressSpace, first: number, count: number, visit: (
   copies.forEach(first, first + count, (page, frame) => {
     if (frame !== NO_FRAME) visit(page, frame, PRESENT + (frames.count(frame) === 1 ? EXCLUSIVE : 0));
   });
+}
+
+/** Pages that are not in memory have the bit too, where they are mapped. */
+function addSoftDirty({ softDirty, table }: AddressSpace, first: number, words: DataView): void {
+  const count = words.byteLength / ENTRY_SIZE;
+  if (softDirty === undefined) return;
+  for (const area of table.in({ base: first * PAGE_SIZE, top: (first + count) * PAGE_SIZE })) {
+    const last = Math.min(area.top / PAGE_SIZE, first + count);
+    for (let page = Math.max(area.base / PAGE_SIZE, first); page < last; page++) {
+      if (!softDirty.has(page * PAGE_SIZE)) continue;
+      const at = (page - first) * ENTRY_SIZE + 4;
+      words.setUint32(at, words.getUint32(at, true) + SOFT_DIRTY, true);
+    }
+  }
 }
 
 /** Whether no other mapping reaches the page of the object. */
