@@ -14,6 +14,7 @@ const MANY = '60000';
 const CASES: readonly (readonly string[])[] = [
   ['memory', 'map-touch-unmap'],
   ['memory', 'first-touch'],
+  ['memory', 'first-touch', '2000'],
   ['memory', 'touch-again'],
   ['memory', 'random-first-touch'],
   ['memory', 'reserve-2.5G'],

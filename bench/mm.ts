@@ -107,7 +107,7 @@ function measure(count: number, layout: LayoutName): Record<string, number> {
     result['mprotect'] = quickest_us(rounds, (i) => space.protect(at(random(count)), PAGE_SIZE, i % 2 === 0 ? 1 : 3));
     result['find at random'] = quickest_us(rounds, () => space.find(at(random(count))));
     for (let i = 0; i < count; i++) space.protect(at(i), PAGE_SIZE, RW);
-    result['anonymous fault at random'] = faults(space, 1000, () => at(random(count)));
+    result['anonymous fault at random'] = faults(space, someOf(count, 1000, random).map(at));
     for (let i = 0; i < count; i++) fault(space, at(i), 'write');
     const idle = new IdleMmu();
     result['fork and release, an area'] = quickest_us(BATCHES, () => space.fork(idle).release()) / count;
@@ -117,14 +117,23 @@ function measure(count: number, layout: LayoutName): Record<string, number> {
   return result;
 }
 
+/** `wanted` different numbers below `count`, in no order. */
+function someOf(count: number, wanted: number, random: (below: number) => number): number[] {
+  const all = Array.from({ length: count }, (_, i) => i);
+  for (let i = 0; i < wanted; i++) {
+    const other = i + random(count - i);
+    [all[i], all[other]] = [all[other], all[i]];
+  }
+  return all.slice(0, wanted);
+}
+
 /** First touches of some pages, whose frames were in use before. */
-function faults(space: AddressSpace, count: number, next: () => number): number {
-  const places = Array.from({ length: count }, next);
+function faults(space: AddressSpace, places: readonly number[]): number {
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 20; round++) {
     best = Math.min(
       best,
-      time_us(count, (i) => fault(space, places[i], 'write')),
+      time_us(places.length, (i) => fault(space, places[i], 'write')),
     );
     for (const place of places) space.discard({ base: place, top: place + PAGE_SIZE });
   }
