@@ -34,6 +34,8 @@ export interface MachineOptions {
   readonly overcommitRatio?: number;
   /** Processes and threads there may be at once, 1 or more; default 4096. Beyond it fork answers EAGAIN. */
   readonly maxProcesses?: number;
+  /** Instructions a thread runs before it is the others' turn, 1 or more; default a million, about ten milliseconds. */
+  readonly slice?: number;
   /** Time that only instructions advance, and seeded randomness: the same run every time. */
   readonly deterministic?: boolean;
   /** Seed of the guest's randomness, 0 to 2^32 - 1; makes it repeatable on its own too. */
@@ -105,6 +107,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
     identity,
     layout: options.layout ?? 'linuxemu',
     maxProcesses: options.maxProcesses,
+    slice: options.slice,
     aslr: options.aslr,
     warn: options.warn,
   });

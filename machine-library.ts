@@ -255,11 +255,12 @@ export class Machine {
   }
 }
 
-function checkRanges({ memory, maxProcesses, seed }: MachineOptions): void {
+function checkRanges({ memory, maxProcesses, slice, seed }: MachineOptions): void {
   if (memory !== undefined && !(memory >= MEMORY_MIN && memory <= MEMORY_MAX))
     throw new RangeError(`memory is 1 MiB to 4 GiB, not ${memory}`);
   if (maxProcesses !== undefined && !(Number.isInteger(maxProcesses) && maxProcesses >= 1))
     throw new RangeError(`maxProcesses is a number from 1 on, not ${maxProcesses}`);
+  if (slice !== undefined && !(Number.isInteger(slice) && slice >= 1)) throw new RangeError(`slice is a number from 1 on, not ${slice}`);
   if (seed !== undefined && !(Number.isInteger(seed) && seed >= 0 && seed <= 0xffff_ffff))
     throw new RangeError(`a seed is a number from 0 to 2^32 - 1, not ${seed}`);
 }

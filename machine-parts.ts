@@ -40,6 +40,8 @@ export interface MachineParts {
   readonly layout: LayoutName;
   /** Processes and threads there may be at once; default 4096. */
   readonly maxProcesses?: number;
+  /** Instructions a task runs before others come; default a million. */
+  readonly slice?: number;
   /** Address space layout randomisation. */
   readonly aslr?: boolean;
   /** Told, in a line for people, of what the machine had to do on its own: kill for want of memory. */

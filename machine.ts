@@ -104,7 +104,7 @@ export class Machine {
     this.vdso = new MemoryObject({ frames, pager, size: PAGE_SIZE });
     this.dispatcher = new Dispatcher();
     const limit_bytes = (): number => Math.min(frames.limit, 2 ** 20) * PAGE_SIZE;
-    const scheduler = new Scheduler<Task>();
+    const scheduler = new Scheduler<Task>(parts.slice);
     const seconds = (): number => Number(clock.realtime() / 1_000_000_000n);
     this.kernel = {
       clock,

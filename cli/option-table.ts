@@ -63,7 +63,8 @@ export const FIELDS = {
     `what may be promised of it: ${OVERCOMMIT_MODES.join(', ')}; strict:80 is 80% of it`,
     overcommitOf,
   ),
-  maxProcesses: value('--max-processes <n>', 'processes and threads there may be at once; default 4096', processCount),
+  maxProcesses: value('--max-processes <n>', 'processes and threads there may be at once; default 4096', upToAMillion),
+  slice: value('--slice <n>', "instructions a thread runs before it is the others' turn; default 1000000", upToAMillion),
   layout: choice<LayoutName>('--layout <layout>', 'where things are mapped', ['linuxemu', 'linux']),
   aslr: flag('--aslr', 'put stack, heap, mappings and programs elsewhere each time, as Linux does; with --seed, always there'),
   deterministic: flag('--deterministic', 'time and randomness that repeat exactly'),
@@ -189,7 +190,7 @@ function overcommitOf(text: string): Overcommit {
   return { mode, ratio };
 }
 
-function processCount(text: string): number {
+function upToAMillion(text: string): number {
   const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (!(count >= 1 && count <= 1_000_000)) throw new BadValue('It must be a number from 1 to 1000000.');
   return count;

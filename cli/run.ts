@@ -50,7 +50,7 @@ export async function runProgram(options: CliOptions): Promise<Result> {
 }
 
 function makeMachine(options: CliOptions): Machine {
-  const { root, layout, memory, overcommit, maxProcesses, aslr, deterministic, seed, overlay, mounts } = options;
+  const { root, layout, memory, overcommit, maxProcesses, slice, aslr, deterministic, seed, overlay, mounts } = options;
   try {
     return createMachine({
       wasm: compiledEngine(engineFile()),
@@ -60,6 +60,7 @@ function makeMachine(options: CliOptions): Machine {
       overcommit: overcommit?.mode,
       overcommitRatio: overcommit?.ratio,
       maxProcesses,
+      slice,
       aslr,
       deterministic,
       seed,

@@ -52,6 +52,14 @@ export class Scheduler<T extends Schedulable> {
   private readonly woken: Set<T> = new Set();
   private readonly waiting: Map<T, Wait<T>> = new Map();
   private readonly deadlines: Deadlines = new Deadlines();
+  private readonly share: number;
+  private readonly quantum: number;
+
+  /** `slice`: instructions in a share, where it is to be another than usual. */
+  constructor(slice = SHARE) {
+    this.share = slice;
+    this.quantum = Math.min(QUANTUM, slice);
+  }
 
   /** A task becomes ready, unless it has been killed before it could. */
   add(task: T): void {
@@ -59,7 +67,7 @@ export class Scheduler<T extends Schedulable> {
     task.state = 'ready';
     if (task.credit > 0) this.woken.add(task);
     else {
-      task.credit = SHARE;
+      task.credit = this.share;
       this.ready.add(task);
     }
     this.onChange();
@@ -82,7 +90,7 @@ export class Scheduler<T extends Schedulable> {
   /** Instructions that `task` may go on for, having used some in its turn; none or less when the turn is over. */
   left(task: T, used: number): number {
     const others = this.woken.size - (this.woken.has(task) ? 1 : 0);
-    return Math.min(task.credit, others > 0 ? LEAST_TURN : QUANTUM) - used;
+    return Math.min(task.credit, others > 0 ? Math.min(LEAST_TURN, this.quantum) : this.quantum) - used;
   }
 
   /** Ends a turn, in which the task has used so much. */
@@ -90,7 +98,7 @@ export class Scheduler<T extends Schedulable> {
     task.credit -= used;
     if (this.woken.delete(task)) (task.credit > 0 ? this.woken : this.ready).add(task);
     else if (task.credit <= 0 && this.ready.delete(task)) this.ready.add(task);
-    if (task.credit <= 0) task.credit = SHARE;
+    if (task.credit <= 0) task.credit = this.share;
   }
 
   /** The task gives up its share: its turn is over, and all others come before it. */
