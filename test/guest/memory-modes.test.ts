@@ -9,7 +9,10 @@ const canBuild = (await compilerVersion()) !== undefined;
 const MODES = [
   { name: 'in the linux layout', options: ['--layout=linux'] },
   { name: 'with few frames', options: ['--memory=1M', '--overcommit=always'] },
-  { name: 'in short turns, while everything is traced', options: ['--slice=499', '--trace=calls,faults,signals,maps', '--trace-file=/dev/null'] },
+  {
+    name: 'in short turns, while everything is traced',
+    options: ['--slice=499', '--trace=calls,faults,signals,maps', '--trace-file=/dev/null'],
+  },
 ];
 /** These write more memory of their own than that. */
 const LARGE = [

@@ -246,7 +246,8 @@ describe('limits', () => {
     withMachine((made) => {
       for (const limits of [{ instructions: -1 }, { time_ms: Number.NaN }, { output: 1.5 }, { openFiles: -2 }])
         expect(() => made.spawn({ argv: ['/hello'], limits })).toThrow(RangeError);
-      for (const options of [{ memory: 10 }, { maxProcesses: 0 }, { slice: 0 }, { seed: -1 }]) expect(() => new Machine(options)).toThrow(RangeError);
+      for (const options of [{ memory: 10 }, { maxProcesses: 0 }, { slice: 0 }, { seed: -1 }])
+        expect(() => new Machine(options)).toThrow(RangeError);
     }));
 });
 
