@@ -64,7 +64,7 @@ function stateOf(socket: LocalSocket): number {
 }
 
 function inetSockets(kernel: Kernel, family: number, type: number): LocalSocket[] {
-  return sockets(kernel).filter((socket) => socket.family === family && socket.type === type && socket.isBound);
+  return sockets(kernel).filter((socket) => socket.family === family && socket.type === type && socket.local !== undefined);
 }
 
 function tcpText(kernel: Kernel, family: number): string {
