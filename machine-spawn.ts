@@ -30,6 +30,8 @@ export interface SpawnOptions {
   /** Who it runs as; default root, who in the guest may do what the host's user may. */
   readonly uid?: number;
   readonly gid?: number;
+  /** Its supplementary groups; default `gid` alone. */
+  readonly groups?: readonly number[];
   /** Permission bits that new files do not get; default 0o022. */
   readonly umask?: number;
   readonly limits?: SpawnLimits;
@@ -85,7 +87,7 @@ export function programOptions(files: MachineFiles, options: SpawnOptions, outpu
   const program = bytesOf(options.program ?? options.argv[0] ?? '');
   const env = Object.entries(options.env ?? {}).map(([name, value]) => bytesOf(`${name}=${value}`));
   const cwd = workingDirectory(files, bytesOf(options.cwd ?? '/'));
-  const { uid = 0, gid = 0, umask } = options;
+  const { uid = 0, gid = 0, groups, umask } = options;
   return {
     program,
     argv,
@@ -93,6 +95,7 @@ export function programOptions(files: MachineFiles, options: SpawnOptions, outpu
     cwd,
     uid,
     gid,
+    groups,
     umask,
     limits: resourceLimits(options.limits),
     streams: standardStreams(files, options, outputs),

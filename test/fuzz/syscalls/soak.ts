@@ -1,0 +1,50 @@
+/**
+ * Long comparison of system calls with the bare CPU: `npm run soak:syscalls -- [--seed N] [--calls N] [--first N | --program N] [--keep N]`, as root.
+ * Ends with status 1 when something differs without explanation; --keep says how many differences are shrunk and shown.
+ */
+import { parseArgs } from 'node:util';
+import { compare, type Difference, report, shrink, unavailable } from './campaign.ts';
+import { Generator } from './programs.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '386' },
+    calls: { type: 'string', default: '200000' },
+    first: { type: 'string', default: '0' },
+    program: { type: 'string' },
+    keep: { type: 'string', default: '20' },
+  },
+});
+const BATCH = 100;
+const cannot = await unavailable();
+if (cannot !== undefined) {
+  console.error(`cannot compare: ${cannot}`);
+  process.exit(2);
+}
+const generator = new Generator(Number(values.seed));
+const wanted = values.program === undefined ? Number(values.calls) : 1;
+const failures: Difference[] = [];
+const known = new Map<string, number>();
+let done = 0;
+for (let first = Number(values.program ?? values.first); done < wanted; first += BATCH) {
+  const count = values.program === undefined ? BATCH : 1;
+  const verdict = await compare(Array.from({ length: count }, (_, i) => generator.program(first + i)));
+  done += verdict.calls;
+  failures.push(...verdict.failures);
+  for (const [reason, times] of verdict.known) known.set(reason, (known.get(reason) ?? 0) + times);
+  console.log(`${done} calls, ${failures.length} programs differ, programs up to ${first + count}`);
+}
+for (const [reason, times] of known) console.log(`${times} known: ${reason}`);
+const byKind = new Map<string, Difference[]>();
+for (const failure of failures) {
+  const key = `${failure.call?.definition.name ?? 'the end'}: ${failure.native.split(' ')[0]} / ${failure.here.split(' ')[0]}`;
+  byKind.set(key, [...(byKind.get(key) ?? []), failure]);
+}
+for (const [key, all] of byKind) console.log(`${all.length} ${key}, as in program ${all[0].program.index}`);
+let lasting = 0;
+for (const [first] of [...byKind.values()].slice(0, Number(values.keep))) {
+  const small = await shrink(first);
+  if (small !== undefined) lasting++;
+  console.log(small === undefined ? `program ${first.program.index} does not differ again` : report(small));
+}
+process.exit(lasting === 0 && byKind.size <= Number(values.keep) ? 0 : 1);
