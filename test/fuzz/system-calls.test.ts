@@ -6,7 +6,7 @@ import { Generator } from './syscalls/programs.ts';
 
 const cannot = (await compilerVersion()) === undefined || (await unavailable()) !== undefined;
 const SEED = 386;
-const PROGRAMS = 250;
+const PROGRAMS = 120;
 
 describe.skipIf(cannot)('random programs of system calls', () => {
   test(`answer as on the bare CPU, ${PROGRAMS} programs`, async () => {

@@ -1,6 +1,6 @@
 /**
- * Long comparison of system calls with the bare CPU: `npm run soak:syscalls -- [--seed N] [--calls N] [--first N | --program N] [--keep N]`, as root.
- * Ends with status 1 when something differs without explanation; --keep says how many differences are shrunk and shown.
+ * Long comparison of system calls with the bare CPU: `npm run soak:syscalls -- [--seed N] [--calls N] [--first N | --program N] [--keep N] [--proven]`, as root.
+ * With --proven only the calls of the test are made. Ends with status 1 when something differs without explanation; --keep says how many differences are shrunk and shown.
  */
 import { parseArgs } from 'node:util';
 import { compare, type Difference, report, shrink, unavailable } from './campaign.ts';
@@ -13,15 +13,16 @@ const { values } = parseArgs({
     first: { type: 'string', default: '0' },
     program: { type: 'string' },
     keep: { type: 'string', default: '20' },
+    proven: { type: 'boolean', default: false },
   },
 });
-const BATCH = 100;
+const BATCH = 60;
 const cannot = await unavailable();
 if (cannot !== undefined) {
   console.error(`cannot compare: ${cannot}`);
   process.exit(2);
 }
-const generator = new Generator(Number(values.seed));
+const generator = new Generator(Number(values.seed), { proven: values.proven });
 const wanted = values.program === undefined ? Number(values.calls) : 1;
 const failures: Difference[] = [];
 const known = new Map<string, number>();
