@@ -1,6 +1,6 @@
 /**
  * Fixtures end as recorded however threads and processes take turns, and a deterministic run is the same twice: every call, fault and signal, every
- * instruction. SEG386_MODES=all (`npm run test:modes`) runs all of them; else a part of each area, more of those with threads, processes and signals.
+ * instruction. A long test: `npm run test:modes`, which sets SEG386_MODES=all.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -11,15 +11,8 @@ import { allFixtures, build, compilerVersion, type Fixture, runFixture } from '.
 
 const cannot = (await compilerVersion()) === undefined || emulator.unavailable() !== undefined;
 const ALL = process.env['SEG386_MODES'] === 'all';
-const LIVELY = /^(?:thread|process|signals|ipc|epoll)\//;
-
-/** All, or one in so many, and of the lively ones one in fewer. */
-function chosen(oneIn: number, livelyOneIn: number): Fixture[] {
-  return allFixtures().filter(({ name }, i) => ALL || i % (LIVELY.test(name) ? livelyOneIn : oneIn) === 0);
-}
-
-describe.skipIf(cannot)('with turns of a thousand instructions', { concurrent: true }, () => {
-  for (const fixture of chosen(8, 3)) {
+describe.skipIf(cannot || !ALL)('with turns of a thousand instructions', { concurrent: true }, () => {
+  for (const fixture of allFixtures()) {
     test(fixture.name.replaceAll('-', ' '), async () => {
       expect(summary(await runFixture(fixture, emulator, { options: ['--slice=1000'] }))).toBe(readFileSync(fixture.expected, 'latin1'));
     });
@@ -52,8 +45,8 @@ async function everything(fixture: Fixture): Promise<{ readonly trace: string; r
   }
 }
 
-describe.skipIf(cannot)('deterministic runs are the same twice', () => {
-  for (const fixture of chosen(6, 2).filter(({ kind }) => !kind.startsWith('dynamic'))) {
+describe.skipIf(cannot || !ALL)('deterministic runs are the same twice', () => {
+  for (const fixture of allFixtures().filter(({ kind }) => !kind.startsWith('dynamic'))) {
     test(fixture.name.replaceAll('-', ' '), async () => {
       const first = await everything(fixture);
       const second = await everything(fixture);

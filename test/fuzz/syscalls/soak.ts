@@ -1,6 +1,6 @@
 /**
  * Long comparison of system calls with the bare CPU: `npm run soak:syscalls -- [--seed N] [--calls N] [--first N | --program N] [--keep N] [--proven]`, as root.
- * With --proven only the calls of the test are made. Ends with status 1 when something differs without explanation; --keep says how many differences are shrunk and shown.
+ * With --proven only calls are made that have not been seen to differ. Ends with status 1 when something differs without explanation; --keep says how many differences are shrunk and shown.
  */
 import { parseArgs } from 'node:util';
 import { compare, type Difference, report, shrink, unavailable } from './campaign.ts';
