@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { runTool } from '../fs/hostfs.ts';
 import type { ExitStatus } from '../proc/process.ts';
+import { restoreTerminal } from './terminal.ts';
 
 /** What a shell reports where a signal could not kill us. */
 const SIGNAL_STATUS = 128;
@@ -13,6 +14,7 @@ const PATIENCE_MS = 200;
 
 export function endAs(status: ExitStatus): never {
   if (status.kind === 'exited') process.exit(status.code);
+  restoreTerminal();
   if (CORE_SIGNALS.has(status.signo)) preventCore();
   restoreDefault(status.signo);
   const sleeper = new Int32Array(new SharedArrayBuffer(4));

@@ -7,6 +7,7 @@ import { hostArguments, toText, version } from './host.ts';
 import { type CliOptions, parseCommandLine, STATUS_OWN_FAILURE } from './options.ts';
 import { runProgram } from './run.ts';
 import { OwnFailure } from './sink.ts';
+import { restoreTerminal } from './terminal.ts';
 import { isUmemCommand, umemCommand } from './umem-command.ts';
 
 /** What a shell's status for a program that is not there is, and for one that cannot be run. */
@@ -41,6 +42,7 @@ function complain({ program, root }: CliOptions, { path, reason, errno, signal, 
 }
 
 main().catch((error: unknown) => {
+  restoreTerminal();
   const isOwn = error instanceof OwnFailure;
   process.stderr.write(
     isOwn ? `seg386: ${error.message}\n` : `seg386: internal error: ${error instanceof Error ? error.stack : String(error)}\n`,
