@@ -32,7 +32,7 @@ function start(machine: Machine, program: string): Process {
 }
 
 function runToEnd(machine: Machine, process: Process): unknown {
-  while (process.status === undefined) machine.run();
+  for (let slices = 0; slices < 2000 && process.status === undefined; slices++) machine.run();
   return process.status;
 }
 
