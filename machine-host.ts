@@ -6,6 +6,7 @@ import { procSource } from './debug/procfs.ts';
 import { createEngine } from './emu/unicorn.ts';
 import { GuestFiles, hostOwner, type RootMaker, tarRoot } from './fs/guest.ts';
 import * as host from './fs/hostfs.ts';
+import { NodeNetwork } from './fs/hostnet.ts';
 import type { Mount } from './fs/mounts.ts';
 import type { TerminalPort } from './fs/tty.ts';
 import { Machine } from './machine.ts';
@@ -54,6 +55,8 @@ export interface MachineOptions {
   readonly overlay?: boolean;
   /** More of the host's files, or memory, shown in the guest's tree. */
   readonly mounts?: readonly Mount[];
+  /** What sockets reach: the machine's own loopback (the default), or the host's network too. */
+  readonly network?: 'loopback' | 'host';
   /** Told, in a line for people, of what is lost when the machine is closed (pages that the host's disk did not take), and who is killed when memory is used up. */
   readonly warn?: (text: string) => void;
 }
@@ -96,6 +99,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
     overlay: options.overlay,
     mounts: options.mounts,
     warn: options.warn,
+    network: options.network === 'host' ? new NodeNetwork() : undefined,
   });
   const identity = { ...IDENTITY, nodename: options.hostname ?? 'seg386' };
   const machine = new Machine({

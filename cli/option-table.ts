@@ -67,6 +67,7 @@ export const FIELDS = {
   slice: value('--slice <n>', "instructions a thread runs before it is the others' turn; default 1000000", upToAMillion),
   layout: choice<LayoutName>('--layout <layout>', 'where things are mapped', ['linuxemu', 'linux']),
   aslr: flag('--aslr', 'put stack, heap, mappings and programs elsewhere each time, as Linux does; with --seed, always there'),
+  net: value('--net <what>', "what sockets reach: loopback (the machine's own), or host for the host's network too", netOf),
   deterministic: flag('--deterministic', 'time and randomness that repeat exactly'),
   seed: value('--seed <n>', 'seed of the randomness (implies nothing else)', seedNumber),
 
@@ -178,6 +179,11 @@ export interface Overcommit {
   readonly mode: OvercommitMode;
   /** Percent, in strict mode. */
   readonly ratio?: number;
+}
+
+function netOf(text: string): 'loopback' | 'host' {
+  if (text === 'loopback' || text === 'host') return text;
+  throw new BadValue(`There is no '${text}'; there are loopback and host.`);
 }
 
 function overcommitOf(text: string): Overcommit {

@@ -41,6 +41,7 @@ export async function runProgram(options: CliOptions): Promise<Result> {
     const started = machine.start(program(machine, options, inherited));
     if (!(started instanceof Process)) return { kind: 'refused', refusal: started };
     await drive(machine, started, reports.views);
+    await machine.parts.files.sockets.network?.settle();
     reports.finish();
     return { kind: 'ended', status: started.status ?? { kind: 'exited', code: 0 } };
   } finally {
@@ -50,7 +51,7 @@ export async function runProgram(options: CliOptions): Promise<Result> {
 }
 
 function makeMachine(options: CliOptions): Machine {
-  const { root, layout, memory, overcommit, maxProcesses, slice, aslr, deterministic, seed, overlay, mounts } = options;
+  const { root, layout, memory, overcommit, maxProcesses, slice, aslr, deterministic, seed, overlay, mounts, net } = options;
   try {
     return createMachine({
       wasm: compiledEngine(engineFile()),
@@ -63,6 +64,7 @@ function makeMachine(options: CliOptions): Machine {
       slice,
       aslr,
       deterministic,
+      network: net,
       seed,
       hostname: deterministic ? undefined : hostName(),
       terminal: hostTerminal(),
@@ -157,10 +159,15 @@ async function drive(machine: Machine, guest: Process, views: Views): Promise<vo
     if (guest.status !== undefined) return;
     if (guest.stopped) await stopWith(passer);
     else if (pause.kind === 'waiting') await idle(machine, pause, passer);
-    else if (!passer.active || performance.now() - yielded_ms < YIELD_EVERY_MS) continue;
+    else if ((!passer.active && !isNetworked(machine)) || performance.now() - yielded_ms < YIELD_EVERY_MS) continue;
     else await new Promise((resolve) => setImmediate(resolve));
     yielded_ms = performance.now();
   }
+}
+
+/** Whether events of the host's network may come: they need the host's event loop. */
+function isNetworked(machine: Machine): boolean {
+  return machine.parts.files.sockets.network !== undefined;
 }
 
 /** The guest is stopped: so are we, until somebody continues us, and with that the guest. */
@@ -176,7 +183,7 @@ async function idle(machine: Machine, pause: Extract<Pause, { kind: 'waiting' }>
   const { deadline_ns } = pause;
   const left_ms = (): number | undefined =>
     deadline_ns === undefined ? undefined : Math.max(0, Number(deadline_ns - clock.monotonic()) / 1e6);
-  if (!passer.active) {
+  if (!passer.active && !isNetworked(machine)) {
     if (streams?.idle(left_ms())) return;
     if (deadline_ns !== undefined) return host.sleep(left_ms() ?? 0);
   }

@@ -15,6 +15,7 @@ import { MountTable, type TmpfsOptions } from './mount-table.ts';
 import { type Mount, mount } from './mounts.ts';
 import { type Change, OverlayFileSystem, type OverlayOptions } from './overlay.ts';
 import { PosixQueues } from './mqueue.ts';
+import type { HostNetwork } from './network.ts';
 import { DirectoryPlace, Tree } from './path.ts';
 import { PipeVnode } from './pipe.ts';
 import type { TarSource } from './tar.ts';
@@ -82,6 +83,8 @@ export interface GuestFilesOptions {
   /** Changes below the root stay in memory. */
   readonly overlay?: boolean;
   readonly mounts?: readonly Mount[];
+  /** What is beyond the machine's loopback; absent: nothing. */
+  readonly network?: HostNetwork;
   /** Told of what is lost at the end, in a line for people. */
   readonly warn?: (text: string) => void;
 }
@@ -144,6 +147,7 @@ export class GuestFiles implements FileServices {
 
   constructor(options: GuestFilesOptions) {
     this.options = options;
+    this.sockets.network = options.network;
     this.ptys = new PtyTable({ jobs: () => this.jobs, monotonic_ns: options.monotonic_ns ?? options.now_ns, now_ns: options.now_ns });
     const devices = new Devices({
       random: options.random,

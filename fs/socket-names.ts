@@ -1,14 +1,17 @@
 /** Who is bound where: unix names and loopback ports of one machine, and what a socket address means. Addresses are the bytes of a struct sockaddr. */
 import { EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENETUNREACH, errno } from '../abi/errno.ts';
+import type { Address, HostNetwork } from './network.ts';
 import { AF_INET, AF_INET6, AF_UNSPEC, INET6_ADDRESS, INET_ADDRESS } from '../abi/socket.ts';
 
-export type Address = Uint8Array;
+export type { Address };
 
 /** net.ipv4.ip_local_port_range. */
 const FIRST_PORT = 32768,
   LAST_PORT = 60999;
 
 export class SocketNames<S> {
+  /** What is beyond the loopback; undefined: nothing. */
+  network: HostNetwork | undefined;
   private readonly bound: Map<string, S> = new Map();
   private nextPort = FIRST_PORT;
   private nextName = 0;

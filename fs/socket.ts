@@ -6,7 +6,8 @@ import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } 
 import { AF_INET, AF_INET6, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_STREAM } from '../abi/socket.ts';
 import type { Ucred } from '../abi/socket.ts';
 import type { Description } from './description.ts';
-import { type Address, inetAddress, portOf, type SocketNames } from './socket-names.ts';
+import type { HostDatagrams } from './network.ts';
+import { type Address, inetAddress, portOf, reach, type SocketNames } from './socket-names.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
@@ -80,6 +81,13 @@ export class LocalSocket implements OpenFile {
   listening = false;
   /** Connected in the background; the next connect says so. */
   connecting = false;
+  /** On its way to somebody outside the machine. */
+  reaching = false;
+  /** Listening outside too, once that is so; the errno where it cannot be. */
+  serving: 'starting' | 'on' | number | undefined;
+  /** What of the host's network goes with it, and the part that datagrams go out by. */
+  outer: { close(): void } | undefined;
+  datagrams: HostDatagrams | undefined;
   /** SO_ERROR. */
   error = 0;
   private readonly names: SocketNames<LocalSocket>;
@@ -172,6 +180,7 @@ export class LocalSocket implements OpenFile {
 
   /** The socket that listens at (or, of datagrams, has) an internet port, as somebody of this family reaches it. */
   atPort(address: Address): LocalSocket | undefined {
+    if (reach(this.family, address) === 'elsewhere') return undefined;
     const port = portOf(address);
     const own = this.names.find(`${this.ports}${this.family === AF_INET ? 4 : 6}:${port}`);
     if (own !== undefined || this.family === AF_INET6) return own;
@@ -242,6 +251,10 @@ export class LocalSocket implements OpenFile {
     if (this.noWriting) throw errno(e.EPIPE);
     const target = message.to ?? this.destination();
     if (target === undefined && this.remote !== undefined && this.type === SOCK_DGRAM) {
+      if (this.datagrams !== undefined) {
+        this.datagrams.send(message.bytes, this.remote);
+        return message.bytes.length;
+      }
       // What nobody takes comes back as an error of the next call.
       this.error = e.ECONNREFUSED;
       this.changes.wakeAll();
@@ -270,6 +283,15 @@ export class LocalSocket implements OpenFile {
   /** Where bytes without an address go. Whoever has a datagram's port by then gets it. */
   private destination(): LocalSocket | undefined {
     return this.type === SOCK_DGRAM && !this.isUnix && this.remote !== undefined ? this.atPort(this.remote) : this.peer;
+  }
+
+  /** A datagram from outside; where there is no room for it, it is lost. */
+  deliver(bytes: Uint8Array, from: Address): void {
+    const size = bytes.length + PACKET_COST;
+    if (!this.hears(from) || (this.held > 0 && this.held + size > BUFFER)) return;
+    this.inbox.push({ bytes, from, credentials: NOBODY, rights: [] });
+    this.held += size;
+    this.changes.wakeAll(IN);
   }
 
   /** A connected internet socket hears nobody but its peer. */
@@ -357,6 +379,7 @@ export class LocalSocket implements OpenFile {
 
   poll(): number {
     if (this.listening) return this.arrivals.length > 0 ? IN : 0;
+    if (this.reaching) return 0;
     let ready = this.error !== 0 ? POLLERR : 0;
     const over = this.ended || this.noReading;
     if (this.inbox.length > 0 || over || this.error !== 0) ready |= IN;
@@ -410,6 +433,8 @@ export class LocalSocket implements OpenFile {
 
   close(): void {
     this.closed = true;
+    this.outer?.close();
+    this.datagrams?.close();
     if (this.key !== undefined) this.names.release(this.key, this);
     for (const end of this.arrivals.splice(0)) end.reset();
     const { peer } = this;

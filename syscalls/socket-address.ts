@@ -3,7 +3,7 @@ import { CAP_NET_BIND_SERVICE } from '../abi/capability.ts';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
 import { IN_CREATE } from '../abi/inotify.ts';
 import { W_OK } from '../abi/fcntl.ts';
-import { ADDRESS_MAX, AF_INET, AF_UNIX, UNIX_ADDRESS } from '../abi/socket.ts';
+import { ADDRESS_MAX, AF_INET, AF_UNIX, SOCK_DGRAM, UNIX_ADDRESS } from '../abi/socket.ts';
 import { makeDevice, S_IFSOCK } from '../abi/stat.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
 import { hold, newName } from '../fs/path.ts';
@@ -12,6 +12,7 @@ import { type Address, checkInet, familyOf, mustBeLocal, mustBeReachable, portOf
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import type { Fd } from './kinds.ts';
+import { outsideDatagrams } from './socket-outside.ts';
 import { AT_FDCWD, changeable, entryAt, openAt, own, placeAt, requireAccess } from './paths.ts';
 
 export function socketAt(task: Task, fd: Fd): LocalSocket {
@@ -56,7 +57,7 @@ function unixName(address: Address): { readonly path: string } | { readonly key:
 export function bindSocket(task: Task, socket: LocalSocket, address: Address): void {
   if (socket.isUnix) return bindUnix(task, socket, address);
   checkInet(socket.family, address);
-  mustBeLocal(socket.family, address);
+  if (task.kernel.files.sockets.network === undefined) mustBeLocal(socket.family, address);
   const port = portOf(address);
   if (port > 0 && port < 1024 && !capable(task.credentials, CAP_NET_BIND_SERVICE)) throw errno(EACCES);
   if (socket.isBound) throw errno(EINVAL);
@@ -65,6 +66,7 @@ export function bindSocket(task: Task, socket: LocalSocket, address: Address): v
   chosen[2] = number >> 8;
   chosen[3] = number & 0xff;
   socket.bind(`${socket.ports}${socket.family === AF_INET ? 4 : 6}:${number}`, chosen);
+  if (socket.type === SOCK_DGRAM && port !== 0) outsideDatagrams(task, socket, chosen);
 }
 
 function bindUnix(task: Task, socket: LocalSocket, address: Address): void {
@@ -122,7 +124,7 @@ export function socketNamed(task: Task, socket: LocalSocket, address: Address): 
   if (!socket.isUnix) {
     if (address.length >= 2 && familyOf(address) !== socket.family) throw errno(EAFNOSUPPORT);
     checkInet(socket.family, address);
-    mustBeReachable(socket.family, address);
+    if (task.kernel.files.sockets.network === undefined) mustBeReachable(socket.family, address);
     if (portOf(address) === 0) throw errno(socket.ports === 'udp' ? EINVAL : EADDRNOTAVAIL);
     return socket.atPort(address);
   }

@@ -17,6 +17,7 @@ import { define } from './define.ts';
 import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, pointerIn, pointerOut, size, storeAt, uint } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { autobind, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
+import { outsideDatagrams } from './socket-outside.ts';
 import { copyIn, copyOut, scratch, single, type Span, vector, writable } from './transfer.ts';
 
 const messageFlags = flags({
@@ -42,7 +43,12 @@ interface Sending {
   readonly credentials?: s.Ucred;
 }
 
-function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): LocalSocket | undefined | 'nobody' {
+/** Somebody outside the machine. */
+interface Outside {
+  put(bytes: Uint8Array): void;
+}
+
+function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): LocalSocket | Outside | undefined | 'nobody' {
   if (to === undefined || to.length === 0) return undefined;
   if (socket.type !== s.SOCK_DGRAM) {
     if (!socket.isUnix) return undefined;
@@ -50,7 +56,10 @@ function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Lo
   }
   if (!socket.isUnix) socket.bindFree(true);
   else if (!socket.isBound && socket.options.get('1:16')?.[0] === 1) autobind(task, socket);
-  return socketNamed(task, socket, to) ?? 'nobody';
+  const found = socketNamed(task, socket, to);
+  if (found !== undefined) return found;
+  const outside = outsideDatagrams(task, socket);
+  return outside === undefined ? 'nobody' : { put: (bytes) => outside.send(bytes, to) };
 }
 
 function send(task: Task, file: Fd, sending: Sending): number {
@@ -72,6 +81,10 @@ function send(task: Task, file: Fd, sending: Sending): number {
         throw errno(EFAULT);
       }
       if (to === 'nobody') return got;
+      if (to !== undefined && 'put' in to) {
+        to.put(bytes.subarray(0, got));
+        return got;
+      }
       const rights = done === 0 ? sending.rights : undefined;
       const moved = socket.send({ bytes: bytes.subarray(0, got), nonblocking, credentials, rights, to });
       if (isWait(moved)) {

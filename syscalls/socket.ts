@@ -18,6 +18,7 @@ import { choice, type Fd, fd, fdResult, flags, int, none, pointerIn, pointerOut 
 import { openAt, waiting } from './paths.ts';
 import { bindSocket, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
 import { recvfrom, recvmmsg32, recvmmsg64, recvmsg, sendmmsg, sendmsg, sendto } from './socket-message.ts';
+import { awaitOutside, connectOutside, listenOutside, outsideDatagrams } from './socket-outside.ts';
 import { getsockopt, setsockopt } from './socket-option.ts';
 
 const family = choice({ AF_UNSPEC: 0, AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16, AF_PACKET: 17 });
@@ -116,14 +117,16 @@ function connectPackets(task: Task, found: LocalSocket, address: Uint8Array): vo
   const peer = socketNamed(task, found, address);
   if (!found.isUnix) {
     found.bindFree(false);
-    found.remote = inetAddress(found.family, portOf(address));
-    if (found.local !== undefined) found.local = inetAddress(found.family, portOf(found.local));
+    const isOutside = peer === undefined && outsideDatagrams(task, found) !== undefined;
+    found.remote = isOutside ? address.slice() : inetAddress(found.family, portOf(address));
+    if (found.local !== undefined && !isOutside) found.local = inetAddress(found.family, portOf(found.local));
   }
   found.peer = peer;
 }
 
 function connectStream(task: Task, found: LocalSocket, address: Uint8Array, nonblocking: boolean): void {
   if (found.listening) throw errno(found.isUnix ? EINVAL : EISCONN);
+  if (found.reaching) awaitOutside(task, found, nonblocking);
   if (found.connecting) {
     found.connecting = false;
     const failed = found.takeError();
@@ -132,6 +135,9 @@ function connectStream(task: Task, found: LocalSocket, address: Uint8Array, nonb
   }
   if (found.isConnected) throw errno(EISCONN);
   const target = socketNamed(task, found, address);
+  if (target === undefined && task.kernel.files.sockets.network !== undefined) {
+    connectOutside(task, found, address, make(task, found.family, found), nonblocking);
+  }
   if (target === undefined || !target.listening) {
     if (found.isUnix || !nonblocking) throw errno(ECONNREFUSED);
     found.connecting = true;
@@ -152,7 +158,11 @@ function connectStream(task: Task, found: LocalSocket, address: Uint8Array, nonb
 
 const listen = define({
   name: 'listen', args: [['sockfd', fd], ['backlog', int]], result: none, support: 'full',
-  handler: (task, file, backlog) => socketAt(task, file).listen(backlog),
+  handler: (task, file, backlog) => {
+    const found = socketAt(task, file);
+    found.listen(backlog);
+    if (!found.isUnix) listenOutside(task, found, () => make(task, found.family, found));
+  },
 });
 
 const accept4 = define({

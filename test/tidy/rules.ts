@@ -29,7 +29,7 @@ const ENGINE_BUILDERS = ['machine', 'index'];
 /** emu implements these ports of mm and sees no more of it. */
 const MM_PORTS = ['mm/arena.ts', 'mm/mmu.ts', 'mm/frame.ts'];
 /** Where Node itself may be used; everything else runs unchanged in a browser. */
-const NODE_FILES = [/^fs\/hostfs\.ts$/, /^cli\//];
+const NODE_FILES = [/^fs\/hostfs\.ts$/, /^fs\/hostnet\.ts$/, /^cli\//];
 /** Where time and randomness enter: the adapters that are passed in, and the command line's own waiting. */
 const CLOCK_FILES = [/^fs\/hostfs\.ts$/, /^machine-host\.ts$/, /^cli\//];
 const CLOCKS = /\b(?:Date\.now|new Date\(\)|Math\.random|performance\.now|crypto\.getRandomValues)\b/;
@@ -89,7 +89,7 @@ export function wrongImports(sources: readonly Source[]): string[] {
 }
 
 function wrong(from: string, to: string): string | undefined {
-  if (to.startsWith('node:')) return matches(from, NODE_FILES) ? undefined : 'node: only in fs/hostfs.ts and cli';
+  if (to.startsWith('node:')) return matches(from, NODE_FILES) ? undefined : 'node: only in fs/hostfs.ts, fs/hostnet.ts and cli';
   if (!to.endsWith('.ts')) {
     const place = PACKAGES[to];
     return place === undefined ? 'not a package of this project' : place.test(from) ? undefined : `only ${place.source} may`;
