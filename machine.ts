@@ -19,6 +19,7 @@ import { PAGE_SIZE } from './abi/page.ts';
 import type { Refusal } from './loader/refusal.ts';
 import { vdso } from './loader/vdso.ts';
 import type { MachineParts, ProgramOptions } from './machine-parts.ts';
+import { AioContexts } from './proc/aio.ts';
 import { capable, type Credentials, credentialsOf } from './proc/credentials.ts';
 import { checkCpuLimit } from './proc/cpu-limit.ts';
 import { FutexTable } from './proc/futex.ts';
@@ -114,6 +115,7 @@ export class Machine {
       files: parts.files,
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
       shm: new SharedMemory(),
+      aio: new AioContexts(),
       semaphores: new Semaphores<Task>((task) => scheduler.wake(task), seconds),
       messages: new Messages<Task>((task) => scheduler.wake(task), seconds),
       users: new Users(),

@@ -47,6 +47,12 @@ export class EventFile implements OpenFile {
     return 8;
   }
 
+  /** What the kernel itself adds: never waits, and stops at the most there may be. Linux: eventfd_signal. */
+  add(count: bigint): void {
+    this.count = this.count + count > MOST ? MOST : this.count + count;
+    this.changes.wakeAll(POLLIN | POLLRDNORM);
+  }
+
   poll(): number {
     let ready = 0;
     if (this.count > 0n) ready |= POLLIN | POLLRDNORM;

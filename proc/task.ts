@@ -12,6 +12,7 @@ import type { Place } from '../fs/vnode.ts';
 import type { Commitment } from '../mm/commitment.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import type { UserMemory } from '../mm/user.ts';
+import type { AioContexts } from './aio.ts';
 import type { GuestClock, RandomSource } from './clock.ts';
 import type { Credentials } from './credentials.ts';
 import type { FutexTable } from './futex.ts';
@@ -253,6 +254,7 @@ export interface KernelSettings {
 
 export interface Kernel {
   readonly clock: GuestClock;
+  readonly aio: AioContexts;
   readonly random: RandomSource;
   readonly identity: Identity;
   readonly scheduler: Scheduler<Task>;

@@ -1,6 +1,7 @@
 /** Every i386 system call number with its name, and the definitions behind them. Numbers live here only. Source: arch/x86/entry/syscalls/syscall_32.tbl. */
 import { assert } from '../abi/assert.ts';
 import type { Definition } from './define.ts';
+import { calls as aio } from './aio.ts';
 import { calls as attributes } from './attributes.ts';
 import { calls as capability } from './capability.ts';
 import { calls as clone } from './clone.ts';
@@ -51,7 +52,7 @@ import { calls as xattr } from './xattr.ts';
 
 /** The families. Each exports `calls`. */
 const FAMILIES: readonly (readonly Definition[])[] = [
-  attributes,
+  aio, attributes,
   capability,
   clone,
   directory,

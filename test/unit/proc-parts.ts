@@ -8,6 +8,7 @@ import { MemoryObject } from '../../mm/object.ts';
 import type { Outcome } from '../../mm/outcome.ts';
 import { ZeroPager } from '../../mm/pager.ts';
 import { UserMemory } from '../../mm/user.ts';
+import { AioContexts } from '../../proc/aio.ts';
 import { type Clock, GuestClock, seededRandom } from '../../proc/clock.ts';
 import { credentialsOf } from '../../proc/credentials.ts';
 import { FutexTable } from '../../proc/futex.ts';
@@ -128,6 +129,7 @@ export class TestMachine {
     const clock = new GuestClock(this.clock);
     const base = {
       clock,
+      aio: new AioContexts(),
       scheduler,
       random: seededRandom(1),
       futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
