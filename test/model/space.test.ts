@@ -284,6 +284,7 @@ class Run {
     const { at, oldCount, newCount, to, flags } = step;
     const grows = Array.from({ length: oldCount }, (_, i) => model.get(at + i)?.grows === true).includes(true);
     const old = Array.from({ length: oldCount }, (_, i) => model.get(at + i));
+    const whole = (flags & mman.MREMAP_FIXED) !== 0 && oldCount === newCount;
     let addr: number;
     try {
       addr = remap(real, {
@@ -301,6 +302,7 @@ class Run {
     }
     const page = addr / PAGE_SIZE;
     expect(grows).toBe(false);
+    if (whole) return this.moveAll(step, model, old);
     if ((flags & mman.MREMAP_FIXED) !== 0) model.unmap(to, newCount);
     if (page !== at && (flags & mman.MREMAP_FIXED) === 0) expect(model.isFree(page, newCount)).toBe(true);
     const first = old[0];
@@ -318,6 +320,17 @@ class Run {
     model.map(page, newCount, (i) => ({ ...first, index: first.index + i, own: i < oldCount ? old[i]?.own : undefined }));
   }
 
+  /** A fixed move of one size takes all areas along; over holes, what is at the new place stays. */
+  moveAll({ at, to, flags }: Step & { op: 'remap' }, model: ModelSpace, old: readonly (ModelPage | undefined)[]): void {
+    const keeps = (flags & mman.MREMAP_DONTUNMAP) !== 0;
+    old.forEach((was, i) => {
+      if (was === undefined) return;
+      model.pages.set(to + i, { ...was });
+      if (!keeps) model.pages.delete(at + i);
+      else if (!was.shared) model.pages.set(at + i, { ...was, own: undefined });
+    });
+  }
+
   /** Takes over which pages are mapped. */
   adoptHoles({ real, model }: Pair): void {
     for (const page of [...model.pages.keys()]) if (real.find(page * PAGE_SIZE) === undefined) model.pages.delete(page);
@@ -327,7 +340,9 @@ class Run {
     const wanted = model.brkTop + by;
     const oldPage = Math.ceil(model.brkTop / PAGE_SIZE);
     const newPage = Math.ceil(wanted / PAGE_SIZE);
-    const fits = wanted >= model.brkStart && (newPage <= oldPage || model.isFree(oldPage, newPage - oldPage + 1));
+    // What grows needs room and a page behind it; what shrinks needs some of what goes to be there still.
+    const free = model.isFree(Math.min(oldPage, newPage), Math.abs(newPage - oldPage));
+    const fits = wanted >= model.brkStart && (newPage > oldPage ? free && model.isFree(newPage, 1) : newPage === oldPage || !free);
     expect(real.brk(wanted)).toBe(fits ? wanted : model.brkTop);
     if (!fits) return;
     model.brkTop = wanted;

@@ -205,14 +205,14 @@ test('a trace shows names, strings, structs and errors as strace does', () => {
     Uint8Array.from('/a"\n\u0001x\0', (c) => c.charCodeAt(0)),
   );
   machine.call(task, 'execve', SCRATCH, 0, 0);
-  machine.call(task, 'io_setup', 1, 2);
+  machine.call(task, 'io_uring_setup', 1, 2);
   machine.call(task, 'exit_group', 3);
   expect(lines).toEqual([
     'clock_gettime(CLOCK_MONOTONIC, {tv_sec=1, tv_nsec=0}) = 0',
     'kill(5, 0)                              = 0',
     'mprotect(0x1, 4096, PROT_READ|PROT_EXEC) = -1 EINVAL (Invalid argument)',
     'execve("/a\\"\\n\\1x", NULL, NULL)         = -1 ENOSYS (Function not implemented)',
-    'io_setup(0x1, 0x2, 0, 0, 0, 0)          = -1 ENOSYS (Function not implemented)',
+    'io_uring_setup(0x1, 0x2, 0, 0, 0, 0)    = -1 ENOSYS (Function not implemented)',
     'exit_group(3)                           = ?',
   ]);
 });
