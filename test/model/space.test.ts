@@ -407,9 +407,13 @@ function outcomeName(got: number | Outcome): Expected | 'KILL' | 'wait' {
 
 for (const layout of ['linuxemu', 'linux'] as const) {
   for (const limit of [undefined, 12]) {
-    test(`random operations agree with the page model (${layout} layout, ${limit ?? 'unlimited'} frames)`, { timeout: 120_000 }, () => {
-      fc.assert(
-        fc.property(fc.array(step, { minLength: 1, maxLength: 100, size: 'max' }), (steps) => {
+    test(`random operations agree with the page model (${layout} layout, ${limit ?? 'unlimited'} frames)`, {
+      timeout: 300_000,
+    }, async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 100, size: 'max' }), async (steps) => {
+          // The test runner wants to hear from us now and then.
+          await new Promise((resolve) => setImmediate(resolve));
           const run = new Run(layout, limit);
           for (const each of steps) run.do(each);
           run.finish();
