@@ -10,8 +10,7 @@ import { emulator } from '../drivers/emulator.ts';
 import { allFixtures, build, compilerVersion, type Fixture, runFixture } from '../drivers/fixtures.ts';
 
 const cannot = (await compilerVersion()) === undefined || emulator.unavailable() !== undefined;
-const ALL = process.env['SEG386_MODES'] === 'all';
-describe.skipIf(cannot || !ALL)('with turns of a thousand instructions', { concurrent: true }, () => {
+describe.skipIf(cannot)('with turns of a thousand instructions', { concurrent: true }, () => {
   for (const fixture of allFixtures()) {
     test(fixture.name.replaceAll('-', ' '), async () => {
       expect(summary(await runFixture(fixture, emulator, { options: ['--slice=1000'] }))).toBe(readFileSync(fixture.expected, 'latin1'));
@@ -45,7 +44,7 @@ async function everything(fixture: Fixture): Promise<{ readonly trace: string; r
   }
 }
 
-describe.skipIf(cannot || !ALL)('deterministic runs are the same twice', () => {
+describe.skipIf(cannot)('deterministic runs are the same twice', () => {
   for (const fixture of allFixtures().filter(({ kind }) => !kind.startsWith('dynamic'))) {
     test(fixture.name.replaceAll('-', ' '), async () => {
       const first = await everything(fixture);
