@@ -23,6 +23,7 @@ import {
   TIOCEXCL,
   TIOCGETD,
   TIOCGEXCL,
+  TIOCGLCKTRMIOS,
   TIOCGPGRP,
   TIOCGSID,
   TIOCGWINSZ,
@@ -31,6 +32,7 @@ import {
   TIOCOUTQ,
   TIOCSCTTY,
   TIOCSETD,
+  TIOCSLCKTRMIOS,
   TIOCSPGRP,
   TIOCSTI,
   TIOCSWINSZ,
@@ -104,6 +106,8 @@ export class Terminal {
   private readonly isConsole: boolean;
   private readonly port: TerminalPort;
   private readonly jobs: () => JobControl;
+  /** TIOCSLCKTRMIOS: bits and characters that may not be changed. */
+  private locked: Termios = { c_iflag: 0, c_oflag: 0, c_cflag: 0, c_lflag: 0, c_line: 0, c_cc: new Array(19).fill(0) };
   /** As last read or set: only the guest changes it while it runs. */
   private known: Termios | undefined;
 
@@ -201,6 +205,12 @@ export class Terminal {
         return this.setOld(argument, 'drain');
       case TCSETAF:
         return this.setOld(argument, 'flush');
+      case TIOCGLCKTRMIOS:
+        return give(argument, termios, this.locked);
+      case TIOCSLCKTRMIOS:
+        if (this.jobs().caller()?.privileged === false) throw errno(EPERM);
+        this.locked = termios.read(view(argument.bytesIn(termios.size)), 0);
+        return 0;
       case TIOCGWINSZ:
         return give(argument, winsize, this.port.windowSize());
       case TIOCSWINSZ: {
@@ -290,9 +300,24 @@ export class Terminal {
   }
 
   private set(argument: IoctlArgument, when: 'now' | 'drain' | 'flush', size: number): number {
-    this.known = termios.read(view(argument.bytesIn(size)), 0);
+    this.known = this.unlocked(termios.read(view(argument.bytesIn(size)), 0));
     this.port.setAttributes(this.known, when);
     return 0;
+  }
+
+  /** What is locked stays as it is. */
+  private unlocked(wanted: Termios): Termios {
+    const { attributes: before, locked } = this;
+    const flag = (name: 'c_iflag' | 'c_oflag' | 'c_cflag' | 'c_lflag') =>
+      ((wanted[name] & ~locked[name]) | (before[name] & locked[name])) >>> 0;
+    return {
+      c_iflag: flag('c_iflag'),
+      c_oflag: flag('c_oflag'),
+      c_cflag: flag('c_cflag'),
+      c_lflag: flag('c_lflag'),
+      c_line: locked.c_line === 0 ? wanted.c_line : before.c_line,
+      c_cc: wanted.c_cc.map((character, i) => (locked.c_cc[i] === 0 ? character : before.c_cc[i])),
+    };
   }
 
   private giveWithSpeeds(argument: IoctlArgument): number {
@@ -321,14 +346,14 @@ export class Terminal {
     const before = this.attributes;
     const c_cc = before.c_cc.slice();
     for (let i = 0; i < 8; i++) c_cc[i] = bytes[9 + i];
-    this.known = {
+    this.known = this.unlocked({
       c_iflag: flag(0, before.c_iflag),
       c_oflag: flag(1, before.c_oflag),
       c_cflag: flag(2, before.c_cflag),
       c_lflag: flag(3, before.c_lflag),
       c_line: bytes[8],
       c_cc,
-    };
+    });
     this.port.setAttributes(this.known, when);
     return 0;
   }
