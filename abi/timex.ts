@@ -10,7 +10,7 @@ export const STA_PLL = 0x0001, STA_UNSYNC = 0x0040, STA_CLOCKERR = 0x1000, STA_N
 export const TIME_OK = 0, TIME_ERROR = 5;
 
 /** Frequencies are in parts per million, shifted left by 16; times in microseconds, or nanoseconds under STA_NANO. */
-export const MAX_FREQUENCY = 500 << 16, MAX_ERROR_US = 16_000_000, MAX_TIME_CONSTANT = 10, MAX_TAI_OFFSET = 100_000, MAX_OFFSET_US = 500_000;
+export const MAX_FREQUENCY = 500 << 16, MAX_ERROR_US = 16_000_000, MAX_TIME_CONSTANT = 10, MAX_TAI_OFFSET = 100_000;
 export const TICK_US = 10_000, TICK_MIN_US = 9_000, TICK_MAX_US = 11_000;
 
 export interface Timex {

@@ -9,16 +9,26 @@ import { Waiters } from '../fs/wait.ts';
 /** Linux's fs.aio-max-nr, here for each address space. */
 const MOST = 65_536;
 
+export interface AioPoll {
+  /** Address of its iocb. */
+  readonly iocb: number;
+  /** Waits no longer. */
+  end: () => void;
+}
+
 export class AioContext {
   /** How many submissions may be under way or not yet taken. */
   readonly capacity: number;
+  /** Of the mapped ring, in bytes. */
+  readonly size: number;
   readonly events: IoEvent[] = [];
   readonly changes: Waiters = new Waiters();
-  /** What waits for readiness, by the address of its iocb; the function ends it. */
-  readonly polls: Map<number, () => void> = new Map();
+  /** What waits for readiness. One iocb may be submitted several times. */
+  readonly polls: Set<AioPoll> = new Set();
 
-  constructor(capacity: number) {
+  constructor(capacity: number, size: number) {
     this.capacity = capacity;
+    this.size = size;
   }
 
   get full(): boolean {
@@ -57,7 +67,7 @@ export class AioContexts {
     const context = this.of(space, id);
     if (context === undefined) return false;
     this.spaces.get(space)?.delete(id);
-    for (const end of context.polls.values()) end();
+    for (const { end } of context.polls) end();
     context.changes.wakeAll();
     return true;
   }

@@ -1,4 +1,5 @@
 /** Time and randomness as ports, so that a run can be repeated: the host's clock, or one that only executed instructions advance. */
+import { MAX_ERROR_US, STA_UNSYNC, TICK_US } from '../abi/timex.ts';
 
 /** All times are nanoseconds. */
 export interface Clock {
@@ -19,11 +20,11 @@ export class GuestClock implements Clock {
   /** What else the guest has said of its clock: kept, and told again. */
   readonly accuracy: ClockAccuracy = {
     frequency: 0,
-    maxError_us: 16_000_000,
-    error_us: 16_000_000,
-    status: 0x40,
+    maxError_us: MAX_ERROR_US,
+    error_us: MAX_ERROR_US,
+    status: STA_UNSYNC,
     constant: 2,
-    tick_us: 10_000,
+    tick_us: TICK_US,
     tai_s: 0,
   };
   private readonly inner: Clock;

@@ -3,7 +3,7 @@ import * as abi from '../abi/aio.ts';
 import { EAGAIN, EBADF, EINPROGRESS, EINTR, EINVAL, Errno, errno } from '../abi/errno.ts';
 import { canRead, canWrite } from '../abi/fcntl.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
-import { PAGE_SIZE, pageUp } from '../abi/page.ts';
+import { pageUp } from '../abi/page.ts';
 import { POLLERR, POLLHUP } from '../abi/poll.ts';
 import { sigset } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
@@ -31,9 +31,9 @@ const ioSetup = define({
     if (user.readU32(at) !== 0 || many === 0 || many > MOST_EVENTS) throw errno(EINVAL);
     if (!kernel.aio.hasRoom(space, many)) throw errno(EAGAIN);
     user.probe(at, 4, 'write');
-    const size = pageUp(Math.max(PAGE_SIZE, RING_HEADER_SIZE + many * abi.ioEvent.size));
+    const size = pageUp(RING_HEADER_SIZE + many * abi.ioEvent.size);
     const ring = space.map({ addr: 0, size, prot: PROT_READ | PROT_WRITE, flags: MAP_PRIVATE | MAP_ANONYMOUS });
-    kernel.aio.add(space, ring, new AioContext(many));
+    kernel.aio.add(space, ring, new AioContext(many, size));
     user.writeU32(at, ring);
   },
 });
@@ -41,9 +41,9 @@ const ioSetup = define({
 const ioDestroy = define({
   name: 'io_destroy', args: [['ctx_id', address]], result: none, support: 'full',
   handler: (task, id) => {
-    contextOf(task, id);
+    const { size } = contextOf(task, id);
     task.kernel.aio.remove(task.space, id);
-    task.space.unmap(id, PAGE_SIZE);
+    task.space.unmap(id, size);
   },
 });
 
@@ -95,8 +95,9 @@ function submit(task: Task, context: AioContext, at: number): Blocked | undefine
   const run = operation(task, description, request);
   try {
     const result = run();
-    if (result instanceof Blocked) return result;
-    complete(result);
+    // A write that would wait in its middle ends there, short.
+    if (result instanceof Blocked && task.call.progress === 0) return result;
+    complete(result instanceof Blocked ? task.call.progress : result);
   } catch (thrown) {
     if (!(thrown instanceof Errno)) throw thrown;
     complete(-thrown.code);
@@ -153,11 +154,15 @@ function awaitReady(context: AioContext, at: number, { file }: Description, mask
   const { changes } = file;
   const look = (): void => {
     const ready = file.poll();
-    context.polls.delete(at);
-    if ((ready & mask) !== 0) complete(ready);
-    else context.polls.set(at, changes.subscribe(look));
+    if ((ready & mask) === 0) {
+      poll.end = changes.subscribe(look);
+      return;
+    }
+    context.polls.delete(poll);
+    complete(ready);
   };
-  context.polls.set(at, changes.subscribe(look));
+  const poll = { iocb: at, end: changes.subscribe(look) };
+  context.polls.add(poll);
 }
 
 const ioCancel = define({
@@ -166,10 +171,10 @@ const ioCancel = define({
     const { key, data } = loadAt(task, at, abi.iocb);
     if (key !== 0) throw errno(EINVAL);
     const context = contextOf(task, id);
-    const end = context.polls.get(at);
-    if (end === undefined) throw errno(EINVAL);
-    end();
-    context.polls.delete(at);
+    const poll = [...context.polls].find(({ iocb }) => iocb === at);
+    if (poll === undefined) throw errno(EINVAL);
+    poll.end();
+    context.polls.delete(poll);
     context.complete({ data, obj: BigInt(at), res: 0n, res2: 0n });
     throw errno(EINPROGRESS);
   },
