@@ -35,6 +35,8 @@ export interface ElfFile {
   readonly interp: { readonly offset: number; readonly filesz: number } | undefined;
   /** The last PT_GNU_STACK: its PF_X; `default` without one, which on i386 also means READ_IMPLIES_EXEC. */
   readonly stack: 'default' | 'executable' | 'plain';
+  /** A loader run as a program, which is going to map another one: it can lie anywhere, has no interpreter, and does not call itself a program (DF_1_PIE). */
+  readonly isLoader: boolean;
 }
 
 /** Bytes of an Elf32_Ehdr, an Elf32_Phdr, an Elf32_Shdr. */
@@ -44,6 +46,11 @@ export const PHDR_SIZE = 32;
 /** Linux's load_elf_phdrs: the table has at most 64 KiB. */
 const PHNUM_MAX = 65536 / PHDR_SIZE;
 const SHT_STRTAB = 3;
+/** A dynamic table is looked at so far. */
+const DYNAMIC_MAX = 4096;
+const DT_NULL = 0,
+  DT_FLAGS_1 = 0x6fff_fffb,
+  DF_1_PIE = 0x0800_0000;
 
 const MACHINES: Readonly<Record<number, string>> = {
   2: 'a SPARC',
@@ -78,7 +85,7 @@ export function readElf(read: ReadAt, role: 'program' | 'interpreter' = 'program
   const phnum = header.readUInt16LE(44);
   const table = new Uint8Array(phnum * PHDR_SIZE);
   if (read(phoff, table) < table.length) return refusal(ENOEXEC, 'is truncated: its program headers lie past its end');
-  return decode(elfy.parse(elfyImage(header, table)), phoff, phnum);
+  return decode(elfy.parse(elfyImage(header, table)), { phoff, phnum }, read);
 }
 
 /** What is wrong with the file header, or undefined. EI_CLASS, EI_DATA and the versions do not matter to Linux; the machine decides. */
@@ -128,17 +135,30 @@ function elfyImage(header: ElfyBytes, table: Uint8Array): ElfyBytes {
   return image;
 }
 
-function decode(file: ReturnType<typeof elfy.parse>, phoff: number, phnum: number): ElfFile {
+function decode(file: ReturnType<typeof elfy.parse>, table: Pick<ElfFile, 'phoff' | 'phnum'>, read: ReadAt): ElfFile {
   const loads: LoadHeader[] = [];
   let interp: ElfFile['interp'];
   let stack: ElfFile['stack'] = 'default';
+  let isProgram = true;
   for (const { type, offset, vaddr, filesz, memsz, flags, align } of file.body.programs) {
     const prot = (flags.r ? PROT_READ : 0) | (flags.w ? PROT_WRITE : 0) | (flags.x ? PROT_EXEC : 0);
     if (type === 'load') loads.push({ offset, vaddr, filesz, memsz, prot, align });
     else if (type === 'interp') interp ??= { offset, filesz };
+    else if (type === 'dynamic') isProgram = isNamedProgram(read, offset, filesz);
     else if (type === 'gnu_stack') stack = flags.x ? 'executable' : 'plain';
   }
-  return { kind: 'elf', type: typeOf(file.type), entry: file.entry, phoff, phnum, loads, interp, stack };
+  const type = typeOf(file.type);
+  const isLoader = type === 'dyn' && interp === undefined && !isProgram;
+  return { kind: 'elf', type, entry: file.entry, ...table, loads, interp, stack, isLoader };
+}
+
+/** Whether the dynamic table has the flag that linkers give to programs that can lie anywhere. */
+function isNamedProgram(read: ReadAt, offset: number, size: number): boolean {
+  const bytes = new Uint8Array(Math.min(size, DYNAMIC_MAX));
+  const view = new DataView(bytes.buffer, 0, read(offset, bytes) & ~7);
+  for (let at = 0; at < view.byteLength && view.getUint32(at, true) !== DT_NULL; at += 8)
+    if (view.getUint32(at, true) === DT_FLAGS_1) return (view.getUint32(at + 4, true) & DF_1_PIE) !== 0;
+  return false;
 }
 
 function typeOf(name: string | undefined): ElfFile['type'] {

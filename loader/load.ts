@@ -32,7 +32,7 @@ import { arrange, type LayoutName, USER_TOP } from '../mm/placement.ts';
 import { NO_SHIFTS, type Shifts } from '../mm/randomize.ts';
 import { type AddressSpace, DEFAULT_PROGRAM_BASE } from '../mm/space.ts';
 import { UserMemory } from '../mm/user.ts';
-import { type LoadHeader, PHDR_SIZE } from './elf.ts';
+import { type ElfFile, type LoadHeader, PHDR_SIZE } from './elf.ts';
 import type { ImageFile, Program } from './program.ts';
 import { fatal, type Refusal } from './refusal.ts';
 import { buildStack, stringsSize } from './stack.ts';
@@ -43,6 +43,8 @@ import { vdso } from './vdso.ts';
  * programs have always been linked to, so that PRIVATE, above DATA, is as large as it can be.
  */
 const DYN_BASE: Addr = 0x5655_5000;
+/** A loader that is run as a program leaves the places of programs, in linuxemu's layout, to the one that it is going to map. */
+const LOADER_BASE: Addr = 0x1000_0000;
 /** Clock ticks a second that times() and /proc count in. */
 const CLOCK_TICKS = 100;
 
@@ -141,7 +143,9 @@ class Load {
     const { loads } = image.elf;
     const anywhere = image.elf.type === 'dyn';
     const { shifts = NO_SHIFTS, bottomUp } = this.context;
-    const lowest = loads.length === 0 ? undefined : word(lowestPage(loads) + (anywhere ? fixedBias(space.layout, loads, shifts) : 0));
+    const { isLoader } = image.elf;
+    const lowest =
+      isLoader || loads.length === 0 ? undefined : word(lowestPage(loads) + (anywhere ? fixedBias(space.layout, image.elf, shifts) : 0));
     space.clear(lowest, arrange(space.limits.stack, shifts, bottomUp));
     space.readImpliesExec = this.context.readImpliesExec || image.elf.stack === 'default';
     space.mapStack(PROT_READ | PROT_WRITE | (image.elf.stack === 'executable' ? PROT_EXEC : 0), stringsSize(this.program));
@@ -233,7 +237,7 @@ class Load {
     for (const [index, load] of elf.loads.entries()) {
       if (index > 0) this.mapSegment(object, load, word(load.vaddr + bias), MAP_FIXED);
       else if (elf.type === 'exec') this.mapSegment(object, load, load.vaddr, MAP_FIXED_NOREPLACE);
-      else bias = this.mapAnywhere(object, elf.loads);
+      else bias = this.mapAnywhere(object, elf);
       if (load.offset <= elf.phoff && elf.phoff < load.offset + load.filesz) phdr = elf.phoff - load.offset + load.vaddr;
       if (!isPossible(load, load.vaddr)) return undefined;
       end = Math.max(end, load.vaddr + load.memsz);
@@ -242,12 +246,13 @@ class Load {
   }
 
   /** Maps the first segment of a program that can lie anywhere, and returns the bias of all. */
-  private mapAnywhere(object: MemoryObject, loads: readonly LoadHeader[]): number {
+  private mapAnywhere(object: MemoryObject, elf: ElfFile): number {
+    const { loads } = elf;
     const [first] = loads;
     const size = spanOf(loads);
     if (size <= 0) throw errno(EINVAL);
     if (this.program.interpreter !== undefined || this.space.layout === 'linuxemu') {
-      const bias = fixedBias(this.space.layout, loads, this.space.arrangement.shifts);
+      const bias = fixedBias(this.space.layout, elf, this.space.arrangement.shifts);
       return word(this.mapSegment(object, first, word(first.vaddr + bias), MAP_FIXED_NOREPLACE, size) - pageDown(first.vaddr));
     }
     const alignment = largestAlignment(loads);
@@ -333,9 +338,10 @@ function lowestPage(loads: readonly LoadHeader[]): Addr {
 }
 
 /** The bias of a program that can lie anywhere and goes to its layout's base, aligned downwards: its first segment decides. */
-function fixedBias(layout: LayoutName, loads: readonly LoadHeader[], { program }: Shifts): number {
+function fixedBias(layout: LayoutName, { loads, isLoader }: ElfFile, { program }: Shifts): number {
   const alignment = largestAlignment(loads);
-  const start = (layout === 'linux' || alignment > DEFAULT_PROGRAM_BASE ? DYN_BASE : DEFAULT_PROGRAM_BASE) + program;
+  const own = isLoader ? LOADER_BASE : DEFAULT_PROGRAM_BASE;
+  const start = (layout === 'linux' || alignment > own ? DYN_BASE : own) + program;
   const base = start - (start % alignment);
   return word(pageDown(word(base - loads[0].vaddr)));
 }
