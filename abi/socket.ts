@@ -1,7 +1,7 @@
 /** Sockets: families, types, message flags, options and the structures around them. Source: uapi/linux/socket.h, net.h, asm-generic/socket.h, in.h. */
 import { i32, type Struct, struct, u32 } from './struct.ts';
 
-export const AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_MAX = 46;
+export const AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, AF_NETLINK = 16, AF_PACKET = 17, AF_MAX = 46;
 export const SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3, SOCK_SEQPACKET = 5, SOCK_MAX = 11;
 export const SOCK_TYPE_MASK = 0xf, SOCK_NONBLOCK = 0o4000, SOCK_CLOEXEC = 0o2000000;
 export const IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_IPV6 = 41;
@@ -19,7 +19,7 @@ export const SCM_RIGHTS = 1, SCM_CREDENTIALS = 2;
 export const MOST_RIGHTS = 253;
 
 /** Bytes of struct sockaddr_storage, sockaddr_un, sockaddr_in and sockaddr_in6. */
-export const ADDRESS_MAX = 128, UNIX_ADDRESS = 110, INET_ADDRESS = 16, INET6_ADDRESS = 28;
+export const ADDRESS_MAX = 128, UNIX_ADDRESS = 110, INET_ADDRESS = 16, INET6_ADDRESS = 28, NETLINK_ADDRESS = 12;
 
 export interface MessageHeader {
   name: number;

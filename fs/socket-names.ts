@@ -12,6 +12,8 @@ const FIRST_PORT = 32768,
 export class SocketNames<S> {
   /** What is beyond the loopback; undefined: nothing. */
   network: HostNetwork | undefined;
+  /** Every open socket. */
+  readonly all: Set<S> = new Set();
   private readonly bound: Map<string, S> = new Map();
   private nextPort = FIRST_PORT;
   private nextName = 0;

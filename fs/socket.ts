@@ -3,10 +3,11 @@ import * as e from '../abi/errno.ts';
 import { errno } from '../abi/errno.ts';
 import { FIONREAD } from '../abi/ioctl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
-import { AF_INET, AF_INET6, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_STREAM } from '../abi/socket.ts';
+import { AF_INET, AF_INET6, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../abi/socket.ts';
 import type { Ucred } from '../abi/socket.ts';
 import type { Description } from './description.ts';
 import type { HostDatagrams } from './network.ts';
+import { interfaceIoctl } from './interface-ioctl.ts';
 import { type Address, inetAddress, portOf, reach, type SocketNames } from './socket-names.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
 import { Waiters } from './wait.ts';
@@ -35,6 +36,14 @@ export interface Outgoing {
   readonly rights?: readonly Description[];
   /** Where to, for datagrams; default the connected peer. */
   readonly to?: LocalSocket;
+  /** The same for sockets that speak to no other socket but to their service. */
+  readonly address?: Address;
+}
+
+/** Takes what is sent, where that is not another socket: the kernel's end of netlink, the packets of raw sockets. */
+export interface SocketService {
+  /** How many bytes were taken. Throws the call's errno. */
+  send(socket: LocalSocket, message: Outgoing): number;
 }
 
 export interface Received {
@@ -58,6 +67,7 @@ export interface SocketOptions {
   readonly protocol: number;
   /** Who made it. */
   readonly credentials: Ucred;
+  readonly service?: SocketService;
 }
 
 export class LocalSocket implements OpenFile {
@@ -68,6 +78,7 @@ export class LocalSocket implements OpenFile {
   readonly family: number;
   readonly type: number;
   readonly protocol: number;
+  readonly service: SocketService | undefined;
   /** Options that are only kept, by `level:name`. */
   readonly options: Map<string, Uint8Array> = new Map();
   receiveTimeout_ns: bigint | undefined;
@@ -114,10 +125,17 @@ export class LocalSocket implements OpenFile {
     this.type = options.type;
     this.protocol = options.protocol;
     this.credentials = options.credentials;
+    this.service = options.service;
+    this.names.all.add(this);
   }
 
   get isUnix(): boolean {
     return this.family === AF_UNIX;
+  }
+
+  /** Each message has an address of its own, and there are no connections. */
+  get isDatagrams(): boolean {
+    return this.type === SOCK_DGRAM || this.type === SOCK_RAW;
   }
 
   get isPackets(): boolean {
@@ -169,7 +187,7 @@ export class LocalSocket implements OpenFile {
   }
 
   listen(backlog: number): void {
-    if (this.type === SOCK_DGRAM) throw errno(e.EOPNOTSUPP);
+    if (this.isDatagrams) throw errno(e.EOPNOTSUPP);
     if (this.isUnix && this.key === undefined) throw errno(e.EINVAL);
     if (this.peer !== undefined) throw errno(e.EINVAL);
     this.bindFree(true);
@@ -221,7 +239,7 @@ export class LocalSocket implements OpenFile {
   }
 
   accept(nonblocking: boolean): LocalSocket | Wait {
-    if (this.type === SOCK_DGRAM) throw errno(e.EOPNOTSUPP);
+    if (this.isDatagrams) throw errno(e.EOPNOTSUPP);
     if (!this.listening) throw errno(e.EINVAL);
     const next = this.arrivals.shift();
     if (next === undefined) {
@@ -249,8 +267,9 @@ export class LocalSocket implements OpenFile {
   send(message: Outgoing): Io {
     this.failPending();
     if (this.noWriting) throw errno(e.EPIPE);
+    if (this.service !== undefined) return this.service.send(this, message);
     const target = message.to ?? this.destination();
-    if (target === undefined && this.remote !== undefined && this.type === SOCK_DGRAM) {
+    if (target === undefined && this.remote !== undefined && this.isDatagrams) {
       if (this.datagrams !== undefined) {
         this.datagrams.send(message.bytes, this.remote);
         return message.bytes.length;
@@ -261,7 +280,7 @@ export class LocalSocket implements OpenFile {
       return message.bytes.length;
     }
     if (target === undefined)
-      throw errno(this.type === SOCK_DGRAM ? (this.isUnix ? e.ENOTCONN : e.EDESTADDRREQ) : this.isUnix ? e.ENOTCONN : e.EPIPE);
+      throw errno(this.isDatagrams ? (this.isUnix ? e.ENOTCONN : e.EDESTADDRREQ) : this.isUnix ? e.ENOTCONN : e.EPIPE);
     if (target.closed || target.noReading) return this.sendToGone(target, message.bytes.length);
     const { bytes } = message;
     const size = this.isPackets ? bytes.length + PACKET_COST : Math.min(bytes.length, BUFFER - target.held);
@@ -282,26 +301,28 @@ export class LocalSocket implements OpenFile {
 
   /** Where bytes without an address go. Whoever has a datagram's port by then gets it. */
   private destination(): LocalSocket | undefined {
-    return this.type === SOCK_DGRAM && !this.isUnix && this.remote !== undefined ? this.atPort(this.remote) : this.peer;
+    return this.isDatagrams && !this.isUnix && this.remote !== undefined ? this.atPort(this.remote) : this.peer;
   }
 
-  /** A datagram from outside; where there is no room for it, it is lost. */
-  deliver(bytes: Uint8Array, from: Address): void {
+  /** A datagram from outside, or from a service; where there is no room for it, it is lost, and false. */
+  deliver(bytes: Uint8Array, from: Address, credentials: Ucred = NOBODY): boolean {
     const size = bytes.length + PACKET_COST;
-    if (!this.hears(from) || (this.held > 0 && this.held + size > BUFFER)) return;
-    this.inbox.push({ bytes, from, credentials: NOBODY, rights: [] });
+    if (!this.hears(from)) return true;
+    if (this.held > 0 && this.held + size > BUFFER) return false;
+    this.inbox.push({ bytes, from, credentials, rights: [] });
     this.held += size;
     this.changes.wakeAll(IN);
+    return true;
   }
 
   /** A connected internet socket hears nobody but its peer. */
   private hears(from: Address | undefined): boolean {
-    if (this.isUnix || this.type !== SOCK_DGRAM || this.remote === undefined) return true;
+    if (this.isUnix || this.service !== undefined || !this.isDatagrams || this.remote === undefined) return true;
     return from !== undefined && portOf(from) === portOf(this.remote);
   }
 
   private sendToGone(target: LocalSocket, size: number): number {
-    if (this.type === SOCK_DGRAM) throw errno(e.ECONNREFUSED);
+    if (this.isDatagrams) throw errno(e.ECONNREFUSED);
     if (this.isUnix || !target.closed || this.spoken) throw errno(e.EPIPE);
     this.spoken = true;
     return size;
@@ -310,7 +331,7 @@ export class LocalSocket implements OpenFile {
   receive(into: Uint8Array, nonblocking: boolean, peek: boolean): Received | Wait {
     if (this.inbox.length === 0) {
       this.failPending();
-      if (this.type !== SOCK_DGRAM && !this.isConnected) throw errno(this.isUnix ? e.EINVAL : e.ENOTCONN);
+      if (!this.isDatagrams && !this.isConnected) throw errno(this.isUnix ? e.EINVAL : e.ENOTCONN);
       if (this.ended || this.noReading) return NOTHING;
       if (nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: this.changes, timeout_ns: this.receiveTimeout_ns };
@@ -383,7 +404,7 @@ export class LocalSocket implements OpenFile {
     let ready = this.error !== 0 ? POLLERR : 0;
     const over = this.ended || this.noReading;
     if (this.inbox.length > 0 || over || this.error !== 0) ready |= IN;
-    if (this.type === SOCK_DGRAM) {
+    if (this.isDatagrams) {
       if (this.peer === undefined || this.peer.held < BUFFER) ready |= OUT;
       return this.noReading && this.noWriting ? ready | POLLHUP | POLLRDHUP : ready;
     }
@@ -396,9 +417,9 @@ export class LocalSocket implements OpenFile {
   }
 
   ioctl(request: number, argument: IoctlArgument): number | undefined {
-    if (request !== FIONREAD) return undefined;
+    if (request !== FIONREAD) return interfaceIoctl(this.family, request, argument);
     const [first] = this.inbox;
-    const waiting = this.type === SOCK_DGRAM ? (first?.bytes.length ?? 0) : this.inbox.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const waiting = this.isDatagrams ? (first?.bytes.length ?? 0) : this.inbox.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setInt32(0, waiting, true);
     argument.bytesOut(bytes);
@@ -412,11 +433,12 @@ export class LocalSocket implements OpenFile {
       this.changes.wakeAll();
       return;
     }
-    if (!this.isConnected && !(this.isUnix && this.type === SOCK_DGRAM)) throw errno(e.ENOTCONN);
+    if (this.service !== undefined) throw errno(e.EOPNOTSUPP);
+    if (!this.isConnected && !(this.isUnix && this.isDatagrams)) throw errno(e.ENOTCONN);
     if (how !== SHUT_WR) this.noReading = true;
     if (how !== SHUT_RD) this.noWriting = true;
     const { peer } = this;
-    if (peer !== undefined && peer.peer === this && this.type !== SOCK_DGRAM) {
+    if (peer !== undefined && peer.peer === this && !this.isDatagrams) {
       if (how !== SHUT_RD) peer.ended = true;
       peer.changes.wakeAll();
       peer.room.wakeAll();
@@ -433,14 +455,15 @@ export class LocalSocket implements OpenFile {
 
   close(): void {
     this.closed = true;
+    this.names.all.delete(this);
     this.outer?.close();
     this.datagrams?.close();
     if (this.key !== undefined) this.names.release(this.key, this);
     for (const end of this.arrivals.splice(0)) end.reset();
     const { peer } = this;
     if (peer !== undefined && peer.peer === this) {
-      if (this.inbox.length > 0 && this.type !== SOCK_DGRAM) peer.error = e.ECONNRESET;
-      if (this.type !== SOCK_DGRAM) peer.ended = true;
+      if (this.inbox.length > 0 && !this.isDatagrams) peer.error = e.ECONNRESET;
+      if (!this.isDatagrams) peer.ended = true;
       peer.changes.wakeAll();
     }
     for (const { rights } of this.inbox.splice(0)) for (const right of rights) right.release();

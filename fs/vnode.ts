@@ -101,6 +101,9 @@ export interface IoctlArgument {
   readonly value: number;
   bytesIn(count: number): Uint8Array;
   bytesOut(bytes: Uint8Array): void;
+  /** The same anywhere, for arguments that point on. */
+  bytesAt(address: number, count: number): Uint8Array;
+  bytesTo(address: number, bytes: Uint8Array): void;
 }
 
 /** Where a file hangs in the tree: what `..`, getcwd and /proc/self/fd need to know. */

@@ -17,6 +17,7 @@ import { define } from './define.ts';
 import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, pointerIn, pointerOut, size, storeAt, uint } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { autobind, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
+import { netlinkTarget } from './socket-netlink.ts';
 import { outsideDatagrams } from './socket-outside.ts';
 import { copyIn, copyOut, scratch, single, type Span, vector, writable } from './transfer.ts';
 
@@ -49,8 +50,8 @@ interface Outside {
 }
 
 function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): LocalSocket | Outside | undefined | 'nobody' {
-  if (to === undefined || to.length === 0) return undefined;
-  if (socket.type !== s.SOCK_DGRAM) {
+  if (to === undefined || to.length === 0 || socket.service !== undefined) return undefined;
+  if (!socket.isDatagrams) {
     if (!socket.isUnix) return undefined;
     throw errno(socket.isConnected ? EISCONN : EOPNOTSUPP);
   }
@@ -68,6 +69,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   if ((how & s.MSG_OOB) !== 0) throw errno(EOPNOTSUPP);
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
   const to = target(task, socket, sending.to);
+  const address = socket.family === s.AF_NETLINK && sending.to !== undefined ? netlinkTarget(task, socket, sending.to) : undefined;
   const credentials = sending.credentials ?? credentialsOf(task);
   if (socket.isPackets && span.size > scratch(Number.POSITIVE_INFINITY).length) throw errno(EMSGSIZE);
   let done = task.call.progress;
@@ -86,7 +88,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
         return got;
       }
       const rights = done === 0 ? sending.rights : undefined;
-      const moved = socket.send({ bytes: bytes.subarray(0, got), nonblocking, credentials, rights, to });
+      const moved = socket.send({ bytes: bytes.subarray(0, got), nonblocking, credentials, rights, to, address });
       if (isWait(moved)) {
         task.call.progress = done;
         throw waiting(task, moved);
@@ -98,7 +100,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
     if (done > 0) return done;
-    if (error.code === EPIPE && socket.type !== s.SOCK_DGRAM && (how & s.MSG_NOSIGNAL) === 0) sendToTask(task, kernelInfo(SIGPIPE));
+    if (error.code === EPIPE && !socket.isDatagrams && (how & s.MSG_NOSIGNAL) === 0) sendToTask(task, kernelInfo(SIGPIPE));
     throw error;
   }
   return done;
@@ -188,7 +190,7 @@ function drop(receipt: Receipt, how: number): void {
 }
 
 function sourceOf({ socket, from }: Receipt): Uint8Array | undefined {
-  if (socket.type !== s.SOCK_DGRAM) return undefined;
+  if (!socket.isDatagrams) return undefined;
   return from ?? (socket.isUnix ? new Uint8Array(0) : shown(socket, undefined));
 }
 

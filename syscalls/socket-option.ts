@@ -1,5 +1,6 @@
 /** getsockopt and setsockopt: what sockets act on, and what they only keep. */
 import { EDOM, EINVAL, ENOPROTOOPT, EOPNOTSUPP, errno } from '../abi/errno.ts';
+import { SOL_NETLINK } from '../abi/netlink.ts';
 import * as s from '../abi/socket.ts';
 import type { Layout } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec64, timeval32, toNanoseconds, toTimespec } from '../abi/time.ts';
@@ -7,6 +8,7 @@ import { BUFFER, type LocalSocket } from '../fs/socket.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { fd, int, loadAt, none, pointerIn, pointerOut } from './kinds.ts';
+import { netlinkOption, setNetlinkOption } from './socket-netlink.ts';
 import { socketAt } from './socket-address.ts';
 
 /** Highest SOL_SOCKET option that is known; the rest are ENOPROTOOPT. */
@@ -36,8 +38,10 @@ function encoded<T>(layout: Layout<T>, value: T): Uint8Array {
 
 function get(socket: LocalSocket, level: number, name: number): Uint8Array {
   const kept = socket.options.get(`${level}:${name}`);
+  if (level === SOL_NETLINK && socket.family === s.AF_NETLINK) return netlinkOption(socket, name);
   if (level !== s.SOL_SOCKET) {
     if (socket.isUnix) throw errno(EOPNOTSUPP);
+    if (socket.family === s.AF_NETLINK) throw errno(ENOPROTOOPT);
     if (![s.IPPROTO_IP, s.IPPROTO_TCP, s.IPPROTO_UDP, s.IPPROTO_IPV6].includes(level)) throw errno(ENOPROTOOPT);
     return kept ?? word(0);
   }
@@ -73,6 +77,11 @@ function timeout(task: Task, at: number, size: number, layout: Layout<Timespec>)
 function set(task: Task, socket: LocalSocket, level: number, name: number, at: number, size: number): void {
   if (level !== s.SOL_SOCKET) {
     if (socket.isUnix) throw errno(EOPNOTSUPP);
+    if (level === SOL_NETLINK && socket.family === s.AF_NETLINK) {
+      if (size < 4) throw errno(EINVAL);
+      return setNetlinkOption(task, socket, name, task.user.readI32(at));
+    }
+    if (socket.family === s.AF_NETLINK) throw errno(ENOPROTOOPT);
     if (![s.IPPROTO_IP, s.IPPROTO_TCP, s.IPPROTO_UDP, s.IPPROTO_IPV6].includes(level)) throw errno(ENOPROTOOPT);
     socket.options.set(`${level}:${name}`, task.user.read(at, Math.min(size, 64)));
     return;

@@ -8,6 +8,7 @@ import * as s from '../abi/socket.ts';
 import { S_IFSOCK } from '../abi/stat.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
 import { Description } from '../fs/description.ts';
+import { netlinkAddressOf } from '../fs/netlink.ts';
 import { LocalSocket } from '../fs/socket.ts';
 import { inetAddress, portOf } from '../fs/socket-names.ts';
 import { isWait } from '../fs/vnode.ts';
@@ -17,6 +18,7 @@ import { define, multiplexer, type Words } from './define.ts';
 import { choice, type Fd, fd, fdResult, flags, int, none, pointerIn, pointerOut } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { bindSocket, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
+import { connectNetlink, netlinkKind, netlinkService } from './socket-netlink.ts';
 import { recvfrom, recvmmsg32, recvmmsg64, recvmsg, sendmmsg, sendmsg, sendto } from './socket-message.ts';
 import { awaitOutside, connectOutside, listenOutside, outsideDatagrams } from './socket-outside.ts';
 import { getsockopt, setsockopt } from './socket-option.ts';
@@ -26,7 +28,7 @@ const type = flags({ SOCK_CLOEXEC: s.SOCK_CLOEXEC, SOCK_NONBLOCK: s.SOCK_NONBLOC
   mask: 0xf, values: { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_RAW: 3, SOCK_RDM: 4, SOCK_SEQPACKET: 5 },
 });
 const TYPE_FLAGS = s.SOCK_CLOEXEC | s.SOCK_NONBLOCK;
-const PARTIAL = { partial: 'AF_UNIX, and AF_INET and AF_INET6 over the machine\'s own loopback; EAFNOSUPPORT for others' };
+const PARTIAL = { partial: 'AF_UNIX, AF_INET and AF_INET6 over the machine\'s own loopback, AF_NETLINK (ROUTE, GENERIC and between programs); EAFNOSUPPORT for others' };
 /** sockfs's device minor. */
 const SOCKFS = 8;
 
@@ -41,6 +43,7 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
     if (![s.SOCK_STREAM, s.SOCK_DGRAM, s.SOCK_RAW, s.SOCK_SEQPACKET].includes(bare)) throw errno(ESOCKTNOSUPPORT);
     return { type: bare === s.SOCK_RAW ? s.SOCK_DGRAM : bare, protocol: 0 };
   }
+  if (domain === s.AF_NETLINK) return netlinkKind(task, bare, protocol);
   if (domain !== s.AF_INET && domain !== s.AF_INET6) {
     task.kernel.tracer.note?.(task, `address family ${domain} is not there; answered EAFNOSUPPORT`);
     throw errno(EAFNOSUPPORT);
@@ -60,7 +63,8 @@ function make(task: Task, domain: number, kind: { readonly type: number; readonl
     label: `socket:[${ino}]`, kind: 'socket', mode: S_IFSOCK | 0o777, device: SOCKFS, ino, now_ns: kernel.clock.realtime(), owner,
   });
   const own = { pid: process.pid, uid: credentials.euid, gid: credentials.egid };
-  return new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: own });
+  const service = domain === s.AF_NETLINK ? netlinkService(task, kind.protocol) : undefined;
+  return new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: own, service });
 }
 
 function enter(task: Task, socket: LocalSocket, how: number): number {
@@ -107,6 +111,7 @@ const connect = define({
   handler: (task, file, at, length) => {
     const found = socketAt(task, file);
     const address = readAddress(task, at, length);
+    if (found.family === s.AF_NETLINK) return connectNetlink(task, found, address);
     if (address.length >= 2 && address[0] === s.AF_UNSPEC && address[1] === 0 && found.type === s.SOCK_DGRAM) return found.disconnect();
     if (found.type === s.SOCK_DGRAM) return connectPackets(task, found, address);
     connectStream(task, found, address, openAt(task, file).nonblocking);
@@ -195,6 +200,7 @@ const getpeername = define({
   name: 'getpeername', args: [['sockfd', fd], ['addr', pointerOut], ['addrlen', pointerOut]], result: none, support: 'full',
   handler: (task, file, at, sizeAt) => {
     const found = socketAt(task, file);
+    if (found.family === s.AF_NETLINK) return writeAddress(task, found.remote ?? netlinkAddressOf(0, 0), at, sizeAt);
     if (!found.isConnected) throw errno(ENOTCONN);
     writeAddress(task, shown(found, found.isUnix ? found.peer?.local : found.remote), at, sizeAt);
   },

@@ -67,6 +67,14 @@ class GuestArgument implements IoctlArgument {
   bytesOut(bytes: Uint8Array): void {
     this.task.user.write(this.value, bytes);
   }
+
+  bytesAt(at: number, count: number): Uint8Array {
+    return this.task.user.read(at, count);
+  }
+
+  bytesTo(at: number, bytes: Uint8Array): void {
+    this.task.user.write(at, bytes);
+  }
 }
 
 const ioctl = define({
@@ -78,7 +86,7 @@ const ioctl = define({
   ],
   result: intResult,
   support: {
-    partial: 'terminals, pipes, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIOQSIZE, FIGETBSZ, RNDGETENTCNT; all others answer ENOTTY',
+    partial: 'terminals, pipes, FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIOQSIZE, FIGETBSZ, RNDGETENTCNT, SIOCGIF and its like; all others answer ENOTTY',
   },
   handler: (task, file, what, at) => {
     const description = openAt(task, file);
