@@ -189,8 +189,8 @@ unpack() { # unpack PACKAGE TO [pattern...]
   tar -x --strip-components=1 --no-same-owner --wildcards -f "$t" -C "$to" "$@" 2>>"$log"
 }
 
-if [ $tier = mini ] && todo static-mini 2; then # the static category's programs, by this machine's compiler
-  mkdir -p "$corpus"/{klibc,bzip2,lua,sqlite}
+if [ $tier = mini ] && todo static-mini 3; then # the static category's programs, by this machine's compiler
+  mkdir -p "$corpus"/{klibc,bzip2,lua,sqlite,malloc}
   inc=$root/usr/include/i386-linux-musl lib=$root/usr/lib/i386-linux-musl
   cc32() { gcc -m32 -w "$@" >>"$log" 2>&1 || say "a compile failed, see $log: $*"; }
   musl() { # musl static|dynamic ARGS...
@@ -215,10 +215,14 @@ if [ $tier = mini ] && todo static-mini 2; then # the static category's programs
   fi
   if command -v make >/dev/null && command -v tclsh >/dev/null && unpack sqlite3 "$cache/sqlite"; then
     (cd "$cache/sqlite" && { ./configure --disable-tcl --disable-shared && make sqlite3.c sqlite3.h; } >>"$log" 2>&1
-      musl static -O2 -I. -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION test/speedtest1.c sqlite3.c -o "$corpus/sqlite/speedtest1.musl") || say "no speedtest1"
+      cc32 -O2 -c -fno-pie -fno-stack-protector -nostdinc -isystem "$inc" -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION sqlite3.c -o sqlite3.o
+      musl static -O2 -I. test/speedtest1.c sqlite3.o -o "$corpus/sqlite/speedtest1.musl"
+      musl static -O2 -I. "$here/programs/sqlite-wal.c" sqlite3.o -o "$corpus/sqlite/sqlite-wal.musl") || say "no speedtest1"
   fi
+  cc32 -O2 -static "$here/programs/malloc-stress.c" -o "$corpus/malloc/malloc-stress.glibc"
+  musl static -O2 "$here/programs/malloc-stress.c" -o "$corpus/malloc/malloc-stress.musl"
   rm -rf "$cache"/{klibc,bzip2,lua,sqlite}
-  did static-mini 2
+  did static-mini 3
 fi
 if [ $tier = mini ]; then
   say "done: $root"

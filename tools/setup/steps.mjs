@@ -203,7 +203,10 @@ export const miniRoot = {
   name: 'mini-root',
   optional: true,
   folder: join(CACHE, 'mini-root'),
-  key: () => hashOf(['mkrootfs.sh', 'packages.txt'].map((name) => inProject('test/corpus', name))),
+  key: () =>
+    hashOf(
+      ['mkrootfs.sh', 'packages.txt', 'programs/malloc-stress.c', 'programs/sqlite-wal.c'].map((name) => inProject('test/corpus', name)),
+    ),
   keyFile: () => `${miniRoot.folder}.key`,
   isDone() {
     try {
