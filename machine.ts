@@ -123,7 +123,7 @@ export class Machine {
       maxTasks: parts.maxProcesses ?? MAX_TASKS,
       cpu: engine,
       processes: new Map(),
-      remains: new WeakMap(),
+      remains: new Map(),
       tasks: new Map(),
       tracer: this.tracer,
       current: () => this.current,
@@ -224,6 +224,7 @@ export class Machine {
   /** Takes back a task that never ran. */
   private discard(task: Task): void {
     this.kernel.processes.delete(task.process.pid);
+    this.kernel.remains.delete(task.process);
     if (!this.kernel.tasks.delete(task.tid)) return;
     const { users } = this.kernel;
     if (users.drop(task.files)) task.files.closeAll();

@@ -66,6 +66,7 @@ function sendDeathSignal(kernel: Kernel, child: Process): void {
 export function forget(kernel: Kernel, process: Process): void {
   process.parent?.children.delete(process);
   kernel.processes.delete(process.pid);
+  kernel.remains.delete(process);
 }
 
 /** A group is orphaned when no member's parent is in another group of the same session: nobody could continue it. */

@@ -274,7 +274,7 @@ export interface Kernel {
   readonly cpu: Pick<Engine, 'createMmu' | 'createRegisters'>;
   readonly processes: Map<number, Process>;
   /** The first thread of processes that have ended, as it was then: /proc still shows it until somebody has waited for them. */
-  readonly remains: WeakMap<Process, Task>;
+  readonly remains: Map<Process, Task>;
   /** All threads by tid. */
   readonly tasks: Map<number, Task>;
   tracer: Tracer;

@@ -144,7 +144,7 @@ export class TestMachine {
       ),
       users: new Users(),
       processes: new Map(),
-      remains: new WeakMap(),
+      remains: new Map(),
       tasks: new Map(),
       tracer: options.events ?? {},
       current: () => undefined,
