@@ -2,12 +2,12 @@
  * Signals that somebody sends to the emulator: those the guest catches, ignores or blocks are passed on to it; all others do to us what they
  * would do to the guest. Listeners are only installed for the former, so an ordinary program costs nothing.
  */
-import { SIG_DFL } from '../abi/signal.ts';
+import { SIG_DFL, type SignalSet } from '../abi/signal.ts';
 import type { Machine } from '../machine.ts';
 import type { Process } from '../proc/process.ts';
 import { sendToProcess } from '../proc/send.ts';
 import { userInfo } from '../proc/siginfo.ts';
-import { hasSignal } from '../proc/signal.ts';
+import { hasSignal, type SignalActions } from '../proc/signal.ts';
 import { threadsOf } from '../proc/task.ts';
 
 /** Everything that can be caught, does not come from the CPU or from ourselves, and that node lets us have. */
@@ -40,6 +40,10 @@ export class SignalPasser {
   private readonly process: Process;
   private readonly asked: (() => void) | undefined;
   private readonly listeners: Map<NodeJS.Signals, () => void> = new Map();
+  /** What the listeners were made for. */
+  private seenActions: SignalActions | undefined;
+  private seenChanges = 0;
+  private seenMask: SignalSet | undefined;
 
   /** `asked`: what SIGUSR2 does instead of what the guest makes of it. (SIGUSR1 starts node's inspector.) */
   constructor(machine: Machine, guest: Process, asked?: () => void) {
@@ -58,8 +62,17 @@ export class SignalPasser {
 
   /** Follows what the guest now does with each signal. */
   sync(): void {
-    const [task] = threadsOf(this.machine.kernel, this.process);
+    const { tasks } = this.machine.kernel;
+    const first = tasks.get(this.process.pid);
+    const task = first === undefined || first.state === 'dead' ? threadsOf(this.machine.kernel, this.process)[0] : first;
     if (task === undefined) return;
+    const { actions } = task;
+    const { mask } = task.signals;
+    // After every turn of every task: most change nothing.
+    if (actions === this.seenActions && actions.changes === this.seenChanges && mask === this.seenMask) return;
+    this.seenActions = actions;
+    this.seenChanges = actions.changes;
+    this.seenMask = mask;
     for (const [name, signo] of PASSED) {
       if (name === 'SIGUSR2' && this.asked !== undefined) continue;
       const wanted = task.actions.get(signo).handler !== SIG_DFL || hasSignal(task.signals.mask, signo);

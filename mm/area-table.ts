@@ -95,7 +95,8 @@ export class AreaTable {
   /** Puts a new area into its segment; one that spans segments becomes one area in each. Requires: the range is free. */
   insert(fields: AreaFields): void {
     const segment = this.#segments.claim(fields.base);
-    const area = new Area({ ...fields, flags: flagsWith(fields.flags, fields.sharing, fields.prot) });
+    const area = new Area(fields);
+    area.flags = flagsWith(area.flags, area.sharing, area.prot);
     const rest = fields.top > segment.limit ? splitArea(area, segment.limit) : undefined;
     segment.areas.insert(area);
     area.object?.attach(area);
@@ -173,7 +174,7 @@ export class AreaTable {
 
   /** Takes every area out, and starts over with other segments. */
   reset(bounds: readonly Bounds[]): void {
-    const former = [...this.#segments.areas()];
+    const former = this.#count === 0 ? [] : [...this.#segments.areas()];
     this.#segments.release();
     this.#segments = new SegmentList(this.#slab, USER_TOP, bounds);
     this.#count = this.#pages = this.#dataPages = this.#peak = 0;

@@ -1,5 +1,5 @@
 /** What each area does on fork, as one switch. */
-import { AREA_ACCOUNT, AREA_DONT_FORK, AREA_WIPE_ON_FORK, type Area, areaPages } from './area.ts';
+import { AREA_ACCOUNT, AREA_DONT_FORK, AREA_LOCKED, AREA_WIPE_ON_FORK, type Area, type AreaFields, areaPages } from './area.ts';
 import type { Commitment } from './commitment.ts';
 
 /**
@@ -13,6 +13,12 @@ export function forkAction(area: Area): ForkAction {
   if ((area.flags & AREA_DONT_FORK) !== 0) return 'omit';
   if (area.sharing === 'shared') return 'share';
   return (area.flags & AREA_WIPE_ON_FORK) !== 0 ? 'wipe' : 'copy';
+}
+
+/** What a child's area is, for making it in the child's space: as its parent's, but for locks. */
+export function childFields(space: AreaFields['space'], area: Area): AreaFields {
+  const { base, top, prot, maxProt, sharing, flags, object, offset, name, file } = area;
+  return { space, base, top, prot, maxProt, sharing, flags: flags & ~AREA_LOCKED, object, offset, name, file };
 }
 
 /** Whether what a child's areas promise is not too much. `allows` says so of a number of pages. */

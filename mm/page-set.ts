@@ -15,6 +15,9 @@ function newRow(): Row {
   return new Array<number>(SUMMARY + 1).fill(0);
 }
 
+/** Never written. */
+const EMPTY: Row = newRow();
+
 /** The greatest member at or below `at`, which may be -1; else -1. */
 function lastIn(row: Row, at: number): number {
   if (at < 0) return -1;
@@ -58,13 +61,14 @@ function clearBit(row: Row, at: number): boolean {
 
 /** A sparse list of 1024 things that are mostly absent. */
 export class SparseList<T> {
-  readonly #parts: (T | undefined)[][] = new Array(32);
+  #parts: (T | undefined)[][] | undefined;
 
   get(key: number): T | undefined {
-    return this.#parts[key >>> 5]?.[key & 31];
+    return this.#parts?.[key >>> 5]?.[key & 31];
   }
 
   set(key: number, value: T | undefined): void {
+    this.#parts ??= new Array(32);
     let part = this.#parts[key >>> 5];
     if (part === undefined) this.#parts[key >>> 5] = part = new Array(32);
     part[key & 31] = value;
@@ -73,8 +77,8 @@ export class SparseList<T> {
 
 /** A set of page numbers. Where there is none to answer, the answer is -1. */
 export class PageSet {
-  /** Which chunks have members. */
-  readonly #top = newRow();
+  /** Which chunks have members. Sets that stay empty are common. */
+  #top: Row = EMPTY;
   readonly #rows = new SparseList<Row>();
   #size = 0;
 
@@ -92,6 +96,7 @@ export class PageSet {
     const key = page >>> 10;
     let row = this.#rows.get(key);
     if (row === undefined) this.#rows.set(key, (row = newRow()));
+    if (this.#top === EMPTY) this.#top = newRow();
     setBit(row, page & 1023);
     setBit(this.#top, key);
     this.#size++;

@@ -45,10 +45,11 @@ export class SegmentList {
   /** One past the last address of user memory. */
   readonly #userTop: Addr;
 
+  /** Requires: the bounds are disjoint, lowest first. */
   constructor(slab: Slab, userTop: Addr, bounds: readonly Bounds[]) {
     this.#slab = slab;
     this.#userTop = userTop;
-    for (const each of [...bounds].sort((a, b) => a.base - b.base)) this.#segments.push(new Segment(slab, each));
+    for (const each of bounds) this.#segments.push(new Segment(slab, each));
   }
 
   /** Gives the indexes back. The list is not used again. */

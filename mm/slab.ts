@@ -56,18 +56,18 @@ const NEAR = 2048;
 /** Numbers of runs by key; 0 is none. */
 export class RunList {
   #near: number[][] | undefined;
-  readonly #far = new Map<number, number>();
+  #far: Map<number, number> | undefined;
 
   get(key: number): number {
-    if (key >= NEAR) return this.#far.get(key) ?? 0;
+    if (key >= NEAR) return this.#far?.get(key) ?? 0;
     const part = this.#near?.[key >>> 5];
     return part === undefined ? 0 : part[key & 31];
   }
 
   set(key: number, run: number): void {
     if (key < NEAR) ((this.#near ??= new Array(NEAR / 32))[key >>> 5] ??= new Array(32).fill(0))[key & 31] = run;
-    else if (run === 0) this.#far.delete(key);
-    else this.#far.set(key, run);
+    else if (run === 0) this.#far?.delete(key);
+    else (this.#far ??= new Map()).set(key, run);
   }
 
   /** Calls `visit` for every run from key `first` to key `last`, ascending. It may take out the one it is given. */
@@ -79,7 +79,7 @@ export class RunList {
       for (; part !== undefined && key <= end; key++) if (part[key & 31] !== 0) visit(key, part[key & 31]);
       key = end + 1;
     }
-    if (last < NEAR || this.#far.size === 0) return;
+    if (last < NEAR || this.#far === undefined || this.#far.size === 0) return;
     const keys = [...this.#far.keys()].filter((key) => key >= first && key <= last).sort((a, b) => a - b);
     for (const key of keys) {
       const run = this.get(key);

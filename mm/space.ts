@@ -10,14 +10,13 @@ import {
   AREA_NO_RESERVE,
   type Area,
   areaPages,
-  fieldsOf,
   flagsWith,
   isData,
   type Sharing,
 } from './area.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
 import { AreaTable } from './area-table.ts';
-import { forkAction, mayPromiseFork } from './fork.ts';
+import { childFields, forkAction, mayPromiseFork } from './fork.ts';
 import type { FramePool, Reclaimer } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import { MemoryObject } from './object.ts';
@@ -436,9 +435,10 @@ export class AddressSpace {
    */
   fork(mmu: Mmu): AddressSpace {
     if (!mayPromiseFork(this, (pages) => this.#mayPromise(pages))) throw errno(ENOMEM);
-    const { frames, layout, limits, maxAreas } = this;
+    const { frames, layout, maxAreas } = this;
+    const { as, data, dataMaximum, stack } = this.limits;
     const bounds = this.segments.all.filter((segment) => segment.kind !== 'ATTACHED');
-    const child = new AddressSpace({ mmu, frames, layout, limits: { ...limits }, maxAreas, bounds });
+    const child = new AddressSpace({ mmu, frames, layout, limits: { as, data, dataMaximum, stack }, maxAreas, bounds });
     child.readImpliesExec = this.readImpliesExec;
     child.mayMapLow = this.mayMapLow;
     child.brkStart = this.brkStart;
@@ -451,7 +451,7 @@ export class AddressSpace {
     let locked = false;
     for (const area of this.areas()) {
       const action = forkAction(area);
-      if (action !== 'omit') child.table.insert({ ...fieldsOf(area), space: child, flags: area.flags & ~AREA_LOCKED });
+      if (action !== 'omit') child.table.insert(childFields(child, area));
       locked ||= (area.flags & AREA_LOCKED) !== 0;
       if (action !== 'copy') continue;
       const held = child.copies.size;
@@ -466,8 +466,13 @@ export class AddressSpace {
   /** Gives everything back, page tables included. The space is not used again. */
   release(): void {
     assert(!this.#released, 'a space is released once');
-    this.clear();
     this.#released = true;
+    this.setLazyReclaimer(undefined);
+    this.softDirty = undefined;
+    this.copies.takeAll(0, USER_TOP / PAGE_SIZE, this.#free);
+    assert(this.copies.size === 0, 'a released space holds no pages');
+    this.lives++;
+    this.table.reset([]);
     this.mmu.release();
   }
 }

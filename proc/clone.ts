@@ -9,6 +9,7 @@ import { hold } from '../fs/path.ts';
 import type { AddressSpace } from '../mm/space.ts';
 import { UserMemory } from '../mm/user.ts';
 import { capable } from './credentials.ts';
+import { copyLimits } from './limits.ts';
 import { Process } from './process.ts';
 import { NO_STACK } from './signal.ts';
 import { Task, type WorkingPlace } from './task.ts';
@@ -94,7 +95,7 @@ function forkSpace({ kernel, space }: Task): AddressSpace {
 function childProcess(maker: Task, pid: number, { flags, exitSignal }: CloneRequest): Process {
   const { process: parent, kernel } = maker;
   const isSibling = (flags & clone.CLONE_PARENT) !== 0;
-  const process = new Process(pid, isSibling ? parent.parent : parent, kernel.clock.monotonic());
+  const process = new Process(pid, isSibling ? parent.parent : parent, kernel.clock.monotonic(), copyLimits(parent.limits));
   process.parentTid = isSibling ? parent.parentTid : maker.tid;
   process.orphan = isSibling && parent.parent === undefined;
   process.exitSignal = isSibling ? parent.exitSignal : exitSignal;

@@ -41,20 +41,29 @@ export function limitNumber(value: bigint): number {
   return value === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(value);
 }
 
+/** A child's limits. */
+export function copyLimits(limits: readonly Limit[]): Limit[] {
+  return limits.map(({ current, maximum }) => ({ current, maximum }));
+}
+
 /** A process's limits as memory obeys them: always what they are now, whoever has changed them. */
-export function memoryLimits(limits: readonly Limit[]): MemoryLimits {
-  return {
-    get as() {
-      return limitNumber(limits[RLIMIT_AS].current);
-    },
-    get data() {
-      return limitNumber(limits[RLIMIT_DATA].current);
-    },
-    get dataMaximum() {
-      return limitNumber(limits[RLIMIT_DATA].maximum);
-    },
-    get stack() {
-      return limitNumber(limits[RLIMIT_STACK].current);
-    },
-  };
+export class ProcessMemoryLimits implements MemoryLimits {
+  private readonly limits: readonly Limit[];
+
+  constructor(limits: readonly Limit[]) {
+    this.limits = limits;
+  }
+
+  get as(): number {
+    return limitNumber(this.limits[RLIMIT_AS].current);
+  }
+  get data(): number {
+    return limitNumber(this.limits[RLIMIT_DATA].current);
+  }
+  get dataMaximum(): number {
+    return limitNumber(this.limits[RLIMIT_DATA].maximum);
+  }
+  get stack(): number {
+    return limitNumber(this.limits[RLIMIT_STACK].current);
+  }
 }

@@ -4,7 +4,7 @@ import type { Place } from '../fs/vnode.ts';
 import { Waiters } from '../fs/wait.ts';
 import type { MemoryLimits } from '../mm/request.ts';
 import type { Job } from './job.ts';
-import { defaultLimits, type Limit, memoryLimits } from './limits.ts';
+import { defaultLimits, type Limit, ProcessMemoryLimits } from './limits.ts';
 import { PosixTimers } from './posix-timers.ts';
 import { PendingSignals } from './signal.ts';
 import { IntervalTimers } from './timers.ts';
@@ -56,9 +56,9 @@ export class Process {
   readonly takers: Map<number, number> = new Map();
   /** Wakes when a signal has come for it or one of its threads (signalfd). */
   readonly signalled: Waiters = new Waiters();
-  readonly limits: Limit[] = defaultLimits();
+  readonly limits: Limit[];
   /** Those of memory; its space obeys them while one of its tasks runs. */
-  readonly memoryLimits: MemoryLimits = memoryLimits(this.limits);
+  readonly memoryLimits: MemoryLimits;
   /** What the host started it as a part of; undefined where it set no limits. */
   job: Job | undefined;
   readonly timers: IntervalTimers = new IntervalTimers();
@@ -118,8 +118,10 @@ export class Process {
   /** Largest resident size noted, in KiB. */
   peakResident: number = 0;
 
-  constructor(pid: number, parent: Process | undefined, started_ns: bigint) {
+  constructor(pid: number, parent: Process | undefined, started_ns: bigint, limits: Limit[] = defaultLimits()) {
     this.pid = pid;
+    this.limits = limits;
+    this.memoryLimits = new ProcessMemoryLimits(limits);
     this.parent = parent;
     this.pgid = parent?.pgid ?? pid;
     this.sid = parent?.sid ?? 0;
@@ -131,7 +133,6 @@ export class Process {
   inherit(from: Process): void {
     this.pgid = from.pgid;
     this.sid = from.sid;
-    from.limits.forEach((limit, which) => (this.limits[which] = { ...limit }));
     this.job = from.job;
     this.executable = from.executable;
     this.image = from.image;

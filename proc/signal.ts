@@ -84,27 +84,34 @@ const DEFAULT_ACTION: SignalAction = { handler: SIG_DFL, flags: 0, restorer: 0, 
 
 /** The table of actions; threads share one. */
 export class SignalActions {
-  private readonly actions: SignalAction[] = Array.from({ length: NSIG + 1 }, () => DEFAULT_ACTION);
+  private readonly actions: SignalAction[];
+  /** Counts changes, for those who follow them. */
+  changes: number = 0;
+
+  constructor(actions: SignalAction[] = new Array<SignalAction>(NSIG + 1).fill(DEFAULT_ACTION)) {
+    this.actions = actions;
+  }
 
   get(signo: number): SignalAction {
     return this.actions[signo];
   }
   set(signo: number, action: SignalAction): void {
     this.actions[signo] = action;
+    this.changes++;
   }
   copy(): SignalActions {
-    const copy = new SignalActions();
-    this.actions.forEach((action, signo) => copy.set(signo, action));
-    return copy;
+    return new SignalActions(this.actions.slice());
   }
   /** execve: handlers go, ignored signals stay ignored. */
   resetHandlers(): void {
+    this.changes++;
     this.actions.forEach((action, signo) => {
       if (action.handler !== SIG_IGN) this.actions[signo] = DEFAULT_ACTION;
     });
   }
   /** clone's CLONE_CLEAR_SIGHAND. */
   resetAll(): void {
+    this.changes++;
     this.actions.fill(DEFAULT_ACTION);
   }
   /** Whether the signal would do nothing if it were delivered. */
