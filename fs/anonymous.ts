@@ -1,9 +1,11 @@
 /** The nameless files behind epoll, eventfd, timerfd and sockets: what stat and /proc/self/fd tell of them. */
 import { EINVAL, ENXIO, errno } from '../abi/errno.ts';
-import { makeDevice } from '../abi/stat.ts';
+import { makeDevice, S_IFMT } from '../abi/stat.ts';
 import type { FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 
 const ANON_INODE_MAGIC = 0x09041934;
+/** On Linux one inode stands behind all of them, and it is root's. */
+const ROOT = { uid: 0, gid: 0 };
 
 export interface AnonymousOptions {
   /** `anon_inode:[eventpoll]`, `socket:[12]`. */
@@ -16,18 +18,26 @@ export interface AnonymousOptions {
   readonly ino: bigint;
   readonly now_ns: bigint;
   readonly owner: { readonly uid: number; readonly gid: number };
+  /** Vnode.isFixed. */
+  readonly isFixed?: boolean;
 }
 
 export class AnonymousVnode implements Vnode {
   readonly kind: FileKind;
   readonly key: string;
   readonly label: string;
+  readonly isFixed: boolean;
+  private mode: number;
+  private owner: AnonymousOptions['owner'];
   private readonly options: AnonymousOptions;
 
   constructor(options: AnonymousOptions) {
     this.options = options;
     this.kind = options.kind;
     this.label = options.label;
+    this.isFixed = options.isFixed === true;
+    this.mode = options.mode;
+    this.owner = options.owner;
     this.key = `${makeDevice(0, options.device)}:${options.ino}`;
   }
 
@@ -41,7 +51,8 @@ export class AnonymousVnode implements Vnode {
   }
 
   stat(): Stat {
-    const { device, ino, mode, now_ns, owner } = this.options;
+    const { mode, owner } = this;
+    const { device, ino, now_ns } = this.options;
     return {
       dev: makeDevice(0, device),
       rdev: 0,
@@ -72,9 +83,13 @@ export class AnonymousVnode implements Vnode {
     throw errno(EINVAL);
   }
 
-  chmod(): void {}
+  chmod(mode: number): void {
+    this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
+  }
 
-  chown(): void {}
+  chown(uid: number | undefined, gid: number | undefined): void {
+    this.owner = { uid: uid ?? this.owner.uid, gid: gid ?? this.owner.gid };
+  }
 
   utimes(): void {}
 
@@ -82,6 +97,15 @@ export class AnonymousVnode implements Vnode {
 }
 
 /** Inode numbers of nameless files need only differ. */
-export function anonymous(label: string, ino: bigint, now_ns: bigint, owner: AnonymousOptions['owner']): AnonymousVnode {
-  return new AnonymousVnode({ label: `anon_inode:${label}`, kind: 'character', mode: 0o600, device: 14, ino, now_ns, owner });
+export function anonymous(label: string, ino: bigint, now_ns: bigint): AnonymousVnode {
+  return new AnonymousVnode({
+    label: `anon_inode:${label}`,
+    kind: 'character',
+    mode: 0o600,
+    device: 14,
+    ino,
+    now_ns,
+    owner: ROOT,
+    isFixed: true,
+  });
 }

@@ -25,6 +25,12 @@ export const MAX_POSITION = Number.MAX_SAFE_INTEGER;
 /** Flags that only the opening looks at; F_GETFL does not show them. */
 const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 
+/** How a write goes, where not as the descriptor's flags say (pwritev2). */
+export interface WriteOptions {
+  readonly appends: boolean;
+  readonly nonblocking: boolean;
+}
+
 export class Description {
   /** Undefined for O_PATH descriptors, which only name a file. */
   private readonly opened: OpenFile | undefined;
@@ -32,6 +38,9 @@ export class Description {
   /** Status flags as F_GETFL shows them, access mode included. */
   flags: number;
   position = 0;
+  /** Whom F_SETOWN named, and the signal that F_SETSIG did: kept, and told again. */
+  owner: { readonly type: number; readonly id: number } = { type: 0, id: 0 };
+  signal = 0;
   /** Descriptors (of all tables) that refer here. */
   private references = 0;
   /** Run once when the last descriptor goes, by what they are for: locks, epoll registrations. */
@@ -104,22 +113,37 @@ export class Description {
     this.closers.set(name, closer);
   }
 
-  read(into: Uint8Array): Io {
+  /** A descriptor for reading, of a file that can be read at all. Linux: vfs_read. */
+  requireRead(): OpenFile {
+    const file = this.file;
+    if (!canRead(this.flags)) throw errno(EBADF);
+    if (file.noRead) throw errno(EINVAL);
+    return file;
+  }
+
+  requireWrite(): OpenFile {
+    const file = this.file;
+    if (!canWrite(this.flags)) throw errno(EBADF);
+    if (file.noWrite) throw errno(EINVAL);
+    return file;
+  }
+
+  read(into: Uint8Array, nonblocking: boolean = this.nonblocking): Io {
     const file = this.readable();
-    const moved = file.read(into, this.position, this.nonblocking);
+    const moved = file.read(into, this.position, nonblocking);
     if (typeof moved === 'number' && file.seekable) this.position += moved;
     return moved;
   }
 
-  write(from: Uint8Array): Io {
-    const file = this.writable();
-    if (this.flags & O_APPEND && file.append !== undefined) {
+  write(from: Uint8Array, how?: WriteOptions): Io {
+    const file = this.requireWrite();
+    if (this.appends(how) && file.append !== undefined) {
       const moved = file.append(from);
       if (typeof moved === 'number') this.position = endOf(file);
       return moved;
     }
     if (file.seekable) from = clipped(from, this.position);
-    const moved = file.write(from, this.position, this.nonblocking);
+    const moved = file.write(from, this.position, how?.nonblocking ?? this.nonblocking);
     if (typeof moved === 'number' && file.seekable) this.position += moved;
     return moved;
   }
@@ -133,12 +157,12 @@ export class Description {
   }
 
   /** Linux appends whatever the position when O_APPEND is set (pwrite(2), BUGS). */
-  writeAt(from: Uint8Array, position: number): Io {
-    const file = this.writable();
+  writeAt(from: Uint8Array, position: number, how?: WriteOptions): Io {
+    const file = this.requireWrite();
     if (position < 0) throw errno(EINVAL);
     if (!file.seekable) throw errno(ESPIPE);
-    if (this.flags & O_APPEND && file.append !== undefined) return file.append(from);
-    return file.write(clipped(from, position), position, this.nonblocking);
+    if (this.appends(how) && file.append !== undefined) return file.append(from);
+    return file.write(clipped(from, position), position, how?.nonblocking ?? this.nonblocking);
   }
 
   seek(offset: number, whence: number): number {
@@ -146,6 +170,8 @@ export class Description {
     if (whence < SEEK_SET || whence > SEEK_HOLE) throw errno(EINVAL);
     if (file.stays) return 0;
     if (!file.seekable) throw errno(ESPIPE);
+    // Positions in a directory mean something to the file system alone.
+    if (file.entries !== undefined && whence > SEEK_CUR) throw errno(EINVAL);
     const to = this.seekTarget(file, offset, whence);
     if (to < 0) throw errno(EINVAL);
     if (to > MAX_POSITION) throw errno(EINVAL);
@@ -178,16 +204,13 @@ export class Description {
     return list.call(this.file, this.position);
   }
 
-  private readable(): OpenFile {
-    const file = this.file;
-    if (!canRead(this.flags)) throw errno(EBADF);
-    if (file.entries !== undefined) throw errno(EISDIR);
-    return file;
+  private appends(how: WriteOptions | undefined): boolean {
+    return how === undefined ? (this.flags & O_APPEND) !== 0 : how.appends;
   }
 
-  private writable(): OpenFile {
-    const file = this.file;
-    if (!canWrite(this.flags)) throw errno(EBADF);
+  private readable(): OpenFile {
+    const file = this.requireRead();
+    if (file.entries !== undefined) throw errno(EISDIR);
     return file;
   }
 }

@@ -38,6 +38,8 @@ export class EpollFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly stays = true;
+  readonly noRead = true;
+  readonly noWrite = true;
   readonly label: string = 'anon_inode:[eventpoll]';
   readonly changes: Waiters = new Waiters();
   /** What is watched, by descriptor number and description: Linux's key as well. */
@@ -99,6 +101,11 @@ export class EpollFile implements OpenFile {
   }
 
   write(): number {
+    throw errno(EINVAL);
+  }
+
+  /** None but its own are known, which ask for how to wait and which Linux answers so only since 6.9. */
+  ioctl(): number {
     throw errno(EINVAL);
   }
 

@@ -10,6 +10,9 @@ export class EventFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly stays = true;
+  readonly hasRecords = true;
+  readonly writesPieces = true;
+  readonly canNotWait = true;
   readonly label: string = 'anon_inode:[eventfd]';
   readonly changes: Waiters = new Waiters();
   private readonly semaphore: boolean;
@@ -21,8 +24,15 @@ export class EventFile implements OpenFile {
     this.semaphore = semaphore;
   }
 
+  checkRead(size: number): void {
+    if (size < 8) throw errno(EINVAL);
+  }
+
+  checkWrite(size: number): void {
+    if (size !== 8) throw errno(EINVAL);
+  }
+
   read(into: Uint8Array, _position: number, nonblocking: boolean): Io {
-    if (into.length < 8) throw errno(EINVAL);
     if (this.count === 0n) {
       if (nonblocking) throw errno(EAGAIN);
       return { kind: 'wait', on: this.changes };
@@ -35,7 +45,6 @@ export class EventFile implements OpenFile {
   }
 
   write(from: Uint8Array, _position: number, nonblocking: boolean): Io {
-    if (from.length < 8) throw errno(EINVAL);
     const added = new DataView(from.buffer, from.byteOffset).getBigUint64(0, true);
     if (added > MOST) throw errno(EINVAL);
     if (this.count + added > MOST) {
@@ -55,9 +64,9 @@ export class EventFile implements OpenFile {
 
   poll(): number {
     let ready = 0;
-    if (this.count > 0n) ready |= POLLIN | POLLRDNORM;
+    if (this.count > 0n) ready |= POLLIN;
     if (this.count > MOST) ready |= POLLERR;
-    if (this.count < MOST) ready |= POLLOUT | POLLWRNORM;
+    if (this.count < MOST) ready |= POLLOUT;
     return ready;
   }
 

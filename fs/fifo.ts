@@ -28,6 +28,7 @@ export class Fifos {
 export class FifoEnd implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly canNotWait = true;
   readonly pipe: Pipe;
   private readonly end: PipeEnd;
   private readonly onClose: () => void;

@@ -23,6 +23,7 @@ export class InotifyFile implements OpenFile, Watcher {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly stays = true;
+  readonly hasRecords = true;
   readonly label: string = 'anon_inode:inotify';
   readonly changes: Waiters = new Waiters();
   private readonly all: Watches;

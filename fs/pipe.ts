@@ -157,6 +157,7 @@ export class Pipe {
 export class PipeEnd implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly canNotWait = true;
   readonly label: string | undefined;
   readonly pipe: Pipe;
   private readonly reads: boolean;

@@ -73,6 +73,7 @@ export interface SocketOptions {
 export class LocalSocket implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly canNotWait = true;
   readonly label: string | undefined;
   readonly changes: Waiters = new Waiters();
   readonly family: number;
@@ -149,6 +150,11 @@ export class LocalSocket implements OpenFile {
   /** The peer sends nothing any more. */
   get hasEnded(): boolean {
     return this.ended;
+  }
+
+  /** A message that cannot be delivered is lost. */
+  get hasRecords(): boolean {
+    return this.isPackets;
   }
 
   /** Bytes that lie here unread. */

@@ -8,6 +8,9 @@ export class TimerFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly stays = true;
+  readonly noWrite = true;
+  readonly hasRecords = true;
+  readonly canNotWait = true;
   readonly label: string = 'anon_inode:[timerfd]';
   readonly changes: Waiters = new Waiters();
   /** CLOCK_ number. */
@@ -46,8 +49,11 @@ export class TimerFile implements OpenFile {
     this.changes.wakeAll(POLLIN | POLLRDNORM);
   }
 
+  checkRead(size: number): void {
+    if (size < 8) throw errno(EINVAL);
+  }
+
   read(into: Uint8Array, _position: number, nonblocking: boolean): Io {
-    if (into.length < 8) throw errno(EINVAL);
     if (this.expirations === 0n) {
       if (nonblocking) throw errno(EAGAIN);
       return { kind: 'wait', on: this.changes };
@@ -62,7 +68,7 @@ export class TimerFile implements OpenFile {
   }
 
   poll(): number {
-    return this.expirations > 0n ? POLLIN | POLLRDNORM : 0;
+    return this.expirations > 0n ? POLLIN : 0;
   }
 
   info(now_ns: bigint): string {

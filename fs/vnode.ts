@@ -147,6 +147,8 @@ export interface Vnode {
    */
   access(mode: number): void;
   readonly judges?: 'caller' | 'host';
+  /** Its mode, owner and times cannot be changed, whoever asks (EOPNOTSUPP): a nameless file that many share. Linux: anon_inode_setattr. */
+  readonly isFixed?: boolean;
   /** The process whose /proc directory this is: its descriptors send signals as pidfds do. */
   readonly process?: number;
   /** Open files that may write to it: while there are any it cannot be executed (ETXTBSY). Undefined where nobody counts. */
@@ -194,6 +196,18 @@ export interface OpenFile {
   /** Moves at least one byte unless at the end of the file. `position` is ignored where not seekable. With `nonblocking`, EAGAIN is thrown instead of a wait. */
   read(into: Uint8Array, position: number, nonblocking: boolean): Io;
   write(from: Uint8Array, position: number, nonblocking: boolean): Io;
+  /** There is no such operation: EINVAL, before anything else is looked at. */
+  readonly noRead?: boolean;
+  readonly noWrite?: boolean;
+  /** Throws what a read (a write) of so many bytes answers before any of the program's memory is looked at. */
+  checkRead?(size: number): void;
+  checkWrite?(size: number): void;
+  /** Reads give whole records, which are lost where they cannot be delivered. */
+  readonly hasRecords?: boolean;
+  /** Each piece of a vector is a write of its own, and flags mean nothing to it. Linux: do_loop_readv_writev. */
+  readonly writesPieces?: boolean;
+  /** Reads and writes can be asked not to wait (RWF_NOWAIT). */
+  readonly canNotWait?: boolean;
   /** Appends; returns bytes written. The description then sets its position from `stat`. */
   append?(from: Uint8Array): Io;
   /** Which of abi POLL bits hold now. Regular files are always ready. */

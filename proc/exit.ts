@@ -14,7 +14,10 @@ import { type Kernel, type Task, threadsOf } from './task.ts';
 export function exitTask(task: Task, code: number): void {
   if (task.state === 'dead') return;
   if (threadsOf(task.kernel, task.process).length === 1) exitProcess(task.kernel, task.process, { kind: 'exited', code: code & 0xff });
-  else endTask(task);
+  else {
+    endTask(task);
+    task.process.ended.wakeAll();
+  }
 }
 
 /** The whole process ends (exit_group, a fatal signal). */

@@ -12,12 +12,17 @@ import type { Task } from './task.ts';
 export class PidFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly noRead = true;
+  readonly noWrite = true;
   readonly label: string = 'anon_inode:[pidfd]';
   readonly process: Process;
+  /** Where it stands for one thread (PIDFD_THREAD). */
+  readonly thread: Task | undefined;
 
-  constructor(vnode: Vnode, process: Process) {
+  constructor(vnode: Vnode, process: Process, thread?: Task) {
     this.vnode = vnode;
     this.process = process;
+    this.thread = thread;
   }
 
   get changes(): Waiters {
@@ -33,7 +38,7 @@ export class PidFile implements OpenFile {
   }
 
   poll(): number {
-    return this.process.status === undefined ? 0 : POLLIN | POLLRDNORM;
+    return this.process.status === undefined && this.thread?.state !== 'dead' ? 0 : POLLIN | POLLRDNORM;
   }
 
   /** -1 once it is over and has been waited for. */
@@ -46,8 +51,7 @@ export class PidFile implements OpenFile {
 }
 
 /** `flags` may have O_NONBLOCK, which only waitid looks at. */
-export function describeProcess(task: Task, process: Process, flags: number): Description {
-  const { uid, gid } = task.credentials;
-  const vnode = anonymous('[pidfd]', BigInt(process.pid), task.kernel.clock.realtime(), { uid, gid });
-  return new Description(new PidFile(vnode, process), vnode.place, O_RDWR | flags);
+export function describeProcess(task: Task, process: Process, flags: number, thread?: Task): Description {
+  const vnode = anonymous('[pidfd]', BigInt(process.pid), task.kernel.clock.realtime());
+  return new Description(new PidFile(vnode, process, thread), vnode.place, O_RDWR | flags);
 }

@@ -1,6 +1,6 @@
 /** signalfd: pending signals of whoever reads it, as records of 128 bytes. Which task that is shows only when it reads or polls. Linux: fs/signalfd.c. */
 import { EAGAIN, EINVAL, errno } from '../abi/errno.ts';
-import { POLLIN, POLLRDNORM } from '../abi/poll.ts';
+import { POLLIN } from '../abi/poll.ts';
 import { SI_KERNEL, SI_SIGIO, SI_TIMER, SI_USER, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGSEGV, SIGSYS, SIGTRAP } from '../abi/signal.ts';
 import { type SignalSet, SIGNALFD_INFO_SIZE, signalfdInfo } from '../abi/signal.ts';
 import type { Io, OpenFile, Vnode } from '../fs/vnode.ts';
@@ -14,6 +14,9 @@ export class SignalFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly stays = true;
+  readonly noWrite = true;
+  readonly hasRecords = true;
+  readonly canNotWait = true;
   readonly label: string = 'anon_inode:[signalfd]';
   private readonly kernel: Kernel;
   private wanted: SignalSet;
@@ -36,9 +39,13 @@ export class SignalFile implements OpenFile {
     return signalled ?? NOBODY;
   }
 
+  checkRead(size: number): void {
+    if (size < SIGNALFD_INFO_SIZE) throw errno(EINVAL);
+  }
+
   read(into: Uint8Array, _position: number, nonblocking: boolean): Io {
     const task = this.kernel.current();
-    if (into.length < SIGNALFD_INFO_SIZE || task === undefined) throw errno(EINVAL);
+    if (task === undefined) throw errno(EINVAL);
     let done = 0;
     while (done + SIGNALFD_INFO_SIZE <= into.length) {
       const info = task.signals.pending.take(this.wanted) ?? task.process.pending.take(this.wanted);
@@ -59,7 +66,7 @@ export class SignalFile implements OpenFile {
     const task: Task | undefined = this.kernel.current();
     if (task === undefined) return 0;
     const pending = union(task.signals.pending.set, task.process.pending.set);
-    return isEmpty(intersection(pending, this.wanted)) ? 0 : POLLIN | POLLRDNORM;
+    return isEmpty(intersection(pending, this.wanted)) ? 0 : POLLIN;
   }
 
   info(): string {

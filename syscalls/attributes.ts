@@ -1,5 +1,5 @@
 /** Changes of mode, owner and times. */
-import { EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
+import { EINVAL, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from '../abi/inotify.ts';
 import { i32, type Struct, struct } from '../abi/struct.ts';
@@ -8,12 +8,13 @@ import { chmodMode, mayChown, owns, tamedMode } from '../fs/permission.ts';
 import type { NewTimes } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { dirfd, type Fd, fd, id16, id32, loadAt, mode, none, path, pathOrNull, pointerIn } from './kinds.ts';
+import { dirfd, type Fd, fd, id16, id32, type In, latePath, loadAt, mode, none, path, pathText, pointerIn } from './kinds.ts';
 import { AT_FDCWD, atFlags, dropCapabilities, onlyFlags, openAt, requireAccess, type Target, targetAt } from './paths.ts';
 
 // ---- chmod and chown -------------------------------------------------------------------------------------------------------------------
 
 function changeMode(task: Task, { vnode, place }: Target, permissions: number): void {
+  if (vnode.isFixed) throw errno(EOPNOTSUPP);
   const stat = vnode.stat();
   if (vnode.kind !== 'symlink' && !owns(task.credentials, stat)) throw errno(EPERM);
   vnode.chmod(chmodMode(task.credentials, stat, permissions & 0o7777));
@@ -22,7 +23,6 @@ function changeMode(task: Task, { vnode, place }: Target, permissions: number): 
 }
 
 function chmodat(task: Task, dir: Fd, name: string, permissions: number, how: number): void {
-  onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
   changeMode(task, targetAt(task, dir, name, how), permissions);
 }
 
@@ -61,16 +61,20 @@ const fchmodat2 = define({
   name: 'fchmodat2',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['mode', mode],
     ['flags', atFlags],
   ],
   result: none,
   support: 'full',
-  handler: chmodat,
+  handler: (task, dir, name, permissions, how) => {
+    onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
+    chmodat(task, dir, pathText(task, name), permissions, how);
+  },
 });
 
 function chown(task: Task, { vnode, place }: Target, uid: number, gid: number): void {
+  if (vnode.isFixed) throw errno(EOPNOTSUPP);
   const newUid = uid === -1 || uid === 0xffffffff ? undefined : uid;
   const newGid = gid === -1 || gid === 0xffffffff ? undefined : gid;
   const stat = vnode.stat();
@@ -114,7 +118,7 @@ const fchownat = define({
   name: 'fchownat',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['owner', id32],
     ['group', id32],
     ['flags', atFlags],
@@ -123,7 +127,7 @@ const fchownat = define({
   support: 'full',
   handler: (task, dir, name, uid, gid, how) => {
     onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
-    chown(task, targetAt(task, dir, name, how), uid, gid);
+    chown(task, targetAt(task, dir, pathText(task, name), how), uid, gid);
   },
 });
 
@@ -135,70 +139,90 @@ interface Utimbuf {
 }
 const utimbuf: Struct<Utimbuf> = struct<Utimbuf>({ actime: i32, modtime: i32 });
 
-/** Both now: what a null pointer asks for. Needs only the right to write, unlike given times (utimensat(2)). */
-function setNow(task: Task, target: Target): void {
-  const now = task.kernel.clock.realtime();
-  setTimes(task, target, { atime_ns: now, mtime_ns: now }, true);
-}
+/** The times that a call gives; undefined: both now. */
+type GivenTimes = readonly [Timespec, Timespec] | undefined;
 
 function setTimes(task: Task, { vnode, place }: Target, times: NewTimes, now: boolean): void {
   if (!owns(task.credentials, vnode.stat())) {
     if (!now) throw errno(EPERM);
     requireAccess(task, vnode, f.W_OK);
   }
+  if (vnode.isFixed) throw errno(EOPNOTSUPP);
   vnode.utimes(times);
   const { atime_ns, mtime_ns } = times;
   const event = atime_ns !== undefined && mtime_ns !== undefined ? IN_ATTRIB : mtime_ns !== undefined ? IN_MODIFY : IN_ACCESS;
   task.kernel.files.watches.happened({ vnode, place }, event);
 }
 
+/** Linux: vfs_utimes. Both now needs only the right to write, unlike given times (utimensat(2)). */
+function changeTimes(task: Task, target: Target, given: GivenTimes): void {
+  const now = task.kernel.clock.realtime();
+  if (given === undefined) return setTimes(task, target, { atime_ns: now, mtime_ns: now }, true);
+  const [atime_ns, mtime_ns] = given.map((time) => newTime(task, time));
+  const isNow = given.every((time) => time.tv_nsec === f.UTIME_NOW);
+  setTimes(task, target, { atime_ns, mtime_ns }, isNow);
+}
+
+/** Linux: do_utimes. A null pointer names the file of the descriptor itself. */
+function utimesAt(task: Task, dir: Fd, name: In<string>, given: GivenTimes, how = 0): void {
+  const known = f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH;
+  if (name === 0 && dir !== AT_FDCWD) {
+    onlyFlags(how, 0);
+    return changeTimes(task, openAt(task, dir), given);
+  }
+  onlyFlags(how, known);
+  changeTimes(task, targetAt(task, dir, pathText(task, name), how), given);
+}
+
 const utime = define({
   name: 'utime',
   args: [
-    ['filename', path],
+    ['filename', latePath],
     ['times', pointerIn],
   ],
   result: none,
   support: 'full',
   handler: (task, name, at) => {
-    const target = targetAt(task, AT_FDCWD, name, 0);
-    if (at === 0) return setNow(task, target);
+    if (at === 0) return utimesAt(task, AT_FDCWD, name, undefined);
     const { actime, modtime } = loadAt(task, at, utimbuf);
-    setTimes(task, target, { atime_ns: BigInt(actime) * SECOND_NS, mtime_ns: BigInt(modtime) * SECOND_NS }, false);
+    utimesAt(task, AT_FDCWD, name, [
+      { tv_sec: actime, tv_nsec: 0 },
+      { tv_sec: modtime, tv_nsec: 0 },
+    ]);
   },
 });
 
-function setFromTimevals(task: Task, target: Target, at: number): void {
-  if (at === 0) return setNow(task, target);
-  const atime = loadAt(task, at, timeval32);
-  const mtime = loadAt(task, at + timeval32.size, timeval32);
-  const ns = ({ tv_sec, tv_usec }: Timeval) => {
+/** Linux: do_compat_futimesat. */
+function fromTimevals(task: Task, at: number): GivenTimes {
+  if (at === 0) return undefined;
+  const exact = ({ tv_sec, tv_usec }: Timeval): Timespec => {
     if (tv_usec < 0 || tv_usec > 999_999) throw errno(EINVAL);
-    return BigInt(tv_sec) * SECOND_NS + BigInt(tv_usec) * 1000n;
+    return { tv_sec, tv_nsec: tv_usec * 1000 };
   };
-  setTimes(task, target, { atime_ns: ns(atime), mtime_ns: ns(mtime) }, false);
+  const [atime, mtime] = [loadAt(task, at, timeval32), loadAt(task, at + timeval32.size, timeval32)];
+  return [exact(atime), exact(mtime)];
 }
 
 const utimes = define({
   name: 'utimes',
   args: [
-    ['filename', path],
+    ['filename', latePath],
     ['times', pointerIn],
   ],
   result: none,
   support: 'full',
-  handler: (task, name, at) => setFromTimevals(task, targetAt(task, AT_FDCWD, name, 0), at),
+  handler: (task, name, at) => utimesAt(task, AT_FDCWD, name, fromTimevals(task, at)),
 });
 const futimesat = define({
   name: 'futimesat',
   args: [
     ['dirfd', dirfd],
-    ['pathname', pathOrNull],
+    ['pathname', latePath],
     ['times', pointerIn],
   ],
   result: none,
   support: 'full',
-  handler: (task, dir, name, at) => setFromTimevals(task, name === null ? openAt(task, dir) : targetAt(task, dir, name, 0), at),
+  handler: (task, dir, name, at) => utimesAt(task, dir, name, fromTimevals(task, at)),
 });
 
 function utimensat(name: string, layout: Struct<Timespec>) {
@@ -206,34 +230,19 @@ function utimensat(name: string, layout: Struct<Timespec>) {
     name,
     args: [
       ['dirfd', dirfd],
-      ['pathname', pathOrNull],
+      ['pathname', latePath],
       ['times', pointerIn],
       ['flags', atFlags],
     ],
     result: none,
     support: 'full',
     handler: (task, dir, file, at, how) => {
-      const given = at === 0 ? undefined : [loadAt(task, at, layout), loadAt(task, at + layout.size, layout)];
-      // Nothing is to be done, and nothing is looked at (do_utimes).
-      if (given !== undefined && given.every((time) => time.tv_nsec === f.UTIME_OMIT)) return;
-      onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
-      const target = file === null ? nullPath(task, dir, how) : targetAt(task, dir, file, how);
-      if (given === undefined) return setNow(task, target);
-      const [atime_ns, mtime_ns] = given.map((time) => newTime(task, time));
-      setTimes(
-        task,
-        target,
-        { atime_ns, mtime_ns },
-        given.every((time) => time.tv_nsec === f.UTIME_NOW),
-      );
+      const given: GivenTimes = at === 0 ? undefined : [loadAt(task, at, layout), loadAt(task, at + layout.size, layout)];
+      // Nothing is to be done, and nothing is looked at.
+      if (given?.every((time) => time.tv_nsec === f.UTIME_OMIT)) return;
+      utimesAt(task, dir, file, given, how);
     },
   });
-}
-
-function nullPath(task: Task, dir: Fd, how: number): Target {
-  if (how !== 0 && how !== f.AT_EMPTY_PATH) throw errno(EINVAL);
-  if (dir === AT_FDCWD) throw errno(EFAULT);
-  return openAt(task, dir);
 }
 
 function newTime(task: Task, time: Timespec): bigint | undefined {

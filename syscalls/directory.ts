@@ -12,7 +12,7 @@ import type { DirectoryEntry, Place } from '../fs/vnode.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { bytesOut, count, dirfd, type Fd, fd, mode, none, path, size, uint } from './kinds.ts';
+import { bytesOut, count, dirfd, type Fd, fd, type In, latePath, mode, none, path, pathText, size, uint } from './kinds.ts';
 import { AT_FDCWD, atFlags, changeable, entryAt, onlyFlags, openAt, own, placeAt, requireAccess, } from './paths.ts';
 
 // ---- Reading ---------------------------------------------------------------------------------------------------------------------------
@@ -162,12 +162,12 @@ function mkdirAt(task: Task, dir: Fd, name: string, permissions: number): void {
   task.kernel.files.watches.named(walked.parent.vnode, IN_CREATE, entry, 'directory');
 }
 
-function mknodAt(task: Task, dir: Fd, name: string, permissions: number, device: number): void {
-  const walked = entryAt(task, dir, name);
-  const entry = newName(walked, false);
+function mknodAt(task: Task, dir: Fd, name: In<string>, permissions: number, device: number): void {
   const kind = permissions & S_IFMT || S_IFREG;
   if (kind === S_IFDIR) throw errno(EPERM);
   if (![S_IFREG, S_IFIFO, S_IFCHR, S_IFBLK, S_IFSOCK].includes(kind)) throw errno(EINVAL);
+  const walked = entryAt(task, dir, pathText(task, name));
+  const entry = newName(walked, false);
   const directory = changeable(task, walked);
   const isDevice = kind === S_IFCHR || kind === S_IFBLK;
   if (isDevice && !(kind === S_IFCHR && device === 0) && !capable(task.credentials, CAP_MKNOD)) throw errno(EPERM);
@@ -176,19 +176,20 @@ function mknodAt(task: Task, dir: Fd, name: string, permissions: number, device:
   task.kernel.files.watches.named(walked.parent.vnode, IN_CREATE, entry);
 }
 
-function symlinkAt(task: Task, target: string, dir: Fd, name: string): void {
+function symlinkAt(task: Task, target: string, dir: Fd, name: In<string>): void {
   if (target === '') throw errno(ENOENT);
-  const walked = entryAt(task, dir, name);
+  const walked = entryAt(task, dir, pathText(task, name));
   const entry = newName(walked, false);
   changeable(task, walked).symlink(entry, target);
   ownEntry(task, walked, entry);
   task.kernel.files.watches.named(walked.parent.vnode, IN_CREATE, entry);
 }
 
-function linkAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, how: number): void {
+function linkAt(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>, how: number): void {
   onlyFlags(how, f.AT_SYMLINK_FOLLOW | f.AT_EMPTY_PATH);
-  const source = placeAt(task, fromDir, from, { flags: (how & f.AT_SYMLINK_FOLLOW ? 0 : f.AT_SYMLINK_NOFOLLOW) | (how & f.AT_EMPTY_PATH) });
-  const walked = entryAt(task, toDir, to);
+  const flags = (how & f.AT_SYMLINK_FOLLOW ? 0 : f.AT_SYMLINK_NOFOLLOW) | (how & f.AT_EMPTY_PATH);
+  const source = placeAt(task, fromDir, pathText(task, from), { flags });
+  const walked = entryAt(task, toDir, pathText(task, to));
   const entry = newName(walked, false);
   const rights = task.credentials;
   if (!capable(rights, CAP_FOWNER) && !mayLink(rights, source.vnode.stat())) throw errno(EPERM);
@@ -224,7 +225,7 @@ const MKNOD = { partial: "device nodes and sockets on host files answer EPERM: t
 const mknod = define({
   name: 'mknod',
   args: [
-    ['pathname', path],
+    ['pathname', latePath],
     ['mode', mode],
     ['dev', uint],
   ],
@@ -236,7 +237,7 @@ const mknodat = define({
   name: 'mknodat',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['mode', mode],
     ['dev', uint],
   ],
@@ -248,7 +249,7 @@ const symlink = define({
   name: 'symlink',
   args: [
     ['target', path],
-    ['linkpath', path],
+    ['linkpath', latePath],
   ],
   result: none,
   support: 'full',
@@ -259,7 +260,7 @@ const symlinkat = define({
   args: [
     ['target', path],
     ['newdirfd', dirfd],
-    ['linkpath', path],
+    ['linkpath', latePath],
   ],
   result: none,
   support: 'full',
@@ -268,8 +269,8 @@ const symlinkat = define({
 const link = define({
   name: 'link',
   args: [
-    ['oldpath', path],
-    ['newpath', path],
+    ['oldpath', latePath],
+    ['newpath', latePath],
   ],
   result: none,
   support: 'full',
@@ -279,9 +280,9 @@ const linkat = define({
   name: 'linkat',
   args: [
     ['olddirfd', dirfd],
-    ['oldpath', path],
+    ['oldpath', latePath],
     ['newdirfd', dirfd],
-    ['newpath', path],
+    ['newpath', latePath],
     ['flags', atFlags],
   ],
   result: none,
@@ -289,8 +290,9 @@ const linkat = define({
   handler: linkAt,
 });
 
-function readlinkAt(task: Task, dir: Fd, name: string, at: number, bytes: number): number {
+function readlinkAt(task: Task, dir: Fd, path: In<string>, at: number, bytes: number): number {
   if ((bytes | 0) <= 0) throw errno(EINVAL);
+  const name = pathText(task, path);
   // An empty path names the link that an O_PATH descriptor holds (readlinkat(2)).
   const { vnode } = placeAt(task, dir, name, { flags: f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH });
   if (name === '' && dir === AT_FDCWD) throw errno(ENOENT);
@@ -303,22 +305,19 @@ function readlinkAt(task: Task, dir: Fd, name: string, at: number, bytes: number
 const readlink = define({
   name: 'readlink',
   args: [
-    ['pathname', path],
+    ['pathname', latePath],
     ['buf', bytesOut('bufsiz')],
     ['bufsiz', count],
   ],
   result: size,
   support: 'full',
-  handler: (task, name, to, bytes) => {
-    if (name === '') throw errno((bytes | 0) <= 0 ? EINVAL : ENOENT);
-    return readlinkAt(task, AT_FDCWD, name, to, bytes);
-  },
+  handler: (task, name, to, bytes) => readlinkAt(task, AT_FDCWD, name, to, bytes),
 });
 const readlinkat = define({
   name: 'readlinkat',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['buf', bytesOut('bufsiz')],
     ['bufsiz', count],
   ],

@@ -24,8 +24,7 @@ const eventIn = structIn(epollEvent, 'struct epoll_event');
 /** A new nameless file's description under a new number. */
 export function newFile(task: Task, label: string, how: number, make: (vnode: ReturnType<typeof anonymous>) => ConstructorParameters<typeof Description>[0]): number {
   task.files.free();
-  const { euid, egid } = task.credentials;
-  const vnode = anonymous(label, task.kernel.files.nextInode(), task.kernel.clock.realtime(), { uid: euid, gid: egid });
+  const vnode = anonymous(label, task.kernel.files.nextInode(), task.kernel.clock.realtime());
   return task.files.add(new Description(make(vnode), vnode.place, O_RDWR | (how & ~O_CLOEXEC)), (how & O_CLOEXEC) !== 0);
 }
 

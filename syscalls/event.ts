@@ -1,5 +1,6 @@
 /** Files that stand for events: eventfd, timerfd and signalfd. */
-import { EINVAL, errno } from '../abi/errno.ts';
+import { CAP_WAKE_ALARM } from '../abi/capability.ts';
+import { EINVAL, EPERM, errno } from '../abi/errno.ts';
 import { O_CLOEXEC, O_NONBLOCK } from '../abi/fcntl.ts';
 import { type SignalSet, sigset } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
@@ -7,6 +8,7 @@ import * as time from '../abi/time.ts';
 import { type Struct, struct } from '../abi/struct.ts';
 import { EventFile } from '../fs/eventfd.ts';
 import { TimerFile } from '../fs/timerfd.ts';
+import { capable } from '../proc/credentials.ts';
 import { SignalFile } from '../proc/signalfd.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
@@ -36,11 +38,15 @@ const CLOCKS: readonly number[] = [
   time.CLOCK_REALTIME, time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME, time.CLOCK_REALTIME_ALARM, time.CLOCK_BOOTTIME_ALARM,
 ];
 
+/** Clocks that could wake a sleeping machine. */
+const ALARMS: readonly number[] = [time.CLOCK_REALTIME_ALARM, time.CLOCK_BOOTTIME_ALARM];
+
 const timerfdCreate = define({
   name: 'timerfd_create', args: [['clockid', choice(time.CLOCKS)], ['flags', flags({ TFD_CLOEXEC: O_CLOEXEC, TFD_NONBLOCK: O_NONBLOCK })]],
   result: fdResult, support: 'full',
   handler: (task, clock, how) => {
     if ((how & ~(O_CLOEXEC | O_NONBLOCK)) !== 0 || !CLOCKS.includes(clock)) throw errno(EINVAL);
+    if (ALARMS.includes(clock) && !capable(task.credentials, CAP_WAKE_ALARM)) throw errno(EPERM);
     return newFile(task, '[timerfd]', how, (vnode) => new TimerFile(vnode, clock));
   },
 });

@@ -1,6 +1,7 @@
 /** fcntl: what it asks of descriptors, descriptions and files. */
-import { EAGAIN, EBADF, EINVAL, EPERM, errno } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
+import { NSIG } from '../abi/signal.ts';
 import { struct, u32 } from '../abi/struct.ts';
 import type { Description } from '../fs/description.ts';
 import type { Task } from '../proc/task.ts';
@@ -37,16 +38,17 @@ const fcntlCommand = choice({
   F_GET_SEALS: f.F_GET_SEALS,
 });
 
-/** struct f_owner_ex: nobody is told of input, so nobody owns a descriptor. */
+/** struct f_owner_ex. */
 const ownerEx = struct<{ type: number; pid: number }>({ type: u32, pid: u32 });
-const F_OWNER_TID = 0;
+const F_OWNER_PID = 1,
+  F_OWNER_PGRP = 2;
 
 /** What F_SETFL may change. */
 const SETTABLE = f.O_APPEND | f.O_NONBLOCK | f.FASYNC | f.O_DIRECT | f.O_NOATIME;
 /** Commands that work on O_PATH descriptors too (open(2)). */
 const PATH_COMMANDS = new Set([f.F_DUPFD, f.F_DUPFD_CLOEXEC, f.F_GETFD, f.F_SETFD, f.F_GETFL]);
 
-function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: boolean): number {
+function fcntl(task: Task, fd: Fd, command: number, argument: number): number {
   const description = task.files.get(fd);
   if (description.isPathOnly && !PATH_COMMANDS.has(command)) throw errno(EBADF);
   switch (command) {
@@ -70,24 +72,19 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
       return setLock(task, description, argument, f.flock32, task.files, false);
     case f.F_SETLKW:
       return setLock(task, description, argument, f.flock32, task.files, true);
-    case f.F_SETOWN:
     case f.F_SETSIG:
+      if (argument > NSIG) throw errno(EINVAL);
+      description.signal = argument;
       return 0;
-    case f.F_SETOWN_EX:
-      return loadAt(task, argument, ownerEx).type > 2 ? unknownCommand() : 0;
-    case f.F_GETOWN_EX:
-      storeAt(task, argument, ownerEx, { type: F_OWNER_TID, pid: 0 });
-      return 0;
-    case f.F_GETOWN:
     case f.F_GETSIG:
-      return 0;
+      return description.signal;
     case f.F_GETLEASE:
       return f.F_UNLCK;
     case f.F_SETLEASE:
       if (argument === f.F_UNLCK || description.vnode.kind !== 'file') throw errno(argument === f.F_UNLCK ? EAGAIN : EINVAL);
       throw errno(EAGAIN);
     case f.F_GET_SEALS:
-      return description.vnode.seals ?? unknownCommand();
+      return description.vnode.kind === 'file' ? (description.vnode.seals ?? unknownCommand()) : unknownCommand();
     case f.F_ADD_SEALS:
       return addSeals(description, argument);
     case f.F_SETPIPE_SZ:
@@ -97,20 +94,58 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number, wide: bool
       return command === f.F_GETPIPE_SZ ? file.capacity() : file.capacity(argument);
     }
     default:
-      return wide ? fcntlWide(task, description, command, argument) : unknownCommand();
+      return ownership(task, description, command, argument) ?? longLock(task, description, command, argument);
   }
+}
+
+/** Whom the descriptor's signals would be for: nobody is sent any, but what was asked is told again. Undefined: another command. */
+function ownership(task: Task, description: Description, command: number, argument: number): number | undefined {
+  const { owner } = description;
+  const id = isThere(task, owner.id) ? owner.id : 0;
+  switch (command) {
+    case f.F_SETOWN: {
+      const wanted = argument | 0;
+      if (wanted === -0x8000_0000) throw errno(EINVAL);
+      setOwner(task, description, wanted < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(wanted));
+      return 0;
+    }
+    case f.F_GETOWN:
+      return owner.type === F_OWNER_PGRP ? -id : id;
+    case f.F_SETOWN_EX: {
+      const wanted = loadAt(task, argument, ownerEx);
+      if (wanted.type > F_OWNER_PGRP) throw errno(EINVAL);
+      setOwner(task, description, wanted.type, wanted.pid);
+      return 0;
+    }
+    case f.F_GETOWN_EX:
+      storeAt(task, argument, ownerEx, { type: owner.type, pid: id });
+      return 0;
+    default:
+      return undefined;
+  }
+}
+
+function setOwner(task: Task, description: Description, type: number, id: number): void {
+  if (id !== 0 && !isThere(task, id)) throw errno(ESRCH);
+  description.owner = { type, id };
+}
+
+/** Whether a thread, process, group or session has this number. */
+function isThere({ kernel }: Task, id: number): boolean {
+  if (kernel.tasks.has(id) || kernel.processes.has(id)) return true;
+  return [...kernel.processes.values()].some(({ pgid, sid }) => pgid === id || sid === id);
 }
 
 /** Order of errors as Linux's memfd_add_seals. */
 function addSeals({ vnode, flags: how }: Description, seals: number): number {
   if (!f.canWrite(how)) throw errno(EPERM);
-  if (seals & ~f.F_ALL_SEALS || vnode.seals === undefined || vnode.addSeals === undefined) throw errno(EINVAL);
+  if (seals & ~f.F_ALL_SEALS || vnode.kind !== 'file' || vnode.seals === undefined || vnode.addSeals === undefined) throw errno(EINVAL);
   vnode.addSeals(seals);
   return 0;
 }
 
-/** Commands that only fcntl64 has. */
-function fcntlWide(task: Task, description: Description, command: number, argument: number): number {
+/** Locks by 64-bit positions. The older call knows them too, as a 64-bit kernel has it for 32-bit programs (compat_sys_fcntl64). */
+function longLock(task: Task, description: Description, command: number, argument: number): number {
   switch (command) {
     case f.F_GETLK64:
       return getLock(task, description, argument, f.flock64, task.files);
@@ -133,7 +168,7 @@ function unknownCommand(): never {
   throw errno(EINVAL);
 }
 
-function fcntlCall(name: string, wide: boolean) {
+function fcntlCall(name: string) {
   return define({
     name,
     args: [
@@ -142,13 +177,13 @@ function fcntlCall(name: string, wide: boolean) {
       ['arg', address],
     ],
     result: intResult,
-    support: { partial: 'signal-driven I/O (F_SETOWN, F_SETSIG), leases and F_NOTIFY do nothing or answer EAGAIN or EINVAL' },
+    support: { partial: 'F_SETOWN and F_SETSIG are kept and no SIGIO is sent; leases and F_NOTIFY answer EAGAIN or EINVAL' },
     onInterrupt: (task) => {
       task.kernel.files.locks.waitOver(task.files);
       return undefined;
     },
-    handler: (task, file, command, argument) => fcntl(task, file, command, argument, wide),
+    handler: (task, file, command, argument) => fcntl(task, file, command, argument),
   });
 }
 
-export const calls = [fcntlCall('fcntl', false), fcntlCall('fcntl64', true)];
+export const calls = [fcntlCall('fcntl'), fcntlCall('fcntl64')];

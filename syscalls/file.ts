@@ -20,10 +20,11 @@ import {
   flags,
   type In,
   intResult,
+  latePath,
   loadAt,
   mode,
   none,
-  path,
+  pathText,
   string,
   structIn,
   uint,
@@ -57,9 +58,10 @@ const MAX_NON_LFS = 0x7fffffff;
 // ---- open ------------------------------------------------------------------------------------------------------------------------------
 
 /** Opens and gives the lowest free descriptor. */
-function open(task: Task, dir: Fd, name: string, given: number, permissions: number, resolve = 0): number {
+function open(task: Task, dir: Fd, path: In<string>, given: number, permissions: number, resolve = 0): number {
   const how = given & f.O_PATH ? given & PATH_FLAGS : given & KNOWN_FLAGS;
   checkOpenFlags(how);
+  const name = pathText(task, path);
   task.files.limit = descriptorLimit(task);
   const fd = task.files.free();
   const description = describe(task, dir, name, how, permissions, resolve);
@@ -111,7 +113,12 @@ function openPlace(task: Task, place: Place, how: number): Description {
   if (f.canWrite(how) || how & f.O_TRUNC) refuseRunning(task, vnode);
   const small = vnode.kind === 'file' && !(how & f.O_LARGEFILE);
   if (small && vnode.stat().size > MAX_NON_LFS) throw errno(EOVERFLOW);
-  return watched(task, new Description(orWait<OpenFile>(task, vnode.open(how)), place, how), how);
+  const file = orWait<OpenFile>(task, vnode.open(how));
+  if (how & f.O_DIRECT && vnode.kind !== 'file' && vnode.kind !== 'block') {
+    file.close();
+    throw errno(EINVAL);
+  }
+  return watched(task, new Description(file, place, how), how);
 }
 
 /** Tells those who watch. */
@@ -145,7 +152,7 @@ function unnamed(task: Task, place: Place | undefined, how: number, permissions:
 const openCall = define({
   name: 'open',
   args: [
-    ['pathname', path],
+    ['pathname', latePath],
     ['flags', openFlags],
     ['mode', mode],
   ],
@@ -156,7 +163,7 @@ const openCall = define({
 const creat = define({
   name: 'creat',
   args: [
-    ['pathname', path],
+    ['pathname', latePath],
     ['mode', mode],
   ],
   result: fdResult,
@@ -167,7 +174,7 @@ const openat = define({
   name: 'openat',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['flags', openFlags],
     ['mode', mode],
   ],
@@ -187,7 +194,7 @@ const openat2 = define({
   name: 'openat2',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['how', structIn(openHow, 'struct open_how')],
     ['size', count],
   ],

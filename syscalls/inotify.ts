@@ -7,7 +7,7 @@ import { MOST_INSTANCES } from '../fs/watches.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { newFile } from './epoll.ts';
-import { dirfd, type Fd, fd, fdResult, flags, hex, int, intResult, none, path, pathOrNull, uint } from './kinds.ts';
+import { dirfd, type Fd, fd, fdResult, flags, hex, int, intResult, latePath, none, pathOrNull, pathText, uint } from './kinds.ts';
 import { AT_FDCWD, openAt, placeAt, requireAccess } from './paths.ts';
 
 const BITS: Readonly<Record<string, number>> = Object.fromEntries(Object.entries(i).filter(([name]) => name.startsWith('IN_') && name !== 'IN_ALL_EVENTS'));
@@ -39,13 +39,13 @@ function instance(task: Task, file: Fd): InotifyFile {
 }
 
 const addWatch = define({
-  name: 'inotify_add_watch', args: [['fd', fd], ['pathname', path], ['mask', watchMask]], result: intResult, support: 'full',
+  name: 'inotify_add_watch', args: [['fd', fd], ['pathname', latePath], ['mask', watchMask]], result: intResult, support: 'full',
   handler: (task, file, name, mask) => {
     if ((mask & KNOWN) === 0) throw errno(EINVAL);
     openAt(task, file);
     if ((mask & i.IN_MASK_ADD) !== 0 && (mask & i.IN_MASK_CREATE) !== 0) throw errno(EINVAL);
     const watcher = instance(task, file);
-    const { vnode } = placeAt(task, AT_FDCWD, name, { flags: (mask & i.IN_DONT_FOLLOW) !== 0 ? AT_SYMLINK_NOFOLLOW : 0 });
+    const { vnode } = placeAt(task, AT_FDCWD, pathText(task, name), { flags: (mask & i.IN_DONT_FOLLOW) !== 0 ? AT_SYMLINK_NOFOLLOW : 0 });
     if ((mask & i.IN_ONLYDIR) !== 0 && vnode.kind !== 'directory') throw errno(ENOTDIR);
     if (vnode.kind !== 'symlink') requireAccess(task, vnode, R_OK);
     return watcher.add(vnode, mask);

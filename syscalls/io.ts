@@ -1,8 +1,11 @@
 /** Moving bytes: read, write and their vector and positioned forms, seeking. */
 import { EINVAL, EOPNOTSUPP, EOVERFLOW, ESPIPE, errno } from '../abi/errno.ts';
+import { O_APPEND } from '../abi/fcntl.ts';
 import { s64 } from '../abi/struct.ts';
 import type { Description } from '../fs/description.ts';
+import type { OpenFile } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
+import type { Blocked } from '../proc/wait.ts';
 import { define } from './define.ts';
 import {
   bytesIn,
@@ -25,7 +28,11 @@ import { openAt, whence } from './paths.ts';
 import { iovec, MAX_OFF, read, single, vector, write } from './transfer.ts';
 
 const iovecs = structsIn(iovec, 'iovcnt', 'struct iovec');
-const rwFlags = flags({ RWF_HIPRI: 1, RWF_DSYNC: 2, RWF_SYNC: 4, RWF_NOWAIT: 8, RWF_APPEND: 16 });
+const RWF_NOWAIT = 8,
+  RWF_APPEND = 0x10,
+  RWF_NOAPPEND = 0x20;
+const rwFlags = flags({ RWF_HIPRI: 1, RWF_DSYNC: 2, RWF_SYNC: 4, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND });
+const RW_FLAGS = { partial: 'RWF_NOWAIT on regular files, RWF_ATOMIC and RWF_DONTCACHE answer EOPNOTSUPP, as on file systems without them' };
 
 const readCall = define({
   name: 'read',
@@ -82,6 +89,31 @@ function positioned(task: Task, file: Fd, at: number): Description {
   return description;
 }
 
+/** What the flags ask of reads and writes is mostly so (they are synchronous). Linux: kiocb_set_rw_flags, do_loop_readv_writev. */
+function checkRwFlags({ canNotWait }: OpenFile, how: number, isSimple: boolean): void {
+  if (how & ~(isSimple ? 1 : 0x3f)) throw errno(EOPNOTSUPP);
+  if (how & RWF_APPEND && how & RWF_NOAPPEND) throw errno(EINVAL);
+  if (how & RWF_NOWAIT && !canNotWait) throw errno(EOPNOTSUPP);
+}
+
+function readVector(task: Task, description: Description, at: number, pieces: number, position?: number, how = 0): number | Blocked {
+  const file = description.requireRead();
+  const span = vector(task, at, pieces);
+  if (span.size === 0) return 0;
+  checkRwFlags(file, how, file.entries !== undefined);
+  return read(task, description, span, position, how & RWF_NOWAIT ? true : undefined);
+}
+
+function writeVector(task: Task, description: Description, at: number, pieces: number, position?: number, how = 0): number | Blocked {
+  const file = description.requireWrite();
+  const span = vector(task, at, pieces);
+  if (span.size === 0) return 0;
+  checkRwFlags(file, how, file.writesPieces === true);
+  const appends = (how & RWF_NOAPPEND) === 0 && ((description.flags | (how & RWF_APPEND ? O_APPEND : 0)) & O_APPEND) !== 0;
+  const nonblocking = description.nonblocking || (how & RWF_NOWAIT) !== 0;
+  return write(task, description, span, position, how === 0 ? undefined : { appends, nonblocking });
+}
+
 const readv = define({
   name: 'readv',
   args: [
@@ -91,7 +123,7 @@ const readv = define({
   ],
   result: size,
   support: 'full',
-  handler: (task, file, at, pieces) => read(task, openAt(task, file), vector(task, at, pieces)),
+  handler: (task, file, at, pieces) => readVector(task, openAt(task, file), at, pieces),
 });
 const writev = define({
   name: 'writev',
@@ -102,7 +134,7 @@ const writev = define({
   ],
   result: size,
   support: 'full',
-  handler: (task, file, at, pieces) => write(task, openAt(task, file), vector(task, at, pieces)),
+  handler: (task, file, at, pieces) => writeVector(task, openAt(task, file), at, pieces),
 });
 const preadv = define({
   name: 'preadv',
@@ -114,7 +146,7 @@ const preadv = define({
   ],
   result: size,
   support: 'full',
-  handler: (task, file, at, pieces, position) => read(task, positioned(task, file, position), vector(task, at, pieces), position),
+  handler: (task, file, at, pieces, position) => readVector(task, positioned(task, file, position), at, pieces, position),
 });
 const pwritev = define({
   name: 'pwritev',
@@ -126,13 +158,9 @@ const pwritev = define({
   ],
   result: size,
   support: 'full',
-  handler: (task, file, at, pieces, position) => write(task, positioned(task, file, position), vector(task, at, pieces), position),
+  handler: (task, file, at, pieces, position) => writeVector(task, positioned(task, file, position), at, pieces, position),
 });
 
-/** What the flags ask of reads and writes is always so (they are synchronous), but for appending against the descriptor's flags. */
-function checkRwFlags(how: number): void {
-  if (how & ~0xf) throw errno(EOPNOTSUPP);
-}
 
 const preadv2 = define({
   name: 'preadv2',
@@ -144,11 +172,10 @@ const preadv2 = define({
     ['flags', rwFlags],
   ],
   result: size,
-  support: { partial: 'RWF_APPEND answers EOPNOTSUPP' },
+  support: RW_FLAGS,
   handler: (task, file, at, pieces, position, how) => {
-    checkRwFlags(how);
-    if (position === -1) return read(task, openAt(task, file), vector(task, at, pieces));
-    return read(task, positioned(task, file, position), vector(task, at, pieces), position);
+    if (position === -1) return readVector(task, openAt(task, file), at, pieces, undefined, how);
+    return readVector(task, positioned(task, file, position), at, pieces, position, how);
   },
 });
 const pwritev2 = define({
@@ -161,11 +188,10 @@ const pwritev2 = define({
     ['flags', rwFlags],
   ],
   result: size,
-  support: { partial: 'RWF_APPEND answers EOPNOTSUPP' },
+  support: RW_FLAGS,
   handler: (task, file, at, pieces, position, how) => {
-    checkRwFlags(how);
-    if (position === -1) return write(task, openAt(task, file), vector(task, at, pieces));
-    return write(task, positioned(task, file, position), vector(task, at, pieces), position);
+    if (position === -1) return writeVector(task, openAt(task, file), at, pieces, undefined, how);
+    return writeVector(task, positioned(task, file, position), at, pieces, position, how);
   },
 });
 

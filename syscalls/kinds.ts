@@ -166,6 +166,14 @@ export const string: Kind<In<string>> = {
   sample: (s) => (s.below(16) === 0 ? sampleWord(s) : s.path()),
 };
 
+/** A path that is read only after other arguments have been looked at, as Linux reads it: `pathText`. */
+export const latePath: Kind<In<string>> = { ...string, label: 'path' };
+
+/** EFAULT, or ENAMETOOLONG past PATH_MAX. */
+export function pathText(task: Task, at: In<string>): string {
+  return task.user.cstring(at, PATH_MAX);
+}
+
 function stringText(view: CallView, low: number): string {
   if (low === 0) return 'NULL';
   try {

@@ -5,7 +5,7 @@ import { liesBelow, release, type Walked } from '../fs/path.ts';
 import type { Place } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { dirfd, type Fd, flags, none, path } from './kinds.ts';
+import { dirfd, type Fd, flags, type In, latePath, none, path, pathText } from './kinds.ts';
 import { AT_FDCWD, directoryOf, entryAt, existing, onlyFlags, severable } from './paths.ts';
 
 function isMountPoint(walked: Walked): boolean {
@@ -59,15 +59,15 @@ const unlinkat = define({
   name: 'unlinkat',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['flags', flags({ AT_REMOVEDIR: f.AT_REMOVEDIR })],
   ],
   result: none,
   support: 'full',
   handler: (task, dir, name, how) => {
     onlyFlags(how, f.AT_REMOVEDIR);
-    if (how & f.AT_REMOVEDIR) rmdirAt(task, dir, name);
-    else unlinkAt(task, dir, name);
+    if (how & f.AT_REMOVEDIR) rmdirAt(task, dir, pathText(task, name));
+    else unlinkAt(task, dir, pathText(task, name));
   },
 });
 const rmdir = define({
@@ -82,12 +82,12 @@ function isPlain(walked: Walked): boolean {
   return walked.name !== '' && walked.name !== '.' && walked.name !== '..';
 }
 
-function renameAt(task: Task, fromDir: Fd, from: string, toDir: Fd, to: string, how: number): void {
+function renameAt(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>, how: number): void {
   if (how & ~(f.RENAME_NOREPLACE | f.RENAME_EXCHANGE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
   const exchange = (how & f.RENAME_EXCHANGE) !== 0;
   if (exchange && how & (f.RENAME_NOREPLACE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
-  const source = entryAt(task, fromDir, from);
-  const target = entryAt(task, toDir, to);
+  const source = entryAt(task, fromDir, pathText(task, from));
+  const target = entryAt(task, toDir, pathText(task, to));
   if (!isPlain(source)) throw errno(EBUSY);
   if (!isPlain(target)) throw errno(how & f.RENAME_NOREPLACE ? EEXIST : EBUSY);
   const moved = existing(source);
@@ -139,8 +139,8 @@ const renameFlags = flags({ RENAME_NOREPLACE: f.RENAME_NOREPLACE, RENAME_EXCHANG
 const rename = define({
   name: 'rename',
   args: [
-    ['oldpath', path],
-    ['newpath', path],
+    ['oldpath', latePath],
+    ['newpath', latePath],
   ],
   result: none,
   support: 'full',
@@ -150,9 +150,9 @@ const renameat = define({
   name: 'renameat',
   args: [
     ['olddirfd', dirfd],
-    ['oldpath', path],
+    ['oldpath', latePath],
     ['newdirfd', dirfd],
-    ['newpath', path],
+    ['newpath', latePath],
   ],
   result: none,
   support: 'full',
@@ -162,9 +162,9 @@ const renameat2 = define({
   name: 'renameat2',
   args: [
     ['olddirfd', dirfd],
-    ['oldpath', path],
+    ['oldpath', latePath],
     ['newdirfd', dirfd],
-    ['newpath', path],
+    ['newpath', latePath],
     ['flags', renameFlags],
   ],
   result: none,

@@ -236,7 +236,7 @@ const kill = define({
 });
 
 /** Success where any of them could be sent to; for everybody, where there is anybody else. */
-function sendAll(task: Task, targets: readonly Process[], info: SignalInfo, number: number, isEverybody: boolean): void {
+export function sendAll(task: Task, targets: readonly Process[], info: SignalInfo, number: number, isEverybody: boolean): void {
   if (targets.length === 0) throw errno(ESRCH);
   checkNumber(number);
   const allowed = targets.filter((process) => mayKill(task, process, number));
@@ -252,13 +252,13 @@ function threadOf(task: Task, tgid: number, tid: number): Task {
 }
 
 function sendToThread(task: Task, tgid: number, tid: number, number: number): void {
-  const other = threadOf(task, tgid, tid);
-  checkNumber(number);
-  if (!mayKill(task, other.process, number)) throw errno(EPERM);
-  sendToOther(other, userInfo(number, abi.SI_TKILL, task.process.pid, task.credentials.uid));
+  sendThread(task, threadOf(task, tgid, tid), userInfo(number, abi.SI_TKILL, task.process.pid, task.credentials.uid), number);
 }
 
-function sendToOther(other: Task, info: SignalInfo): void {
+export function sendThread(task: Task, other: Task | undefined, info: SignalInfo, number: number): void {
+  if (other === undefined || other.state === 'dead') throw errno(ESRCH);
+  checkNumber(number);
+  if (!mayKill(task, other.process, number)) throw errno(EPERM);
   if (info.signo !== 0 && sendToTask(other, info) === 'full') throw errno(EAGAIN);
 }
 
@@ -302,10 +302,7 @@ const rtTgsigqueueinfo = define({
     const decoded = readInfo(task, number, info);
     if (tgid <= 0 || tid <= 0) throw errno(EINVAL);
     checkSender(decoded, tid === task.tid);
-    const other = threadOf(task, tgid, tid);
-    checkNumber(number);
-    if (!mayKill(task, other.process, number)) throw errno(EPERM);
-    sendToOther(other, decoded);
+    sendThread(task, threadOf(task, tgid, tid), decoded, number);
   },
 });
 

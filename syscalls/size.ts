@@ -10,13 +10,13 @@ import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { count, type Fd, fd, flags, int, none, off64, path, uint } from './kinds.ts';
+import { count, type Fd, fd, flags, type In, int, latePath, none, off64, pathText, uint } from './kinds.ts';
 import { AT_FDCWD, openAt, placeAt, refuseRunning, requireAccess, tame } from './paths.ts';
 import { MAX_OFF } from './transfer.ts';
 
-function truncatePath(task: Task, name: string, length: number): void {
+function truncatePath(task: Task, name: In<string>, length: number): void {
   if (length < 0) throw errno(EINVAL);
-  const place = placeAt(task, AT_FDCWD, name);
+  const place = placeAt(task, AT_FDCWD, pathText(task, name));
   const { vnode } = place;
   if (vnode.kind === 'directory') throw errno(EISDIR);
   if (vnode.kind !== 'file') throw errno(EINVAL);
@@ -28,12 +28,13 @@ function truncatePath(task: Task, name: string, length: number): void {
   task.kernel.files.watches.happened({ vnode, place }, IN_MODIFY);
 }
 
-function truncateOpen(task: Task, file: Fd, length: number, large: boolean): void {
+/** The 64-bit call too minds O_LARGEFILE, as a 64-bit kernel has it for 32-bit programs (ksys_ftruncate). */
+function truncateOpen(task: Task, file: Fd, length: number): void {
   if (length < 0) throw errno(EINVAL);
   const description = openAt(task, file);
   const { file: opened, vnode } = description;
   if (vnode.kind !== 'file' || !f.canWrite(description.flags) || opened.truncate === undefined) throw errno(EINVAL);
-  if (!large && (description.flags & f.O_LARGEFILE) === 0 && length > MAX_OFF) throw errno(EINVAL);
+  if ((description.flags & f.O_LARGEFILE) === 0 && length > MAX_OFF) throw errno(EINVAL);
   checkSize(task, length);
   tame(task, vnode);
   opened.truncate(length);
@@ -51,7 +52,7 @@ function checkSize(task: Task, length: number): void {
 const truncate = define({
   name: 'truncate',
   args: [
-    ['path', path],
+    ['path', latePath],
     ['length', int],
   ],
   result: none,
@@ -61,7 +62,7 @@ const truncate = define({
 const truncate64 = define({
   name: 'truncate64',
   args: [
-    ['path', path],
+    ['path', latePath],
     ['length', off64],
   ],
   result: none,
@@ -76,7 +77,7 @@ const ftruncate = define({
   ],
   result: none,
   support: 'full',
-  handler: (task, file, length) => truncateOpen(task, file, length, false),
+  handler: (task, file, length) => truncateOpen(task, file, length),
 });
 const ftruncate64 = define({
   name: 'ftruncate64',
@@ -86,7 +87,7 @@ const ftruncate64 = define({
   ],
   result: none,
   support: 'full',
-  handler: (task, file, length) => truncateOpen(task, file, length, true),
+  handler: (task, file, length) => truncateOpen(task, file, length),
 });
 
 const fallocateMode = flags({
@@ -96,6 +97,24 @@ const fallocateMode = flags({
   FALLOC_FL_ZERO_RANGE: f.FALLOC_FL_ZERO_RANGE,
   FALLOC_FL_INSERT_RANGE: f.FALLOC_FL_INSERT_RANGE,
 });
+/** Linux: vfs_fallocate. The modes exclude one another, and only some leave the size. */
+function checkMode(how: number): void {
+  const keeps = (how & f.FALLOC_FL_KEEP_SIZE) !== 0;
+  switch (how & ~f.FALLOC_FL_KEEP_SIZE) {
+    case 0:
+    case f.FALLOC_FL_ZERO_RANGE:
+    case f.FALLOC_FL_UNSHARE_RANGE:
+      return;
+    case f.FALLOC_FL_PUNCH_HOLE:
+      if (keeps) return;
+      break;
+    case f.FALLOC_FL_COLLAPSE_RANGE:
+    case f.FALLOC_FL_INSERT_RANGE:
+      if (!keeps) return;
+  }
+  throw errno(EOPNOTSUPP);
+}
+
 const fallocate = define({
   name: 'fallocate',
   args: [
@@ -112,14 +131,14 @@ const fallocate = define({
   handler: (task, file, how, offset, length) => {
     const description = openAt(task, file);
     if (offset < 0 || length <= 0) throw errno(EINVAL);
-    if (how & ~0x7f) throw errno(EOPNOTSUPP);
+    checkMode(how);
     if (!f.canWrite(description.flags)) throw errno(EBADF);
     if (description.vnode.kind === 'fifo') throw errno(ESPIPE);
     if (description.vnode.kind === 'directory') throw errno(EISDIR);
     if (description.vnode.kind !== 'file') throw errno(ENODEV);
     if (offset + length > MAX_POSITION) throw errno(EFBIG);
-    checkSize(task, offset + length);
     if (description.file.allocate === undefined) throw errno(EOPNOTSUPP);
+    if (!(how & f.FALLOC_FL_PUNCH_HOLE)) checkSize(task, offset + length);
     description.file.allocate(how, offset, length);
     task.kernel.files.watches.happened(description, IN_MODIFY);
   },
@@ -173,7 +192,7 @@ const syncFileRange = define({
   handler: (task, file, offset, length, how) => {
     const description = openAt(task, file);
     if (how & ~7 || offset < 0 || length < 0) throw errno(EINVAL);
-    if (description.vnode.kind === 'fifo' || description.vnode.kind === 'character') throw errno(ESPIPE);
+    if (!['file', 'directory', 'block', 'symlink'].includes(description.vnode.kind)) throw errno(ESPIPE);
     if (how !== 0) description.file.writeBack?.(Math.floor(offset / PAGE_SIZE), length === 0 ? undefined : Math.ceil((offset + length) / PAGE_SIZE));
   },
 });

@@ -1,5 +1,5 @@
 /** Bytes from one file to another without the program's memory: splice, tee, vmsplice, sendfile, copy_file_range. Linux: fs/splice.c, fs/read_write.c. */
-import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, errno, EXDEV } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, Errno, errno, EXDEV } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
@@ -14,7 +14,7 @@ import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { count, fd, flags, loadAt, size, storeAt, structOut, structsIn, uint } from './kinds.ts';
+import { count, type Fd, fd, flags, loadAt, size, storeAt, structOut, structsIn, uint } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { copyIn, copyOut, iovec, MAX_OFF, MOST, scratch, type Span, vector, writable, writeSome } from './transfer.ts';
 
@@ -244,35 +244,45 @@ function copy(task: Task, { from, to, fromPosition, toPosition, size: wanted }: 
   return done;
 }
 
-/** Order of errors as Linux's do_sendfile. `largest` is where positions end that are told through `offset`. */
+/** Order of errors as Linux's do_sendfile. `largest` is where positions end that are told. */
+function sendBetween(task: Task, out: Fd, source: Fd, start: number | undefined, wanted: number, largest: number): number {
+  const from = openAt(task, source);
+  if (!f.canRead(from.flags)) throw errno(EBADF);
+  if (start !== undefined && !from.file.seekable) throw errno(ESPIPE);
+  if (start !== undefined && start < 0) throw errno(EINVAL);
+  const to = openAt(task, out);
+  if (!f.canWrite(to.flags)) throw errno(EBADF);
+  const position = start ?? from.position;
+  const end = start === undefined ? MAX_POSITION : largest;
+  if (position >= end && wanted > 0) throw errno(EOVERFLOW);
+  const most = Math.min(wanted, MOST, end - position);
+  const pipe = pipeOf(to);
+  if (pipe !== undefined) {
+    const done = fill(task, from, position, pipe, most, to.nonblocking);
+    if (start === undefined && from.file.seekable) from.position += done;
+    return done;
+  }
+  if (!from.file.seekable || from.file.stays || from.file.entries !== undefined) throw errno(EINVAL);
+  if ((to.flags & f.O_APPEND) !== 0 && wanted > 0) throw errno(EINVAL);
+  return copy(task, { from, to, fromPosition: start, toPosition: undefined, size: most });
+}
+
+/** `largest` is where positions end that are told through `offset`. */
 function sendfile(name: string, offsets: Layout<number>, largest: number) {
   return define({
     name, args: [['out_fd', fd], ['in_fd', fd], ['offset', structOut(offsets, 'off_t')], ['count', count]], result: size,
     support: 'full',
     handler: (task, out, source, at, wanted) => {
       const start = at === 0 ? undefined : loadAt(task, at, offsets);
-      const from = openAt(task, source);
-      if (!f.canRead(from.flags)) throw errno(EBADF);
-      if (start !== undefined && !from.file.seekable) throw errno(ESPIPE);
-      if (start !== undefined && start < 0) throw errno(EINVAL);
-      const to = openAt(task, out);
-      if (!f.canWrite(to.flags)) throw errno(EBADF);
-      const position = start ?? from.position;
-      const end = start === undefined ? MAX_POSITION : largest;
-      if (position >= end && wanted > 0) throw errno(EOVERFLOW);
-      const most = Math.min(wanted, MOST, end - position);
-      const pipe = pipeOf(to);
-      if (pipe !== undefined) {
-        const done = fill(task, from, position, pipe, most, to.nonblocking);
+      try {
+        const done = sendBetween(task, out, source, start, wanted, largest);
         if (start !== undefined) storeAt(task, at, offsets, start + done);
-        else if (from.file.seekable) from.position += done;
         return done;
+      } catch (error) {
+        // The position is told also where nothing was sent: who cannot be told hears of that.
+        if (error instanceof Errno && start !== undefined) storeAt(task, at, offsets, start);
+        throw error;
       }
-      if (!from.file.seekable || from.file.stays || from.file.entries !== undefined) throw errno(EINVAL);
-      if ((to.flags & f.O_APPEND) !== 0 && wanted > 0) throw errno(EINVAL);
-      const done = copy(task, { from, to, fromPosition: start, toPosition: undefined, size: most });
-      if (start !== undefined) storeAt(task, at, offsets, start + done);
-      return done;
     },
     onInterrupt: (task, _out, _source, at) => {
       const { progress } = task.call;

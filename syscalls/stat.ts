@@ -1,5 +1,5 @@
 /** What files are: the stat family in all widths, statx, statfs, access. */
-import { EFAULT, EINVAL, EOVERFLOW, errno } from '../abi/errno.ts';
+import { EINVAL, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import * as s from '../abi/stat.ts';
 import type { Struct } from '../abi/struct.ts';
@@ -8,7 +8,7 @@ import type { FileSystemStat, Stat } from '../fs/vnode.ts';
 import { type Credentials, realCredentials } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { count, dirfd, type Fd, fd, flags, none, path, pathOrNull, pointerOut, store, structOut, uint } from './kinds.ts';
+import { count, dirfd, type Fd, fd, flags, type In, latePath, none, path, pathText, pointerOut, store, structOut, uint } from './kinds.ts';
 import { AT_FDCWD, accessMode, atFlags, onlyFlags, placeAt, requireAccess, vnodeAt } from './paths.ts';
 
 // ---- stat in all widths ----------------------------------------------------------------------------------------------------------------
@@ -23,10 +23,10 @@ function nanoseconds(ns: bigint): number {
 
 /** The oldest struct: 16-bit inode, ids clipped; EOVERFLOW for files it cannot describe (cp_old_stat). */
 function oldStat(stat: Stat): s.OldStat {
-  if (stat.nlink > 0xffff || stat.size > 0x7fffffff) throw errno(EOVERFLOW);
+  if (stat.ino > 0xffffn || stat.nlink > 0xffff || stat.size > 0x7fffffff) throw errno(EOVERFLOW);
   return {
     st_dev: oldDevice(stat.dev),
-    st_ino: Number(stat.ino & 0xffffn),
+    st_ino: Number(stat.ino),
     st_mode: stat.mode,
     st_nlink: stat.nlink,
     st_uid: id16Of(stat.uid),
@@ -133,11 +133,16 @@ function statCalls<T>(names: readonly [string, string, string], layout: Struct<T
   ];
 }
 
+/** With AT_EMPTY_PATH a null pointer is an empty path. Linux: getname_maybe_null. */
+function nameOrEmpty(task: Task, name: In<string>, how: number): string {
+  return name === 0 && (how & f.AT_EMPTY_PATH) !== 0 ? '' : pathText(task, name);
+}
+
 const fstatat64 = define({
   name: 'fstatat64',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['statbuf', structOut(s.stat64, 'struct stat64')],
     ['flags', atFlags],
   ],
@@ -145,7 +150,7 @@ const fstatat64 = define({
   support: 'full',
   handler: (task, dir, name, to, how) => {
     onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH);
-    store(task, to, s.stat64, stat64(vnodeAt(task, dir, name, how).stat()));
+    store(task, to, s.stat64, stat64(vnodeAt(task, dir, nameOrEmpty(task, name, how), how).stat()));
   },
 });
 
@@ -169,7 +174,7 @@ const statx = define({
   name: 'statx',
   args: [
     ['dirfd', dirfd],
-    ['pathname', pathOrNull],
+    ['pathname', latePath],
     ['flags', atFlags],
     ['mask', statxMask],
     ['statxbuf', structOut(s.statx, 'struct statx')],
@@ -179,8 +184,7 @@ const statx = define({
   handler: (task, dir, name, how, mask, to) => {
     if (mask & s.STATX_RESERVED || (how & f.AT_STATX_SYNC_TYPE) === f.AT_STATX_SYNC_TYPE) throw errno(EINVAL);
     onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH | f.AT_STATX_SYNC_TYPE);
-    if (name === null && !(how & f.AT_EMPTY_PATH)) throw errno(EFAULT);
-    store(task, to, s.statx, statxOf(vnodeAt(task, dir, name ?? '', how).stat(), mask));
+    store(task, to, s.statx, statxOf(vnodeAt(task, dir, nameOrEmpty(task, name, how), how).stat(), mask));
   },
 });
 
@@ -303,9 +307,10 @@ const ustat = define({
 
 // ---- access ----------------------------------------------------------------------------------------------------------------------------
 
-function access(task: Task, dir: Fd, name: string, wanted: number, how: number): void {
+function access(task: Task, dir: Fd, path: In<string>, wanted: number, how: number): void {
   if (wanted & ~7) throw errno(EINVAL);
   onlyFlags(how, f.AT_EACCESS | f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
+  const name = pathText(task, path);
   const rights = how & f.AT_EACCESS ? task.credentials : realCredentials(task.credentials);
   const vnode = asSomebody(task, rights, () => vnodeAt(task, dir, name, how));
   if (wanted !== f.F_OK) requireAccess(task, vnode, wanted, rights);
@@ -325,7 +330,7 @@ function asSomebody<T>(task: Task, credentials: Credentials, call: () => T): T {
 const accessCall = define({
   name: 'access',
   args: [
-    ['pathname', path],
+    ['pathname', latePath],
     ['mode', accessMode],
   ],
   result: none,
@@ -336,7 +341,7 @@ const faccessat = define({
   name: 'faccessat',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['mode', accessMode],
   ],
   result: none,
@@ -347,7 +352,7 @@ const faccessat2 = define({
   name: 'faccessat2',
   args: [
     ['dirfd', dirfd],
-    ['pathname', path],
+    ['pathname', latePath],
     ['mode', accessMode],
     ['flags', atFlags],
   ],

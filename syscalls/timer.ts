@@ -20,7 +20,7 @@ const timerFlags = flags({ TIMER_ABSTIME: time.TIMER_ABSTIME });
 /** A clock as timers see it. Reading a CPU clock does not bring it up to date: the machine does that whenever CPU time is charged. */
 type TimerClock = Pick<TimerPort, 'now' | 'offset'> & { readonly isCpu: boolean };
 
-function timerClock(task: Task, id: number): TimerClock {
+function timerClock(task: Task, id: number): TimerClock | undefined {
   const { clock: clocks } = task.kernel;
   switch (id) {
     case time.CLOCK_MONOTONIC:
@@ -31,13 +31,11 @@ function timerClock(task: Task, id: number): TimerClock {
       return { isCpu: false, now: () => clocks.monotonic(), offset: () => clocks.monotonic() - clocks.realtime() };
     case time.CLOCK_PROCESS_CPUTIME_ID: return processClock(task.process);
     case time.CLOCK_THREAD_CPUTIME_ID: return threadClock(task);
-    // These tick too coarsely to wait on; and the alarm clocks need a clock chip that could wake the machine.
+    // These tick too coarsely to wait on.
     case time.CLOCK_MONOTONIC_RAW:
     case time.CLOCK_REALTIME_COARSE:
-    case time.CLOCK_MONOTONIC_COARSE:
-    case time.CLOCK_REALTIME_ALARM:
-    case time.CLOCK_BOOTTIME_ALARM: throw errno(EOPNOTSUPP);
-    default: return cpuClock(task, id);
+    case time.CLOCK_MONOTONIC_COARSE: throw errno(EOPNOTSUPP);
+    default: return undefined;
   }
 }
 
@@ -49,7 +47,9 @@ function threadClock(task: Task): TimerClock {
   return { isCpu: true, now: () => task.cpuTime_ns, offset: () => 0n };
 }
 
-function cpuClock(task: Task, id: number): TimerClock {
+/** Clocks that are looked at last. The alarm clocks need a clock chip that could wake the machine. */
+function lateClock(task: Task, id: number): TimerClock {
+  if (id === time.CLOCK_REALTIME_ALARM || id === time.CLOCK_BOOTTIME_ALARM) throw errno(EOPNOTSUPP);
   const owner = cpuClockOwner(task, id);
   return owner instanceof Task ? threadClock(owner) : processClock(owner);
 }
@@ -76,9 +76,8 @@ function checkEventSignal(signo: number): void {
   if (signo < 1 || signo > abi.NSIG) throw errno(EINVAL);
 }
 
-function portOf(task: Task, clock: number, { isCpu, now, offset }: TimerClock, event: abi.SignalEvent): TimerPort {
+function portOf(task: Task, clock: number, { isCpu, now, offset }: TimerClock, event: abi.SignalEvent, target: Task | undefined): TimerPort {
   const { kernel, process } = task;
-  const target = eventTarget(task, event);
   const changed = (timer: PosixTimer) => (isCpu ? process.posixTimers.watchCpu(timer) : kernel.scheduler.addTimer(timer));
   if (event.notify === abi.SIGEV_NONE) return { clock, now, offset, changed: () => {} };
   const send = (info: SignalInfo) => (target === undefined ? sendToProcess(kernel, process, info) : sendToTask(target, info)) === 'pending';
@@ -90,14 +89,16 @@ const timerCreate = define({
   result: none, support: { partial: 'the alarm clocks answer EOPNOTSUPP: there is no clock chip' },
   handler: (task, clockId, sevp, timerId) => {
     const given = sevp === 0 ? undefined : load(task, sevp, abi.sigevent);
-    const by = timerClock(task, clockId);
+    if (clockId >= 0 && !Object.values(time.CLOCKS).includes(clockId)) throw errno(EINVAL);
+    const known = timerClock(task, clockId);
     const { posixTimers, limits } = task.process;
     if (BigInt(posixTimers.size) >= limits[RLIMIT_SIGPENDING].current) throw errno(EAGAIN);
     const id = posixTimers.freeId();
     const event = given ?? { value: id, signo: abi.SIGALRM, notify: abi.SIGEV_SIGNAL, tid: 0 };
-    const timer = new PosixTimer(id, event.signo, event.value, portOf(task, clockId, by, event));
+    const target = eventTarget(task, event);
     task.user.writeU32(timerId, id);
-    posixTimers.add(timer);
+    const by = known ?? lateClock(task, clockId);
+    posixTimers.add(new PosixTimer(id, event.signo, event.value, portOf(task, clockId, by, event, target)));
   },
 });
 

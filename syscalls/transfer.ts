@@ -1,11 +1,12 @@
 /** How bytes move between guest memory and open files: what is not delivered is not consumed, and what was moved before an error is told. */
-import { EBADF, EFAULT, EFBIG, EINVAL, EPIPE, Errno, errno } from '../abi/errno.ts';
+import { EFAULT, EFBIG, EINVAL, EPIPE, Errno, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.ts';
+import { POLLIN } from '../abi/poll.ts';
 import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
-import type { Description } from '../fs/description.ts';
+import type { Description, WriteOptions } from '../fs/description.ts';
 import { type Io, isWait } from '../fs/vnode.ts';
 import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
@@ -96,9 +97,11 @@ export function writable(task: Task, span: Span, count: number): number {
 
 // ---- Reading ---------------------------------------------------------------------------------------------------------------------------
 
-/** `position` undefined: at the description's own, which moves. */
-export function read(task: Task, description: Description, span: Span, position?: number): number | Blocked {
-  if (position === undefined && !description.file.seekable) return readStream(task, description, span);
+/** `position` undefined: at the description's own, which moves. `nonblocking` where not as the descriptor's flags say. */
+export function read(task: Task, description: Description, span: Span, position?: number, nonblocking?: boolean): number | Blocked {
+  const file = description.requireRead();
+  file.checkRead?.(span.size);
+  if (position === undefined && !file.seekable) return readStream(task, description, span, nonblocking);
   const done = readFile(task, description, span, position);
   if (typeof done === 'number' && done > 0) task.kernel.files.watches.happened(description, IN_ACCESS);
   return done;
@@ -125,34 +128,37 @@ function readFile(task: Task, description: Description, span: Span, position: nu
   return done;
 }
 
-/** Bytes of a pipe or terminal are gone once they are read, so the guest's memory is looked at first. */
-function readStream(task: Task, description: Description, span: Span): number | Blocked {
+/** Bytes of a pipe or terminal are gone once they are read, so the guest's memory is looked at first: it decides only where there is something to read. */
+function readStream(task: Task, description: Description, span: Span, nonblocking?: boolean): number | Blocked {
+  const { file } = description;
   const wanted = Math.min(span.size, CHUNK);
   const room = writable(task, span, wanted);
-  if (room === 0 && wanted > 0) throw errno(EFAULT);
-  const bytes = scratch(room);
-  const moved = description.read(bytes);
+  if (room === 0 && wanted > 0 && !file.hasRecords && file.poll() & POLLIN) throw errno(EFAULT);
+  const bytes = scratch(room === 0 || file.hasRecords ? wanted : room);
+  const moved = description.read(bytes, nonblocking);
   if (isWait(moved)) return waiting(task, moved);
-  copyOut(task, span, 0, bytes.subarray(0, moved));
+  if (copyOut(task, span, 0, bytes.subarray(0, moved)) < moved) throw errno(EFAULT);
   return moved;
 }
 
 // ---- Writing ---------------------------------------------------------------------------------------------------------------------------
 
 /** A call that waited in the middle goes on behind what it has written (`task.call.progress`). */
-export function write(task: Task, description: Description, span: Span, position?: number): number | Blocked {
+export function write(task: Task, description: Description, span: Span, position?: number, how?: WriteOptions): number | Blocked {
+  const file = description.requireWrite();
+  if (file.writesPieces) return writePieces(task, description, span);
+  file.checkWrite?.(span.size);
   let done = task.call.progress;
   if (span.size === 0)
-    return moveZero(task, position === undefined ? description.write(scratch(0)) : description.writeAt(scratch(0), position));
+    return moveZero(task, position === undefined ? description.write(scratch(0), how) : description.writeAt(scratch(0), position, how));
   while (done < span.size) {
     const bytes = scratch(span.size - done);
     const got = copyIn(task, span, done, bytes);
     if (got === 0) {
       if (done > 0) break;
-      if (!f.canWrite(description.flags)) throw errno(EBADF);
       throw errno(EFAULT);
     }
-    const moved = writeSome(task, description, bytes.subarray(0, got), position === undefined ? undefined : position + done, done);
+    const moved = writeSome(task, description, bytes.subarray(0, got), position === undefined ? undefined : position + done, done, how);
     if (moved === undefined) break;
     if (isWait(moved)) {
       task.call.progress = done;
@@ -161,8 +167,31 @@ export function write(task: Task, description: Description, span: Span, position
     done += moved;
     if (moved === 0) break;
   }
-  if (done > 0 && description.file.seekable) task.kernel.files.watches.happened(description, IN_MODIFY);
+  if (done > 0 && file.seekable) task.kernel.files.watches.happened(description, IN_MODIFY);
   return done;
+}
+
+/** Each piece goes whole or not at all. */
+function writePieces(task: Task, description: Description, { pieces }: Span): number | Blocked {
+  const { file } = description;
+  let done = 0;
+  for (const piece of pieces) {
+    if (done > 0 && piece.size === 0) continue;
+    done += piece.size;
+    if (done <= task.call.progress && piece.size > 0) continue;
+    try {
+      file.checkWrite?.(piece.size);
+      const bytes = scratch(piece.size);
+      if (task.user.copyIn(piece.base, bytes) < piece.size) throw errno(EFAULT);
+      const moved = description.write(bytes);
+      if (isWait(moved)) return waiting(task, moved);
+    } catch (error) {
+      if (!(error instanceof Errno) || task.call.progress === 0) throw error;
+      break;
+    }
+    task.call.progress = done;
+  }
+  return task.call.progress;
 }
 
 function moveZero(task: Task, moved: Io): number | Blocked {
@@ -176,11 +205,12 @@ export function writeSome(
   bytes: Uint8Array,
   position: number | undefined,
   before: number,
+  how?: WriteOptions,
 ): Io | undefined {
   try {
     tame(task, description.vnode);
     const allowed = withinLimits(task, description, bytes, position);
-    return position === undefined ? description.write(allowed) : description.writeAt(allowed, position);
+    return position === undefined ? description.write(allowed, how) : description.writeAt(allowed, position, how);
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
     if (error.code === EPIPE) sendToTask(task, kernelInfo(SIGPIPE));

@@ -9,13 +9,15 @@ import { capable, parseFileCapabilities } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { aclMode, isAcl } from './acl.ts';
 import { define } from './define.ts';
-import { bytesIn, bytesOut, count, type Fd, fd, flags, type In, none, type Out, path, size, string } from './kinds.ts';
+import { bytesIn, bytesOut, count, type Fd, fd, flags, type In, latePath, none, type Out, pathText, size, string } from './kinds.ts';
 import { AT_FDCWD, openAt, placeAt, requireAccess } from './paths.ts';
 
 const XATTR = { partial: "host files have none that we could reach: reading answers ENODATA, setting EOPNOTSUPP; access lists only as far as mode bits say the same" };
 const NAME_MAX = 255, VALUE_MAX = 65536;
 const XATTR_CREATE = 1, XATTR_REPLACE = 2;
 const CAPABILITY = 'security.capability';
+/** What every socket has. */
+const SOCKET_NAME = 'system.sockprotoname';
 
 const setFlags = flags({ XATTR_CREATE, XATTR_REPLACE });
 
@@ -29,6 +31,7 @@ function nameAt(task: Task, at: In<string>): string {
 /** Linux: xattr_permission, and which names some file system knows. */
 function check(task: Task, vnode: Vnode, name: string, mask: number): void {
   const writes = mask === f.W_OK;
+  if (!writes && name === SOCKET_NAME && vnode.attributes?.get(name) !== undefined) return;
   if (/^(security|system)\./.test(name)) {
     if (name.startsWith('system.') && !isAcl(name)) throw errno(EOPNOTSUPP);
     return;
@@ -56,8 +59,12 @@ function checkSecurity(task: Task, name: string, value: Uint8Array | undefined):
   if (!capable(task.credentials, CAP_SETFCAP)) throw errno(EPERM);
 }
 
-function get(task: Task, vnode: Vnode, at: In<string>, to: Out<Uint8Array>, room: number): number {
+/** The file that a call is about. It is looked for when the call's own memory has been read, as on Linux since 6.13. */
+type Find = () => Vnode;
+
+function get(task: Task, find: Find, at: In<string>, to: Out<Uint8Array>, room: number): number {
   const name = nameAt(task, at);
+  const vnode = find();
   check(task, vnode, name, f.R_OK);
   const value = vnode.attributes?.get(name);
   if (value === undefined) throw errno(ENODATA);
@@ -67,11 +74,12 @@ function get(task: Task, vnode: Vnode, at: In<string>, to: Out<Uint8Array>, room
   return value.length;
 }
 
-function set(task: Task, vnode: Vnode, at: In<string>, from: In<Uint8Array>, bytes: number, how: number): void {
+function set(task: Task, find: Find, at: In<string>, from: In<Uint8Array>, bytes: number, how: number): void {
   if (how & ~(XATTR_CREATE | XATTR_REPLACE)) throw errno(EINVAL);
   const name = nameAt(task, at);
   if (bytes > VALUE_MAX) throw errno(E2BIG);
   const value = task.user.read(from, bytes);
+  const vnode = find();
   check(task, vnode, name, f.W_OK);
   checkSecurity(task, name, value);
   if (isAcl(name)) return setAcl(task, vnode, name, value);
@@ -104,8 +112,9 @@ function list(task: Task, vnode: Vnode, to: Out<Uint8Array>, room: number): numb
   return text.length;
 }
 
-function remove(task: Task, vnode: Vnode, at: In<string>): void {
+function remove(task: Task, find: Find, at: In<string>): void {
   const name = nameAt(task, at);
+  const vnode = find();
   check(task, vnode, name, f.W_OK);
   checkSecurity(task, name, undefined);
   if (isAcl(name)) {
@@ -116,33 +125,33 @@ function remove(task: Task, vnode: Vnode, at: In<string>): void {
   vnode.attributes.remove(name);
 }
 
-/** The four calls of one way to name a file. `find` runs first, as on Linux before 6.13. */
-function family<T extends string | Fd>(prefix: '' | 'l' | 'f', kind: typeof path | typeof fd, find: (task: Task, file: T) => Vnode) {
-  const file = [prefix === 'f' ? 'fd' : 'path', kind as unknown as typeof path] as const;
-  const vnodeOf = (task: Task, given: string): Vnode => find(task, given as T);
+/** The four calls of one way to name a file. */
+function family<T extends In<string> | Fd>(prefix: '' | 'l' | 'f', kind: typeof latePath | typeof fd, find: (task: Task, file: T) => Vnode) {
+  const file = [prefix === 'f' ? 'fd' : 'path', kind as unknown as typeof latePath] as const;
+  const finder = (task: Task, given: In<string>): Find => () => find(task, given as unknown as T);
   return [
     define({
       name: `${prefix}getxattr`, args: [file, ['name', string], ['value', bytesOut('size')], ['size', count]], result: size, support: XATTR,
-      handler: (task, given, name, to, room) => get(task, vnodeOf(task, given), name, to, room),
+      handler: (task, given, name, to, room) => get(task, finder(task, given), name, to, room),
     }),
     define({
       name: `${prefix}setxattr`, args: [file, ['name', string], ['value', bytesIn('size')], ['size', count], ['flags', setFlags]],
       result: none, support: XATTR,
-      handler: (task, given, name, from, bytes, how) => set(task, vnodeOf(task, given), name, from, bytes, how),
+      handler: (task, given, name, from, bytes, how) => set(task, finder(task, given), name, from, bytes, how),
     }),
     define({
       name: `${prefix}listxattr`, args: [file, ['list', bytesOut('size')], ['size', count]], result: size, support: XATTR,
-      handler: (task, given, to, room) => list(task, vnodeOf(task, given), to, room),
+      handler: (task, given, to, room) => list(task, find(task, given as unknown as T), to, room),
     }),
     define({
       name: `${prefix}removexattr`, args: [file, ['name', string]], result: none, support: XATTR,
-      handler: (task, given, name) => remove(task, vnodeOf(task, given), name),
+      handler: (task, given, name) => remove(task, finder(task, given), name),
     }),
   ];
 }
 
 export const calls = [
-  ...family<string>('', path, (task, name) => placeAt(task, AT_FDCWD, name).vnode),
-  ...family<string>('l', path, (task, name) => placeAt(task, AT_FDCWD, name, { flags: f.AT_SYMLINK_NOFOLLOW }).vnode),
+  ...family<In<string>>('', latePath, (task, name) => placeAt(task, AT_FDCWD, pathText(task, name)).vnode),
+  ...family<In<string>>('l', latePath, (task, name) => placeAt(task, AT_FDCWD, pathText(task, name), { flags: f.AT_SYMLINK_NOFOLLOW }).vnode),
   ...family<Fd>('f', fd, (task, file) => openAt(task, file).vnode),
 ];

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { compare, type Difference, report, shrink, unavailable } from './campaign.ts';
-import { Generator } from './programs.ts';
+import { describe, Generator } from './programs.ts';
 
 const { values } = parseArgs({
   options: {
@@ -13,6 +13,7 @@ const { values } = parseArgs({
     first: { type: 'string', default: '0' },
     program: { type: 'string' },
     keep: { type: 'string', default: '20' },
+    samples: { type: 'string', default: '3' },
     proven: { type: 'boolean', default: false },
   },
 });
@@ -41,7 +42,11 @@ for (const failure of failures) {
   const key = `${failure.call?.definition.name ?? 'the end'}: ${failure.native.split(' ')[0]} / ${failure.here.split(' ')[0]}`;
   byKind.set(key, [...(byKind.get(key) ?? []), failure]);
 }
-for (const [key, all] of byKind) console.log(`${all.length} ${key}, as in program ${all[0].program.index}`);
+for (const [key, all] of byKind) {
+  console.log(`${all.length} ${key}`);
+  for (const { program, call, native, here } of all.slice(0, Number(values.samples)))
+    console.log(`    ${program.index}: ${call === undefined ? 'the end' : describe(call)}: ${native} / ${here}`);
+}
 let lasting = 0;
 for (const [first] of [...byKind.values()].slice(0, Number(values.keep))) {
   const small = await shrink(first);
