@@ -74,6 +74,8 @@ export class LocalSocket implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly canNotWait = true;
+  readonly isPackets: boolean;
+  readonly hasRecords: boolean;
   readonly label: string | undefined;
   readonly changes: Waiters = new Waiters();
   readonly family: number;
@@ -124,6 +126,7 @@ export class LocalSocket implements OpenFile {
     this.names = options.names;
     this.family = options.family;
     this.type = options.type;
+    this.isPackets = this.hasRecords = options.type !== SOCK_STREAM;
     this.protocol = options.protocol;
     this.credentials = options.credentials;
     this.service = options.service;
@@ -139,10 +142,6 @@ export class LocalSocket implements OpenFile {
     return this.type === SOCK_DGRAM || this.type === SOCK_RAW;
   }
 
-  get isPackets(): boolean {
-    return this.type !== SOCK_STREAM;
-  }
-
   get isConnected(): boolean {
     return this.peer !== undefined || this.remote !== undefined;
   }
@@ -150,11 +149,6 @@ export class LocalSocket implements OpenFile {
   /** The peer sends nothing any more. */
   get hasEnded(): boolean {
     return this.ended;
-  }
-
-  /** A message that cannot be delivered is lost. */
-  get hasRecords(): boolean {
-    return this.isPackets;
   }
 
   /** Bytes that lie here unread. */
