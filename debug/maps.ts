@@ -51,14 +51,15 @@ export function mapsLine(entry: MapsEntry): string {
 /** An area is one line, except that the heap is shown apart from the bss it may have merged with. */
 function entriesOf(space: AddressSpace, area: Area): MapsEntry[] {
   const { object } = area;
-  const isFile = object !== undefined && object.name !== ANONYMOUS;
+  const isFile = isOfFile(area);
   const rights = `${bit(area, PROT_READ, 'r')}${bit(area, PROT_WRITE, 'w')}${bit(area, PROT_EXEC, 'x')}${area.sharing === 'shared' ? 's' : 'p'}`;
   const entry = {
     base: area.base,
     top: area.top,
     rights,
-    offset: object !== undefined && area.name === '' ? area.offset * PAGE_SIZE : 0,
-    identity: object?.pager.identity ?? (area.sharing === 'shared' && !isFile ? SHARED_ANONYMOUS : NO_FILE),
+    offset: (object !== undefined || isFile) && area.name === '' ? area.offset * PAGE_SIZE : 0,
+    identity:
+      (object === undefined ? area.file : object.pager)?.identity ?? (area.sharing === 'shared' && !isFile ? SHARED_ANONYMOUS : NO_FILE),
     name: nameOf(space, area),
   };
   const heap = Math.ceil(space.brkStart / PAGE_SIZE) * PAGE_SIZE;
@@ -69,13 +70,19 @@ function entriesOf(space: AddressSpace, area: Area): MapsEntry[] {
   ];
 }
 
+/** Whether a file stands behind it. Private memory of /dev/zero has one, but no object. */
+export function isOfFile({ object, file }: Area): boolean {
+  return object === undefined ? file !== undefined : object.name !== ANONYMOUS;
+}
+
 function bit(area: Area, right: number, letter: string): string {
   return (area.prot & right) !== 0 ? letter : '-';
 }
 
 function nameOf(space: AddressSpace, area: Area): string {
   if (area.name !== '') return area.name;
-  if (area.object !== undefined) return area.object.name === ANONYMOUS ? '/dev/zero (deleted)' : area.object.name;
+  if (isOfFile(area)) return area.file?.label ?? area.object?.name ?? '/dev/zero';
+  if (area.object !== undefined) return '/dev/zero (deleted)';
   if (space.brkTop > space.brkStart && area.base < space.brkTop && area.top > space.brkStart) return '[heap]';
   return space.stackTop !== 0 && area.base < space.stackTop && area.top >= space.stackTop ? '[stack]' : '';
 }

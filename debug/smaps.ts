@@ -111,10 +111,14 @@ function vmFlags({ prot, maxProt, sharing, flags }: area.Area): string[] {
     ['sr', (flags & area.AREA_SEQUENTIAL_READ) !== 0],
     ['rr', (flags & area.AREA_RANDOM_READ) !== 0],
     ['dc', (flags & area.AREA_DONT_FORK) !== 0],
+    ['lf', (flags & area.AREA_LOCK_ON_FAULT) !== 0],
     ['ac', (flags & area.AREA_ACCOUNT) !== 0],
     ['nr', (flags & area.AREA_NO_RESERVE) !== 0],
     ['wf', (flags & area.AREA_WIPE_ON_FORK) !== 0],
     ['dd', (flags & area.AREA_DONT_DUMP) !== 0],
+    ['hg', (flags & area.AREA_HUGE_PAGES) !== 0],
+    ['nh', (flags & area.AREA_NO_HUGE_PAGES) !== 0],
+    ['mg', (flags & area.AREA_MERGEABLE) !== 0],
   ];
   return said.filter(([, is]) => is).map(([name]) => name);
 }

@@ -16,7 +16,9 @@ import {
   SEEK_HOLE,
   SEEK_SET,
 } from '../abi/fcntl.ts';
-import { DirectoryPlace, hold, release } from './path.ts';
+import { deviceMajor, deviceMinor } from '../abi/stat.ts';
+import type { FileIdentity } from '../mm/pager.ts';
+import { DirectoryPlace, hold, pathFromTop, release } from './path.ts';
 import type { DirectoryEntry, Io, OpenFile, Place, Vnode } from './vnode.ts';
 
 /** Largest file position: MAX_LFS_FILESIZE of a 64-bit kernel, kept where a double is exact. */
@@ -81,7 +83,15 @@ export class Description {
 
   /** For /proc/self/fd/N: `pipe:[7]` or the present path; undefined where the place says it. */
   get label(): string | undefined {
-    return this.opened?.label ?? this.opened?.currentPath?.();
+    const { opened, place } = this;
+    const nameless = opened?.nameless === true && place.parent !== undefined;
+    return opened?.label ?? opened?.currentPath?.() ?? (nameless ? `${pathFromTop(place)} (deleted)` : undefined);
+  }
+
+  /** For maps. */
+  get identity(): FileIdentity {
+    const { dev, ino } = this.vnode.stat();
+    return { major: deviceMajor(dev), minor: deviceMinor(dev), inode: Number(ino) };
   }
 
   /** Where /proc/self/fd/N leads: the open file itself, also when its name has gone. */

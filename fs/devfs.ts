@@ -88,12 +88,14 @@ class MemoryDevice implements OpenFile {
   readonly seekable = true;
   readonly stays = true;
   readonly mapsFresh: boolean;
+  readonly discards: boolean;
   private readonly behaviour: Behaviour;
 
   constructor(vnode: Vnode, behaviour: Behaviour) {
     this.vnode = vnode;
     this.behaviour = behaviour;
     this.mapsFresh = behaviour.fresh === true;
+    this.discards = behaviour.random !== true;
   }
 
   read(into: Uint8Array): number {

@@ -8,6 +8,7 @@ import type { DirectoryEntry, OpenFile, Vnode } from './vnode.ts';
 /** A regular file as its open files know it. */
 export interface MemoryNode extends Vnode {
   readonly size: number;
+  readonly nlink: number;
   readonly seals: number;
   /** Open files, and those that may write. */
   opens: number;
@@ -57,6 +58,10 @@ export class MemFile implements OpenFile {
 
   size(): number {
     return this.vnode.size;
+  }
+
+  get nameless(): boolean {
+    return this.vnode.nlink === 0;
   }
 
   truncate(size: number): void {

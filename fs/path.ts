@@ -424,6 +424,13 @@ export function pathOf(place: Place, root: Place): string | undefined {
   return `/${names.reverse().join('/')}`;
 }
 
+/** The path from the top of the tree. */
+export function pathFromTop(place: Place): string {
+  let top = place;
+  while (top.parent !== undefined) top = top.parent;
+  return pathOf(place, top) ?? '';
+}
+
 /** Whether `above` is `place` or one of its ancestors: such a directory cannot be moved below itself. */
 export function liesBelow(place: Place, above: Place): boolean {
   for (let at: Place | undefined = place; at !== undefined; at = at.parent) if (at === above) return true;

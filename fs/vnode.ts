@@ -234,10 +234,14 @@ export interface OpenFile {
   noteWritten?(bytes: Uint8Array, position: number): void;
   /** The pages of the file that every mapping, exec and read share; `name` is its path for maps. Absent: it cannot be mapped (ENODEV). */
   memoryObject?(name: string): MemoryObject;
+  /** What is written is not even looked at. */
+  readonly discards?: boolean;
   /** Each mapping is new memory of zeros, as of /dev/zero. */
   readonly mapsFresh?: boolean;
   /** The path it has now in its file system, ` (deleted)` behind it where its name has gone; undefined: the place says it. */
   currentPath?(): string | undefined;
+  /** Its name in a memory file system has gone: the place's path is shown with ` (deleted)` behind it. */
+  readonly nameless?: boolean;
   /** What /proc/self/fd/N shows, where not a path: `pipe:[12]`. */
   readonly label?: string;
   /** What /proc/PID/fdinfo/N tells of its kind, as whole lines. `now_ns`: monotonic. */

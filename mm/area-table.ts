@@ -99,7 +99,7 @@ export class AreaTable {
     area.flags = flagsWith(area.flags, area.sharing, area.prot);
     const rest = fields.top > segment.limit ? splitArea(area, segment.limit) : undefined;
     segment.areas.insert(area);
-    area.object?.attach(area);
+    attach(area);
     this.#account(area, 1);
     if (rest !== undefined) this.insert(fieldsOf(rest));
   }
@@ -110,7 +110,7 @@ export class AreaTable {
     segment.areas.remove(area);
     this.#segments.retire(segment);
     this.#account(area, -1);
-    area.object?.detach(area);
+    detach(area);
   }
 
   /** Moves an area's ends; its pages keep their places in the object. */
@@ -181,7 +181,7 @@ export class AreaTable {
     this.#promise(-this.#promisedPages);
     this.#changedBase = 0;
     this.#changedTop = USER_TOP;
-    for (const area of former) area.object?.detach(area);
+    for (const area of former) detach(area);
   }
 
   /** Takes every area out of `range`, cutting those that cross its ends. */
@@ -208,4 +208,14 @@ export class AreaTable {
       } else area = next ?? (area.top < range.top ? this.#segments.findAreaAbove(area.top) : undefined);
     }
   }
+}
+
+function attach(area: Area): void {
+  if (area.object === undefined) area.file?.acquire();
+  else area.object.attach(area);
+}
+
+function detach(area: Area): void {
+  if (area.object === undefined) area.file?.release();
+  else area.object.detach(area);
 }

@@ -22,6 +22,14 @@ export const AREA_ACCOUNT = 64;
 /** madvise(MADV_RANDOM) and MADV_SEQUENTIAL: nothing is read otherwise for them, but Linux keeps areas of different advice apart, and mremap tells. */
 export const AREA_RANDOM_READ = 128;
 export const AREA_SEQUENTIAL_READ = 256;
+/** Locked, but its pages come when they are touched: mlock2(MLOCK_ONFAULT), mlockall(MCL_ONFAULT). */
+export const AREA_LOCK_ON_FAULT = 512;
+/** Both, which go together. */
+export const AREA_LOCKS: number = AREA_LOCKED | AREA_LOCK_ON_FAULT;
+/** madvise(MADV_HUGEPAGE), MADV_NOHUGEPAGE and MADV_MERGEABLE: kept and told, and areas that differ in them stay apart. */
+export const AREA_HUGE_PAGES = 1024;
+export const AREA_NO_HUGE_PAGES = 2048;
+export const AREA_MERGEABLE = 4096;
 /** The memory policy of mbind(2), as syscalls/numa.ts encodes it; 0 is none. */
 export const AREA_POLICY_SHIFT = 16;
 export const AREA_POLICY: number = 0x7f << AREA_POLICY_SHIFT;
@@ -57,11 +65,11 @@ export class Area implements Mapping {
   flags: number;
   /** Whose pages are seen where the space has none of its own; undefined for private anonymous memory, which is zero there. */
   readonly object: MemoryObject | undefined;
-  /** Page index of `base` within the object; 0 without one. */
+  /** Page index of `base` within the object, or the file; 0 without. */
   offset: number;
   /** What maps shows in brackets or instead of the object's name, such as `[vdso]`; '' is nothing. */
   name: string;
-  /** The open file it was made from, which stays open as long (Linux vm_file); undefined where there is none. */
+  /** The open file it was made from, which stays open as long (Linux vm_file); undefined where there is none. Private memory of /dev/zero has one, but no object. */
   readonly file: MappedFile | undefined;
 
   constructor(fields: AreaFields) {
@@ -129,7 +137,11 @@ export function splitArea(area: Area, at: Addr): Area {
 
 /** The offset an area has, or would have, when it began at `base`. */
 export function offsetAt(area: Area, base: Addr): number {
-  return area.object === undefined ? 0 : area.offset + (base - area.base) / PAGE_SIZE;
+  return hasOffset(area) ? area.offset + (base - area.base) / PAGE_SIZE : 0;
+}
+
+function hasOffset({ object, file }: Area): boolean {
+  return object !== undefined || file !== undefined;
 }
 
 /** A record of what `area` is, for making one like it. */
@@ -149,7 +161,7 @@ export function canMerge(below: Area, above: Area): boolean {
     below.object === above.object &&
     below.name === above.name &&
     below.file === above.file &&
-    (below.object === undefined || offsetAt(below, above.base) === above.offset)
+    (!hasOffset(below) || offsetAt(below, above.base) === above.offset)
   );
 }
 

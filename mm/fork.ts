@@ -1,5 +1,5 @@
 /** What each area does on fork, as one switch. */
-import { AREA_ACCOUNT, AREA_DONT_FORK, AREA_LOCKED, AREA_WIPE_ON_FORK, type Area, type AreaFields, areaPages } from './area.ts';
+import { AREA_ACCOUNT, AREA_DONT_FORK, AREA_LOCKS, AREA_WIPE_ON_FORK, type Area, type AreaFields, areaPages } from './area.ts';
 import type { Commitment } from './commitment.ts';
 
 /**
@@ -18,7 +18,7 @@ export function forkAction(area: Area): ForkAction {
 /** What a child's area is, for making it in the child's space: as its parent's, but for locks. */
 export function childFields(space: AreaFields['space'], area: Area): AreaFields {
   const { base, top, prot, maxProt, sharing, flags, object, offset, name, file } = area;
-  return { space, base, top, prot, maxProt, sharing, flags: flags & ~AREA_LOCKED, object, offset, name, file };
+  return { space, base, top, prot, maxProt, sharing, flags: flags & ~AREA_LOCKS, object, offset, name, file };
 }
 
 /** Whether what a child's areas promise is not too much. `allows` says so of a number of pages. */

@@ -7,13 +7,15 @@ import type { FrameNumber, FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import type { Waitable } from './outcome.ts';
 import { DIRTY, NO_FRAME, PageMap, REFERENCED } from './page-map.ts';
-import type { Pager } from './pager.ts';
+import type { FileIdentity, Pager } from './pager.ts';
 import { WriteErrors } from './write-errors.ts';
 
 /** An open file that mappings keep open (Linux vm_file). Implemented by fs's Description. */
 export interface MappedFile {
   /** The path it has now, for maps; undefined: the object's name is it. */
-  readonly label?: string;
+  readonly label?: string | undefined;
+  /** Which file it is. */
+  readonly identity: FileIdentity;
   acquire(): void;
   release(): void;
   /** Writes pages `[from, to)` back. Throws Errno for a failed write-back that this opening has not been told of, be it this one or an earlier one. */

@@ -3,7 +3,7 @@ import { assert } from '../abi/assert.ts';
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, errno } from '../abi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
-import { AREA_ACCOUNT, AREA_LOCKED, type Area, fieldsOf, isData, objectPage } from './area.ts';
+import { AREA_ACCOUNT, AREA_LOCKED, AREA_LOCKS, type Area, fieldsOf, isData, offsetAt } from './area.ts';
 import { populate } from './fault.ts';
 import { LAZY } from './page-map.ts';
 import { isFree, USER_TOP } from './placement.ts';
@@ -127,7 +127,7 @@ function checkGrowth(space: AddressSpace, area: Area, size: number): void {
 
 /** What a locked area has grown by is made present; what cannot be had comes when it is touched. */
 function bringInLocked(space: AddressSpace, area: Area, base: Addr, top: Addr): void {
-  if ((area.flags & AREA_LOCKED) !== 0 && base < top) populate(space, base, top);
+  if ((area.flags & AREA_LOCKS) === AREA_LOCKED && base < top) populate(space, base, top);
 }
 
 function growInPlace(space: AddressSpace, area: Area, addr: Addr, oldSize: number, newSize: number): boolean {
@@ -143,7 +143,7 @@ function move(space: AddressSpace, area: Area, from: Range, to: Range, keeps: bo
   // Linux move_vma: room for both ends of what is left.
   if (space.areaCount >= space.maxAreas - 3) throw errno(ENOMEM);
   space.table.withoutPeak(() => {
-    space.table.insert({ ...fieldsOf(area), ...to, offset: area.object === undefined ? 0 : objectPage(area, from.base) });
+    space.table.insert({ ...fieldsOf(area), ...to, offset: offsetAt(area, from.base) });
     space.softDirty?.mapped(to);
     movePages(space, from, to);
     if (!keeps && from.top > from.base) space.unmap(from.base, from.top - from.base);

@@ -2,7 +2,7 @@
 import { EINVAL, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import type { Addr } from '../abi/page.ts';
-import { AREA_GROWS_DOWN, AREA_LOCKED, AREA_NO_RESERVE, type Sharing } from './area.ts';
+import { AREA_GROWS_DOWN, AREA_NO_RESERVE, type Sharing } from './area.ts';
 import type { OvercommitMode } from './commitment.ts';
 import type { FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
@@ -89,11 +89,10 @@ export function sharingOf(flags: number): Sharing {
   }
 }
 
-/** AREA_ bits for MAP_ bits. Where no more may be promised than there is, MAP_NORESERVE means nothing. */
+/** AREA_ bits for MAP_ bits but those of locks. Where no more may be promised than there is, MAP_NORESERVE means nothing. */
 export function areaFlags(flags: number, mode: OvercommitMode): number {
   return (
     ((flags & mman.MAP_GROWSDOWN) !== 0 ? AREA_GROWS_DOWN : 0) |
-    ((flags & mman.MAP_LOCKED) !== 0 ? AREA_LOCKED : 0) |
     ((flags & mman.MAP_NORESERVE) !== 0 && mode !== 'strict' ? AREA_NO_RESERVE : 0)
   );
 }

@@ -7,6 +7,7 @@ import {
   AREA_ACCOUNT,
   AREA_GROWS_DOWN,
   AREA_LOCKED,
+  AREA_LOCKS,
   AREA_NO_RESERVE,
   type Area,
   areaPages,
@@ -127,7 +128,8 @@ export class AddressSpace {
     if (sharing === 'shared' && (request.flags & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
     if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     const prot = this.#effectiveProt(request.prot, maxProt);
-    const flags = areaFlags(request.flags, this.frames.commitment.mode);
+    const locks = (request.flags & mman.MAP_LOCKED) !== 0 ? AREA_LOCKED | this.#futureLocks : 0;
+    const flags = areaFlags(request.flags, this.frames.commitment.mode) | locks;
     this.#checkLimits(range, isData({ sharing, prot, flags }));
     const reserves = sharing === 'shared' && request.object === undefined && (flags & AREA_NO_RESERVE) === 0;
     if (reserves || (flagsWith(flags, sharing, prot) & AREA_ACCOUNT) !== 0) {
@@ -146,7 +148,7 @@ export class AddressSpace {
       sharing,
       flags,
       object,
-      offset: object === request.object ? offset : 0,
+      offset,
       name: request.name ?? '',
       file: request.file,
     });
@@ -155,6 +157,11 @@ export class AddressSpace {
     object?.drop();
     request.file?.release();
     return base;
+  }
+
+  /** AREA_LOCKS that new areas get of themselves. */
+  get #futureLocks(): number {
+    return this.lockFuture === 'no' ? 0 : this.lockFuture === 'present' ? AREA_LOCKED : AREA_LOCKS;
   }
 
   /** The memory of a shared anonymous mapping. */
@@ -174,11 +181,11 @@ export class AddressSpace {
     if ((flags & (mman.MAP_FIXED | mman.MAP_FIXED_NOREPLACE)) !== 0) {
       this.checkFixed(request.addr, size);
       if ((flags & mman.MAP_FIXED_NOREPLACE) !== 0 && this.#anyIn(request.addr, size)) throw errno(EEXIST);
-      sharingOf(flags);
       return request.addr;
     }
     const hint = pageDown(request.addr);
-    return this.findPlace(size, sharingOf(flags), (flags & (mman.MAP_STACK | mman.MAP_GROWSDOWN)) !== 0, hint);
+    const sharing = (flags & mman.MAP_TYPE) === mman.MAP_PRIVATE ? 'private' : 'shared';
+    return this.findPlace(size, sharing, (flags & (mman.MAP_STACK | mman.MAP_GROWSDOWN)) !== 0, hint);
   }
 
   /** Throws what Linux does for a fixed address that cannot be used, whatever is there. */
@@ -385,7 +392,7 @@ export class AddressSpace {
       prot,
       maxProt: mman.PROT_ALL,
       sharing: 'private',
-      flags: this.lockFuture === 'no' ? 0 : AREA_LOCKED,
+      flags: this.#futureLocks,
       object: undefined,
       offset: 0,
       name: '',

@@ -5,9 +5,10 @@ import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
 import { RLIM_INFINITY, RLIMIT_MEMLOCK } from '../abi/resource.ts';
 import { SIGKILL } from '../abi/signal.ts';
-import { AREA_LOCKED, type Area } from '../mm/area.ts';
+import { AREA_LOCKED, AREA_LOCKS } from '../mm/area.ts';
 import { fault, populate } from '../mm/fault.ts';
 import { USER_TOP } from '../mm/placement.ts';
+import type { MapRequest } from '../mm/request.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
@@ -39,12 +40,24 @@ export function mayLock(task: Task, bytes: number): boolean {
   return limit === Number.POSITIVE_INFINITY || lockedBytes(task) + bytes <= limit;
 }
 
-/** Whether a mapping with these MAP_ bits will be locked. Throws EPERM and EAGAIN where it must be but may not. */
-export function willLock(task: Task, how: number, size: number): boolean {
+/** Whether a mapping with these MAP_ bits will be locked, if it may. */
+export function willLock(task: Task, how: number): boolean {
+  return (how & mman.MAP_LOCKED) !== 0 || task.space.lockFuture !== 'no';
+}
+
+/** Throws EPERM and EAGAIN where a mapping with these MAP_ bits must be locked but may not. */
+export function checkLock(task: Task, how: number, size: number): void {
   if ((how & mman.MAP_LOCKED) !== 0 && lockLimit(task) === 0) throw errno(EPERM);
-  if ((how & mman.MAP_LOCKED) === 0 && task.space.lockFuture === 'no') return false;
-  if (!mayLock(task, pageUp(size))) throw errno(EAGAIN);
-  return true;
+  if (willLock(task, how) && !mayLock(task, pageUp(size))) throw errno(EAGAIN);
+}
+
+/** Maps with the locks that mappings get of themselves (mlockall) besides those the request asks for; what is locked is brought in. */
+export function mapWithLocks(task: Task, request: MapRequest): number {
+  const locked = willLock(task, request.flags);
+  const check = () => checkLock(task, request.flags, request.size);
+  const addr = task.space.map({ ...request, flags: request.flags | (locked ? mman.MAP_LOCKED : 0), check });
+  if (locked && task.space.lockFuture !== 'on fault') populate(task.space, addr, Math.min(addr + pageUp(request.size), USER_TOP));
+  return addr;
 }
 
 function lock(task: Task, addr: number, length: number, present: boolean): void {
@@ -52,7 +65,7 @@ function lock(task: Task, addr: number, length: number, present: boolean): void 
   if (limit === 0) throw errno(EPERM);
   const range = { base: pageDown(addr), top: pageUp(addr + length) };
   if (limit !== Number.POSITIVE_INFINITY && lockedBytes(task, range) + range.top - range.base > limit) throw errno(ENOMEM);
-  setLocked(task, range, true);
+  setLocks(task, range, present ? AREA_LOCKED : AREA_LOCKS);
   if (present) bringIn(task, range);
 }
 
@@ -69,21 +82,21 @@ function bringIn(task: Task, range: Range): void {
   }
 }
 
-/** Locks or unlocks areas up to the first hole (Linux apply_vma_lock_flags), which is ENOMEM. */
-function setLocked(task: Task, range: Range, on: boolean): void {
+/** Gives areas these of AREA_LOCKS up to the first hole (Linux apply_vma_lock_flags), which is ENOMEM. */
+function setLocks(task: Task, range: Range, locks: number): void {
   const { table } = task.space;
   let at = range.base;
   while (at < range.top) {
     const area = task.space.find(at);
     if (area === undefined) break;
     const top = Math.min(area.top, range.top);
-    if (((area.flags & AREA_LOCKED) !== 0) !== on) {
+    if ((area.flags & AREA_LOCKS) !== locks) {
       const cuts = Number(at > area.base) + Number(top < area.top);
       if (task.space.areaCount + cuts > task.space.maxAreas) throw errno(ENOMEM);
       table.cutAt(at);
       table.cutAt(top);
       const exact = task.space.find(at);
-      if (exact !== undefined) mark(exact, on);
+      if (exact !== undefined) exact.flags = (exact.flags & ~AREA_LOCKS) | locks;
     }
     at = top;
   }
@@ -91,13 +104,8 @@ function setLocked(task: Task, range: Range, on: boolean): void {
   if (at < range.top) throw errno(ENOMEM);
 }
 
-function mark(area: Area, on: boolean): void {
-  area.flags = on ? area.flags | AREA_LOCKED : area.flags & ~AREA_LOCKED;
-}
-
-function setAllLocked(task: Task, on: boolean): void {
-  const areas = [...task.space.areas()];
-  for (const area of areas) mark(area, on);
+function setAllLocks(task: Task, locks: number): void {
+  for (const area of [...task.space.areas()]) area.flags = (area.flags & ~AREA_LOCKS) | locks;
   task.space.table.merge({ base: 0, top: USER_TOP });
 }
 
@@ -114,7 +122,7 @@ const mlock2 = define({
 });
 const munlock = define({
   name: 'munlock', args: [['addr', address], ['len', count]], result: none, support: 'full',
-  handler: (task, addr, length) => setLocked(task, { base: pageDown(addr), top: pageUp(addr + length) }, false),
+  handler: (task, addr, length) => setLocks(task, { base: pageDown(addr), top: pageUp(addr + length) }, 0),
 });
 
 const mlockall = define({
@@ -129,7 +137,7 @@ const mlockall = define({
     if (current && task.space.table.pages * PAGE_SIZE > limit) throw errno(ENOMEM);
     task.space.lockFuture = (how & mman.MCL_FUTURE) === 0 ? 'no' : onFault ? 'on fault' : 'present';
     if (!current) return;
-    setAllLocked(task, true);
+    setAllLocks(task, onFault ? AREA_LOCKS : AREA_LOCKED);
     // Linux ignores what cannot be brought in.
     if (!onFault) for (const area of [...task.space.areas()]) populate(task.space, area.base, area.top);
   },
@@ -138,7 +146,7 @@ const munlockall = define({
   name: 'munlockall', args: [], result: none, support: 'full',
   handler: (task) => {
     task.space.lockFuture = 'no';
-    setAllLocked(task, false);
+    setAllLocks(task, 0);
   },
 });
 

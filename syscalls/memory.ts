@@ -8,17 +8,20 @@ import { SIGKILL } from '../abi/signal.ts';
 import { array, u32 } from '../abi/struct.ts';
 import { Description } from '../fs/description.ts';
 import { pathOf } from '../fs/path.ts';
-import { AREA_DONT_DUMP, AREA_DONT_FORK, AREA_LOCKED, AREA_RANDOM_READ, AREA_SEQUENTIAL_READ, AREA_WIPE_ON_FORK, type Area } from '../mm/area.ts';
+import {
+  AREA_DONT_DUMP, AREA_DONT_FORK, AREA_HUGE_PAGES, AREA_LOCKED, AREA_MERGEABLE, AREA_NO_HUGE_PAGES, AREA_RANDOM_READ, AREA_SEQUENTIAL_READ, AREA_WIPE_ON_FORK,
+  type Area,
+} from '../mm/area.ts';
 import { fault, populate } from '../mm/fault.ts';
 import { freeLazily } from '../mm/lazy.ts';
 import { USER_TOP } from '../mm/placement.ts';
 import { remap } from '../mm/remap.ts';
-import type { MapRequest } from '../mm/request.ts';
+import { type MapRequest, sharingOf } from '../mm/request.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
 import { define, multiplexer } from './define.ts';
-import { mayLock, willLock } from './memory-lock.ts';
+import { checkLock, mayLock, willLock } from './memory-lock.ts';
 import { address, addressResult, choice, count, fd, flags, hex, loadAt, none, pointerIn, pointerOut, uint } from './kinds.ts';
 
 const prot = flags({
@@ -60,10 +63,11 @@ const mmap2 = define({
   handler: (task, addr, length, rights, how, file, offset) => {
     const mapped = (how & mman.MAP_ANONYMOUS) === 0 ? task.files.get(file) : undefined;
     if (mapped?.isPathOnly === true) throw errno(EBADF);
-    // What fits nowhere is refused for that.
-    const locked = pageUp(length) <= USER_TOP && willLock(task, how, length);
+    const locked = willLock(task, how);
     const flags = locked ? how | mman.MAP_LOCKED : how;
-    const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags };
+    // Asked when there is a place: what fits nowhere is refused for that.
+    const check = () => checkLock(task, how, length);
+    const request = { addr, size: length, prot: rights & (mman.PROT_ALL | mman.PROT_SEM), flags, check };
     task.space.mayMapLow = capable(task.credentials, CAP_SYS_RAWIO);
     const to = mapped === undefined ? mapAnonymous(task, request) : mapFile(task, request, mapped, offset);
     const present = locked ? task.space.lockFuture !== 'on fault' : (how & (mman.MAP_POPULATE | mman.MAP_NONBLOCK)) === mman.MAP_POPULATE;
@@ -95,6 +99,8 @@ function mapFile(task: Task, request: MapRequest, description: Description, offs
   const object = description.file.memoryObject?.(pathOf(description.place, task.fs.root) ?? description.place.name);
   const sealed = shared && ((description.vnode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
   const check = () => {
+    request.check?.();
+    sharingOf(how);
     if ((how & mman.MAP_TYPE) === mman.MAP_SHARED_VALIDATE && (how & ~LEGACY_FLAGS) !== 0) throw errno(EOPNOTSUPP);
     if (shared && (rights & mman.PROT_WRITE) !== 0 && !canWrite(description.flags)) throw errno(EACCES);
     if (!canRead(description.flags)) throw errno(EACCES);
@@ -103,7 +109,8 @@ function mapFile(task: Task, request: MapRequest, description: Description, offs
     if (sealed && (rights & mman.PROT_WRITE) !== 0) throw errno(EPERM);
   };
   const maxProt = shared && (sealed || !canWrite(description.flags)) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
-  if (fresh) return task.space.map({ ...request, maxProt, check, name: shared ? '' : '/dev/zero' });
+  // Shared memory made so has the mapping's size, whatever part of the file is asked for (Linux shmem_zero_setup).
+  if (fresh) return task.space.map({ ...request, offset, maxProt, check, file: shared ? undefined : description });
   return task.space.map({ ...request, object, offset, maxProt, check, file: description });
 }
 
@@ -147,7 +154,7 @@ const ADVICE = {
   MADV_HUGEPAGE: mman.MADV_HUGEPAGE, MADV_NOHUGEPAGE: mman.MADV_NOHUGEPAGE, MADV_DONTDUMP: mman.MADV_DONTDUMP, MADV_DODUMP: mman.MADV_DODUMP,
   MADV_WIPEONFORK: mman.MADV_WIPEONFORK, MADV_KEEPONFORK: mman.MADV_KEEPONFORK, MADV_COLD: mman.MADV_COLD, MADV_PAGEOUT: mman.MADV_PAGEOUT,
   MADV_POPULATE_READ: mman.MADV_POPULATE_READ, MADV_POPULATE_WRITE: mman.MADV_POPULATE_WRITE,
-  MADV_DONTNEED_LOCKED: mman.MADV_DONTNEED_LOCKED,
+  MADV_DONTNEED_LOCKED: mman.MADV_DONTNEED_LOCKED, MADV_COLLAPSE: mman.MADV_COLLAPSE,
 };
 
 const madvise = define({
@@ -187,11 +194,16 @@ function adviceAction(advice: number): Advice | undefined {
     case mman.MADV_NORMAL: return changeFlags(AREA_RANDOM_READ | AREA_SEQUENTIAL_READ, 0);
     case mman.MADV_RANDOM: return changeFlags(AREA_SEQUENTIAL_READ, AREA_RANDOM_READ);
     case mman.MADV_SEQUENTIAL: return changeFlags(AREA_RANDOM_READ, AREA_SEQUENTIAL_READ);
-    case mman.MADV_WILLNEED:
-    case mman.MADV_MERGEABLE:
-    case mman.MADV_UNMERGEABLE:
-    case mman.MADV_HUGEPAGE:
-    case mman.MADV_NOHUGEPAGE: return NOTHING;
+    case mman.MADV_WILLNEED: return NOTHING;
+    case mman.MADV_MERGEABLE: return (task, area, part) => {
+      if (area.sharing === 'private' && area.name === '') changeFlags(0, AREA_MERGEABLE)(task, area, part);
+    };
+    case mman.MADV_UNMERGEABLE: return changeFlags(AREA_MERGEABLE, 0);
+    case mman.MADV_HUGEPAGE: return changeFlags(AREA_NO_HUGE_PAGES, AREA_HUGE_PAGES);
+    case mman.MADV_NOHUGEPAGE: return changeFlags(AREA_HUGE_PAGES, AREA_NO_HUGE_PAGES);
+    case mman.MADV_COLLAPSE: return () => {
+      throw errno(EINVAL);
+    };
     case mman.MADV_COLD:
     case mman.MADV_PAGEOUT: return (_task, area) => refuseLocked(area);
     case mman.MADV_DONTNEED_LOCKED: return (task, _area, part) => task.space.discard(part);
@@ -212,7 +224,7 @@ function adviceAction(advice: number): Advice | undefined {
     case mman.MADV_DONTDUMP: return changeFlags(0, AREA_DONT_DUMP);
     case mman.MADV_DODUMP: return changeFlags(AREA_DONT_DUMP, 0);
     case mman.MADV_WIPEONFORK: return (task, area, part) => {
-      if (area.object !== undefined || area.sharing === 'shared') throw errno(EINVAL);
+      if (area.object !== undefined || area.file !== undefined) throw errno(EINVAL);
       changeFlags(0, AREA_WIPE_ON_FORK)(task, area, part);
     };
     case mman.MADV_KEEPONFORK: return changeFlags(AREA_WIPE_ON_FORK, 0);
@@ -222,8 +234,8 @@ function adviceAction(advice: number): Advice | undefined {
 
 /** A hole in the file, or in the shared memory, that is mapped there (Linux madvise_remove). */
 function removePages(area: Area, part: Range): void {
-  if ((area.flags & AREA_LOCKED) !== 0 || area.object === undefined) throw errno(EINVAL);
-  if (area.sharing === 'private' || (area.maxProt & mman.PROT_WRITE) === 0) throw errno(EACCES);
+  if ((area.flags & AREA_LOCKED) !== 0 || (area.object === undefined && area.file === undefined)) throw errno(EINVAL);
+  if (area.object === undefined || area.sharing === 'private' || (area.maxProt & mman.PROT_WRITE) === 0) throw errno(EACCES);
   const seals = area.file instanceof Description ? (area.file.vnode.seals ?? 0) : 0;
   if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) throw errno(EPERM);
   const base = (area.offset + (part.base - area.base) / PAGE_SIZE) * PAGE_SIZE;

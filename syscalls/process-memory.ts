@@ -3,12 +3,13 @@ import { CAP_SYS_NICE, CAP_SYS_PTRACE } from '../abi/capability.ts';
 import { EFAULT, EINVAL, ENOSYS, EPERM, ESRCH, Errno, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { PAGE_SIZE, pageDown } from '../abi/page.ts';
-import { objectPage } from '../mm/area.ts';
+import { AREA_LOCKED } from '../mm/area.ts';
 import type { UserMemory } from '../mm/user.ts';
 import { capable } from '../proc/credentials.ts';
 import { type Task, threadsOf } from '../proc/task.ts';
 import { define } from './define.ts';
 import { advise, isAdvice } from './memory.ts';
+import { mapWithLocks } from './memory-lock.ts';
 import { processBehind } from './pidfd.ts';
 import { address, count, fd, fdResult, hex, int, none, pid, size, structsIn, uint } from './kinds.ts';
 import { type Iovec, iovec } from './transfer.ts';
@@ -152,13 +153,14 @@ const remapFilePages = define({
     if (first?.sharing !== 'shared' || first.object === undefined || (first.maxProt & mman.PROT_WRITE) === 0) throw errno(EINVAL);
     for (let { top } = first; top < addr + bytes; ) {
       const next = task.space.find(top);
-      if (next === undefined || next.object !== first.object || next.sharing !== 'shared' || next.flags !== first.flags) throw errno(EINVAL);
-      if (objectPage(first, top) !== objectPage(next, top)) throw errno(EINVAL);
+      if (next?.sharing !== 'shared' || next.object !== first.object || next.file !== first.file) throw errno(EINVAL);
+      if (next.flags !== first.flags || next.prot !== first.prot) throw errno(EINVAL);
       ({ top } = next);
     }
-    const flags = mman.MAP_SHARED | mman.MAP_FIXED | (how & mman.MAP_NONBLOCK);
+    const locked = (first.flags & AREA_LOCKED) !== 0 ? mman.MAP_LOCKED : 0;
+    const flags = mman.MAP_SHARED | mman.MAP_FIXED | locked | (how & mman.MAP_NONBLOCK);
     const { object, maxProt, file, name } = first;
-    task.space.map({ addr, size: bytes, prot: first.prot, flags, object, offset: pgoff, maxProt, file, name });
+    mapWithLocks(task, { addr, size: bytes, prot: first.prot, flags, object, offset: pgoff, maxProt, file, name });
   },
 });
 

@@ -10,6 +10,7 @@ import { checkAccess, checkOwner } from '../proc/ipc-table.ts';
 import type { Segment } from '../proc/shared-memory.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
+import { mapWithLocks } from './memory-lock.ts';
 import { address, addressResult, choice, count, flags, hex, int, intResult, loadAt, none, pointerOut, storeAt } from './kinds.ts';
 
 const shmFlags = flags({ IPC_CREAT: ipc.IPC_CREAT, IPC_EXCL: ipc.IPC_EXCL, SHM_HUGETLB: ipc.SHM_HUGETLB, SHM_NORESERVE: ipc.SHM_NORESERVE });
@@ -53,7 +54,7 @@ function attach(task: Task, id: number, wanted: number, how: number): number {
   }
   const prot = mman.PROT_READ | (readOnly ? 0 : mman.PROT_WRITE) | (executable ? mman.PROT_EXEC : 0);
   const maxProt = readOnly ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
-  const at = task.space.map({
+  const at = mapWithLocks(task, {
     addr, size, prot, flags: mman.MAP_SHARED | (addr !== 0 ? mman.MAP_FIXED : 0), object: segment.object, offset: 0, maxProt,
   });
   segment.atime = seconds(task);

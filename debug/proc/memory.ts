@@ -7,10 +7,10 @@ import type { ProcJump } from '../../fs/procfs.ts';
 import type { Area } from '../../mm/area.ts';
 import { copyInForced, copyOutForced, movedOrFailed } from '../../mm/force.ts';
 import { NO_FRAME } from '../../mm/page-map.ts';
-import { ANONYMOUS } from '../../mm/pager.ts';
 import { USER_TOP } from '../../mm/placement.ts';
 import type { AddressSpace } from '../../mm/space.ts';
 import type { Task } from '../../proc/task.ts';
+import { isOfFile } from '../maps.ts';
 import { hex8 } from '../umem.ts';
 
 /** Answers whether the memory that the task has now is no more: it has ended, or runs another program. */
@@ -107,19 +107,19 @@ function isSeenOnce(area: Area, page: number): boolean {
 
 // ---- map_files -------------------------------------------------------------------------------------------------------------------------
 
-function isOfFile({ object, name }: Area): boolean {
-  return object !== undefined && name === '' && object.name !== ANONYMOUS;
+function isOfNamedFile(area: Area): boolean {
+  return area.name === '' && isOfFile(area);
 }
 
 export function* mappedFiles(space: AddressSpace): Generator<string> {
-  for (const area of space.areas()) if (isOfFile(area)) yield rangeName(area);
+  for (const area of space.areas()) if (isOfNamedFile(area)) yield rangeName(area);
 }
 
 /** The file mapped at exactly this range. */
 export function mappedFile({ space, fs }: Task, range: string): ProcJump | undefined {
   const match = /^([0-9a-f]{1,8})-([0-9a-f]{1,8})$/.exec(range);
   const area = match === null ? undefined : space.find(Number.parseInt(match[1], 16));
-  if (area === undefined || !isOfFile(area) || rangeName(area) !== range) return undefined;
+  if (area === undefined || !isOfNamedFile(area) || rangeName(area) !== range) return undefined;
   const target = area.file?.label ?? area.object?.name ?? '';
   if (area.file instanceof Description) return { target, place: area.file.reopenable };
   return { target, place: fs.tree.walk({ root: fs.tree.root, cwd: fs.tree.root }, target).place };

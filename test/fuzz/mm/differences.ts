@@ -1,5 +1,5 @@
 /** Where the emulator may answer otherwise than the bare CPU, each with its reason. docs/MEMORY.md explains them to users. */
-import { MAP_LOCKED, MREMAP_DONTUNMAP, MREMAP_FIXED } from '../../../abi/mman.ts';
+import { MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, MAP_LOCKED, MREMAP_DONTUNMAP, MREMAP_FIXED } from '../../../abi/mman.ts';
 import type { Operation } from './operations.ts';
 
 export interface AllowedDifference {
@@ -48,11 +48,20 @@ export const ALLOWED: readonly AllowedDifference[] = [
     explains: (operation, native, other) => operation.name === 'madvise' && native === '-27',
   },
   {
+    name: 'guard pages',
+    reason: 'Linux has MADV_GUARD_INSTALL and _REMOVE since 6.13, for files since 6.15. Here they are EINVAL, as before.',
+    explains: (operation, _native, other) => isGuard(operation) && other === '-22',
+  },
+  {
     name: 'which of two reasons',
     reason: 'Writing from memory that cannot be read to a file sealed against writing: since 6.15 Linux looks at the seal first.',
     explains: (operation, native, other) => operation.name === 'pwrite64' && native === '-1' && other === '-14',
   },
 ];
+
+function isGuard({ name, args }: Operation): boolean {
+  return name === 'madvise' && [MADV_GUARD_INSTALL, MADV_GUARD_REMOVE].includes(args[2].value);
+}
 
 const LOCKS = ['mlock', 'mlock2', 'mlockall'];
 function locks({ name, args }: Operation): boolean {
@@ -61,9 +70,11 @@ function locks({ name, args }: Operation): boolean {
 
 /**
  * Operations after which the rest of a program proves nothing: a refused move has perhaps moved something already, areas that Linux does not join (see above)
- * are refused where a joined one is moved, and locked memory that MREMAP_DONTUNMAP has moved is counted twice by Linux (seen in 6.18).
+ * are refused where a joined one is moved, and locked memory that MREMAP_DONTUNMAP has moved is counted twice by Linux (seen in 6.18). Guard pages, where
+ * there are any, are touched later.
  */
 export function endsProof(operation: Operation, native: string, program: readonly Operation[]): boolean {
+  if (isGuard(operation)) return operation.args[2].value === MADV_GUARD_INSTALL && native !== '-22';
   if (operation.name !== 'mremap') return false;
   const flags = operation.args[3].value;
   const fails = native.startsWith('-');

@@ -54,6 +54,9 @@ const NUMBERS = {
   shmat: 397,
   shmdt: 398,
   fsync: 118,
+  fdatasync: 148,
+  sync_file_range: 314,
+  membarrier: 375,
 };
 type CallName = keyof typeof NUMBERS;
 
@@ -113,7 +116,8 @@ class Maker {
     if (choice < 92) return this.shm();
     if (choice < 93) return this.remapFilePages();
     if (choice < 94) return this.limit();
-    if (choice < 95) return this.plain('status');
+    if (choice < 95)
+      return random.chance(0.8) ? this.plain('status') : this.call('membarrier', [literal(random.pick(BARRIERS)), literal(0), literal(0)]);
     if (choice < 97) return this.plain('maps');
     return this.fork();
   }
@@ -151,7 +155,7 @@ class Maker {
   }
 
   private fileSlot(): Argument {
-    return { tag: FILE_SLOT, value: this.random.pick([0, 0, 0, 1, 2, 3, 3, 4, 5]) };
+    return { tag: FILE_SLOT, value: this.random.pick([0, 0, 0, 0, 1, 2, 3, 3, 3, 4, 5, 10, 11]) };
   }
 
   // ---- Operations ----
@@ -164,6 +168,7 @@ class Maker {
     if (anonymous) flags |= mman.MAP_ANONYMOUS;
     const fixed = random.chance(0.6);
     if (fixed) flags |= random.chance(0.85) ? mman.MAP_FIXED : mman.MAP_FIXED_NOREPLACE;
+    // Not MAP_HUGETLB: its answer depends on how many huge pages a machine was given.
     if (random.chance(0.12))
       flags |= random.pick([
         mman.MAP_GROWSDOWN,
@@ -176,12 +181,17 @@ class Maker {
         mman.MAP_DENYWRITE,
         mman.MAP_EXECUTABLE,
         mman.MAP_NONBLOCK,
+        mman.MAP_32BIT,
+        UNKNOWN_FLAG,
       ]);
+    // Of files on a disk their file system decides.
+    const file = this.fileSlot();
+    if (file.value >= 3 && random.chance(0.02)) flags |= mman.MAP_SYNC;
     const addr = fixed || random.chance(0.4) ? this.place() : literal(0);
     const offset = random.chance(0.03) ? random.pick([0xf_ffff, 0xffff_ffff, 0x10_0000]) : random.below(5);
     // Gigabytes are reserved, not filled.
     const size = (flags & (mman.MAP_POPULATE | mman.MAP_LOCKED)) !== 0 ? this.smallSize() : this.size();
-    const args = [addr, size, literal(this.prot()), literal(flags), this.fileSlot(), literal(anonymous ? 0 : offset)];
+    const args = [addr, size, literal(this.prot()), literal(flags), file, literal(anonymous ? 0 : offset)];
     if (random.chance(0.05)) {
       const old = [...args.slice(0, 5), literal((anonymous ? 0 : offset * PAGE) + (random.chance(0.2) ? 100 : 0))];
       return { ...this.call('mmap2', old, AS_ADDRESS), kind: 'old mmap', name: 'mmap', a: 90 };
@@ -204,7 +214,7 @@ class Maker {
   /** Relative to what is in use; of limits that count from nothing, the number itself. */
   private limit(): Operation {
     const { random } = this;
-    const which = random.pick([RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK]);
+    const which = random.pick([RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK]);
     return { ...this.plain('limit'), a: which, args: [literal(random.below(24) * PAGE + (random.chance(0.2) ? random.below(PAGE) : 0))] };
   }
 
@@ -274,7 +284,9 @@ class Maker {
   private file(): Operation {
     const { random } = this;
     const fd = this.fileSlot();
-    const memory: Argument = { tag: FILE_SLOT, value: random.pick([3, 3, 4, 5]) };
+    const memory: Argument = { tag: FILE_SLOT, value: random.pick([3, 3, 3, 4, 5, 10]) };
+    // Files on /dev/shm are the host's, whose seals are not to be had.
+    const sealed: Argument = memory.value === 10 ? { ...memory, value: 3 } : memory;
     switch (random.below(11)) {
       case 0:
       case 1:
@@ -307,13 +319,26 @@ class Maker {
       }
       case 9:
         return random.chance(0.5)
-          ? this.call('fcntl', [memory, literal(F_GET_SEALS), literal(0)])
-          : this.call('fcntl', [memory, literal(F_ADD_SEALS), literal(random.pick([0, 1, 2, 4, 8, 16, 6, 32, 64]))]);
+          ? this.call('fcntl', [sealed, literal(F_GET_SEALS), literal(0)])
+          : this.call('fcntl', [sealed, literal(F_ADD_SEALS), literal(random.pick([0, 1, 2, 4, 8, 16, 6, 32, 64]))]);
       default:
-        return random.chance(0.5)
-          ? { kind: 'fill', name: 'fill', out: 0, a: random.below(256), b: 0, args: [] }
-          : this.call('fsync', [{ tag: FILE_SLOT, value: 0 }]);
+        return random.chance(0.5) ? { kind: 'fill', name: 'fill', out: 0, a: random.below(256), b: 0, args: [] } : this.sync(fd);
     }
+  }
+
+  private sync(fd: Argument): Operation {
+    const { random } = this;
+    if (random.chance(0.4)) return this.call('fsync', [fd]);
+    if (random.chance(0.3)) return this.call('fdatasync', [fd]);
+    const [from, size] = [random.below(5) * PAGE, random.below(4) * PAGE];
+    return this.call('sync_file_range', [
+      fd,
+      literal(from),
+      literal(0),
+      literal(size),
+      literal(0),
+      literal(random.pick([0, 1, 2, 4, 7, 8])),
+    ]);
   }
 
   /** What a file of a disk is written from can be read: some file systems grow a file before they find that it cannot. */
@@ -336,7 +361,11 @@ class Maker {
       case 3:
         return this.call(
           'shmat',
-          [id, random.chance(0.5) ? literal(0) : this.place(), literal(random.pick([0, 0, 0o10000, 0o20000, 0o40000, 0o100000]))],
+          [
+            id,
+            random.chance(0.5) ? literal(0) : this.place(),
+            literal(random.pick([0, 0, 0o10000, 0o20000, 0o40000, 0o60000, 0o70000, 0o100000])),
+          ],
           AS_ADDRESS,
         );
       case 4:
@@ -359,13 +388,18 @@ class Maker {
 }
 
 const RLIMIT_DATA = 2,
+  RLIMIT_STACK = 3,
   RLIMIT_MEMLOCK = 8,
   RLIMIT_AS = 9;
 const F_ADD_SEALS = 1033,
   F_GET_SEALS = 1034;
 /** FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE. */
 const PUNCH = 3;
-/** Not MADV_COLLAPSE, whose answer depends on the state of the machine, and no poisoning. */
+/** Of membarrier: private ones, for whose use one registers, and one that there is not. Which there are at all depends on the version. */
+const BARRIERS = [1, 8, 8, 16, 32, 64, 3];
+/** A MAP_ bit without a meaning. */
+const UNKNOWN_FLAG = 0x200;
+/** All there are but poisoning, which needs privileges and hurts the machine, and some that there are not. */
 const ADVICES = [
   mman.MADV_FREE,
   mman.MADV_COLD,
@@ -388,6 +422,13 @@ const ADVICES = [
   mman.MADV_KEEPONFORK,
   mman.MADV_POPULATE_READ,
   mman.MADV_POPULATE_WRITE,
+  mman.MADV_MERGEABLE,
+  mman.MADV_HUGEPAGE,
+  mman.MADV_NOHUGEPAGE,
+  mman.MADV_COLLAPSE,
+  mman.MADV_GUARD_INSTALL,
+  mman.MADV_GUARD_REMOVE,
   7,
   26,
+  104,
 ];

@@ -27,6 +27,7 @@
 #define SCRATCH_SIZE (4 * PAGE)
 #define SLOTS 16
 #define FILES 12
+#define MEMORY_FILE "/dev/shm/seg386-fuzz-mm"
 
 /* Kinds of arguments; from SLOT_TAG on: relative to what slot (tag - SLOT_TAG) holds. */
 enum { LITERAL, IN_ARENA, IN_HEAP, BELOW_ANCHOR, IN_SCRATCH, FILE_SLOT, ID_SLOT, SELF, SLOT_TAG = 16 };
@@ -156,6 +157,11 @@ static void begin(void) {
   pattern(files[2], 2, 2 * PAGE);
   files[3] = memfd_create("memory", MFD_ALLOW_SEALING);
   if (files[3] >= 0) pattern(files[3], 3, 4 * PAGE);
+  /* A file without a name in the memory file system; somebody else may make one at the same time. */
+  while (unlink(MEMORY_FILE), (files[10] = open(MEMORY_FILE, O_RDWR | O_CREAT | O_EXCL, 0600)) < 0 && errno == EEXIST);
+  unlink(MEMORY_FILE);
+  if (files[10] >= 0) pattern(files[10], 1, 2 * PAGE + 50);
+  files[11] = open("/dev/zero", O_RDWR);
 }
 
 static uint32_t value_of(const struct record *r, int i) {

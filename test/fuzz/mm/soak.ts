@@ -27,6 +27,8 @@ for (let first = Number(values.program ?? values.first); done < wanted; first +=
   const verdict = await compare(Array.from({ length: count }, (_, i) => generator.program(first + i)));
   done += verdict.operations;
   failures.push(...verdict.failures);
+  for (const { program, operation, native, other } of verdict.failures)
+    console.log(`program ${program.index}: ${operation.name} ${native} / ${other}`);
   for (const [name, times] of verdict.explained) explained.set(name, (explained.get(name) ?? 0) + times);
   console.log(`${done} operations, ${failures.length} programs differ, programs up to ${first + count}`);
 }
