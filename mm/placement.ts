@@ -88,6 +88,12 @@ export function isFree(segments: SegmentList, addr: Addr, size: number): boolean
   return addr + size <= ((above.flags & AREA_GROWS_DOWN) !== 0 ? above.base - STACK_GUARD_GAP : above.base);
 }
 
+/** Whether something is mapped there. */
+export function anyIn(segments: SegmentList, addr: Addr, size: number): boolean {
+  const above = segments.findAreaAbove(addr);
+  return above !== undefined && above.base < addr + size;
+}
+
 /** An address for the request, or undefined when it fits nowhere. */
 export function place(where: Place, request: Placement): Addr | undefined {
   const whole = where.segments.ofKind('WHOLE');

@@ -1,8 +1,8 @@
 /** What users of an address space say and see: its options, limits and counters, and a request to map something, with the meaning of its flags. */
 import { EINVAL, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
-import type { Addr } from '../abi/page.ts';
-import { AREA_GROWS_DOWN, AREA_NO_RESERVE, type Sharing } from './area.ts';
+import { type Addr, PAGE_SIZE } from '../abi/page.ts';
+import { AREA_GROWS_DOWN, AREA_LOCKED, AREA_LOCKS, AREA_NO_RESERVE, type Sharing } from './area.ts';
 import type { OvercommitMode } from './commitment.ts';
 import type { FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
@@ -25,6 +25,11 @@ export interface MemoryLimits {
   dataMaximum?: number;
   /** RLIMIT_STACK. */
   stack: number;
+}
+
+/** RLIMIT_DATA in pages. A soft limit of 0 leaves mappings the hard one (Linux may_expand_vm: for Valgrind). */
+export function dataLimit({ data, dataMaximum = data }: MemoryLimits): number {
+  return Math.floor((data === 0 ? dataMaximum : data) / PAGE_SIZE);
 }
 
 export interface SpaceOptions {
@@ -74,6 +79,14 @@ export interface SpaceStatistics {
   stackGrowths: number;
 }
 
+/** What mlockall(MCL_FUTURE) makes of new areas: locked, and brought in at once or when they are touched. */
+export type LockFuture = 'no' | 'present' | 'on fault';
+
+/** AREA_LOCKS that new areas get of themselves. */
+export function futureLocks(how: LockFuture): number {
+  return how === 'no' ? 0 : how === 'present' ? AREA_LOCKED : AREA_LOCKS;
+}
+
 /** Throws EINVAL unless exactly one kind of sharing is asked for. */
 export function sharingOf(flags: number): Sharing {
   switch (flags & mman.MAP_TYPE) {
@@ -89,10 +102,11 @@ export function sharingOf(flags: number): Sharing {
   }
 }
 
-/** AREA_ bits for MAP_ bits but those of locks. Where no more may be promised than there is, MAP_NORESERVE means nothing. */
-export function areaFlags(flags: number, mode: OvercommitMode): number {
+/** AREA_ bits for MAP_ bits. Where no more may be promised than there is, MAP_NORESERVE means nothing. */
+export function areaFlags(flags: number, mode: OvercommitMode, lockFuture: LockFuture): number {
   return (
     ((flags & mman.MAP_GROWSDOWN) !== 0 ? AREA_GROWS_DOWN : 0) |
+    ((flags & mman.MAP_LOCKED) !== 0 ? AREA_LOCKED | futureLocks(lockFuture) : 0) |
     ((flags & mman.MAP_NORESERVE) !== 0 && mode !== 'strict' ? AREA_NO_RESERVE : 0)
   );
 }

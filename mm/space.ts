@@ -7,7 +7,6 @@ import {
   AREA_ACCOUNT,
   AREA_GROWS_DOWN,
   AREA_LOCKED,
-  AREA_LOCKS,
   AREA_NO_RESERVE,
   type Area,
   areaPages,
@@ -25,6 +24,7 @@ import { protectBase } from './protect.ts';
 import { PageMap } from './page-map.ts';
 import { ZeroPager } from './pager.ts';
 import {
+  anyIn,
   type Arrangement,
   arrange,
   heapReserve,
@@ -35,7 +35,18 @@ import {
   segmentsAtExec,
   USER_TOP,
 } from './placement.ts';
-import { areaFlags, MAX_AREAS, type MapRequest, type MemoryLimits, type SpaceOptions, type SpaceStatistics, sharingOf } from './request.ts';
+import {
+  areaFlags,
+  dataLimit,
+  futureLocks,
+  type LockFuture,
+  MAX_AREAS,
+  type MapRequest,
+  type MemoryLimits,
+  type SpaceOptions,
+  type SpaceStatistics,
+  sharingOf,
+} from './request.ts';
 import type { SegmentList } from './segment.ts';
 import { SoftDirty } from './soft-dirty.ts';
 
@@ -56,7 +67,7 @@ export class AddressSpace {
   /** personality READ_IMPLIES_EXEC: what is readable is executable too. Set by the loader for programs without a PT_GNU_STACK header; fork keeps it. */
   readImpliesExec = false;
   /** mlockall(MCL_FUTURE): new areas are locked, and brought in at once or when they are touched. A child does not inherit it. */
-  lockFuture: 'no' | 'present' | 'on fault' = 'no';
+  lockFuture: LockFuture = 'no';
   /** Whether mappings below MIN_ADDRESS are allowed (Linux CAP_SYS_RAWIO). */
   mayMapLow = false;
   /** The heap is `[brkStart, brkTop)`, in bytes; both 0 until `startBrk`. */
@@ -128,8 +139,7 @@ export class AddressSpace {
     if (sharing === 'shared' && (request.flags & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
     if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
     const prot = this.#effectiveProt(request.prot, maxProt);
-    const locks = (request.flags & mman.MAP_LOCKED) !== 0 ? AREA_LOCKED | this.#futureLocks : 0;
-    const flags = areaFlags(request.flags, this.frames.commitment.mode) | locks;
+    const flags = areaFlags(request.flags, this.frames.commitment.mode, this.lockFuture);
     this.#checkLimits(range, isData({ sharing, prot, flags }));
     const reserves = sharing === 'shared' && request.object === undefined && (flags & AREA_NO_RESERVE) === 0;
     if (reserves || (flagsWith(flags, sharing, prot) & AREA_ACCOUNT) !== 0) {
@@ -159,11 +169,6 @@ export class AddressSpace {
     return base;
   }
 
-  /** AREA_LOCKS that new areas get of themselves. */
-  get #futureLocks(): number {
-    return this.lockFuture === 'no' ? 0 : this.lockFuture === 'present' ? AREA_LOCKED : AREA_LOCKS;
-  }
-
   /** The memory of a shared anonymous mapping. */
   #zeroObject(size: number, reserves: boolean): MemoryObject {
     return new MemoryObject({ frames: this.frames, pager: new ZeroPager(), size, reserves });
@@ -180,7 +185,7 @@ export class AddressSpace {
     const { flags } = request;
     if ((flags & (mman.MAP_FIXED | mman.MAP_FIXED_NOREPLACE)) !== 0) {
       this.checkFixed(request.addr, size);
-      if ((flags & mman.MAP_FIXED_NOREPLACE) !== 0 && this.#anyIn(request.addr, size)) throw errno(EEXIST);
+      if ((flags & mman.MAP_FIXED_NOREPLACE) !== 0 && anyIn(this.segments, request.addr, size)) throw errno(EEXIST);
       return request.addr;
     }
     const hint = pageDown(request.addr);
@@ -208,11 +213,6 @@ export class AddressSpace {
     return addr;
   }
 
-  #anyIn(addr: Addr, size: number): boolean {
-    const above = this.segments.findAreaAbove(addr);
-    return above !== undefined && above.base < addr + size;
-  }
-
   /** What brk and the first stack may still grow into. */
   #reserved(): Range[] {
     const reserved: Range[] = [];
@@ -232,13 +232,7 @@ export class AddressSpace {
 
   #mayExpand(pages: number, isData: boolean): boolean {
     if (this.table.pages + pages > Math.floor(this.limits.as / PAGE_SIZE)) return false;
-    return !isData || this.table.dataPages + pages <= this.#dataLimit();
-  }
-
-  /** RLIMIT_DATA in pages. A soft limit of 0 leaves mappings the hard one (Linux may_expand_vm: for Valgrind). */
-  #dataLimit(): number {
-    const { data, dataMaximum = data } = this.limits;
-    return Math.floor((data === 0 ? dataMaximum : data) / PAGE_SIZE);
+    return !isData || this.table.dataPages + pages <= dataLimit(this.limits);
   }
 
   /** Throws ENOMEM where `pages` more may not be mapped. */
@@ -272,7 +266,7 @@ export class AddressSpace {
 
   /** Takes everything out of `range`: areas, pages, MMU entries. */
   #remove(range: Range): void {
-    if (!this.#anyIn(range.base, range.top - range.base)) return;
+    if (!anyIn(this.segments, range.base, range.top - range.base)) return;
     this.discard(range);
     this.table.clear(range);
   }
@@ -307,7 +301,7 @@ export class AddressSpace {
     if ((prot & ~area.maxProt) !== 0) throw errno(EACCES);
     if (prot === area.prot) return range.top;
     const becomesData = !isData(area) && isData({ sharing: area.sharing, flags: area.flags, prot });
-    if (becomesData && this.table.dataPages + areaPages(range) > this.#dataLimit()) throw errno(ENOMEM);
+    if (becomesData && this.table.dataPages + areaPages(range) > dataLimit(this.limits)) throw errno(ENOMEM);
     const promises = ((flagsWith(area.flags, area.sharing, prot) ^ area.flags) & AREA_ACCOUNT) !== 0;
     if (promises) this.checkPromise(areaPages(range));
     const cuts = Number(range.base > area.base) + Number(range.top < area.top);
@@ -375,7 +369,7 @@ export class AddressSpace {
     const newTop = pageUp(top);
     if (top - this.brkStart + this.programData > this.limits.data || newTop > USER_TOP) return this.brkTop;
     // Linux refuses to shrink where the program has unmapped the heap's end itself.
-    if (newTop < oldTop && !this.#anyIn(newTop, oldTop - newTop)) return this.brkTop;
+    if (newTop < oldTop && !anyIn(this.segments, newTop, oldTop - newTop)) return this.brkTop;
     if (newTop < oldTop) this.#remove({ base: newTop, top: oldTop });
     if (newTop > oldTop && !this.#growHeap({ base: oldTop, top: newTop })) return this.brkTop;
     this.brkTop = top;
@@ -392,7 +386,7 @@ export class AddressSpace {
       prot,
       maxProt: mman.PROT_ALL,
       sharing: 'private',
-      flags: this.#futureLocks,
+      flags: futureLocks(this.lockFuture),
       object: undefined,
       offset: 0,
       name: '',
