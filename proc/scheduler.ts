@@ -54,11 +54,17 @@ export class Scheduler<T extends Schedulable> {
   private readonly deadlines: Deadlines = new Deadlines();
   private readonly share: number;
   private readonly quantum: number;
+  private readonly leastTurn: number;
+  /** The task whose turn it is has made another since `left` was asked. */
+  private forked = false;
+  /** Instructions of this turn before which nobody interrupts who has made a task. */
+  private undisturbed = 0;
 
   /** `slice`: instructions in a share, where it is to be another than usual. */
   constructor(slice = SHARE) {
     this.share = slice;
     this.quantum = Math.min(QUANTUM, slice);
+    this.leastTurn = Math.min(LEAST_TURN, this.quantum);
   }
 
   /** A task becomes ready, unless it has been killed before it could. */
@@ -73,10 +79,14 @@ export class Scheduler<T extends Schedulable> {
     this.onChange();
   }
 
-  /** A new task becomes ready, with half of what is left of its maker's share: who makes many gets no more than others. */
+  /**
+   * A new task becomes ready, with half of what is left of its maker's share: who makes many gets no more than others. The maker's turn goes on for a
+   * while, as programs are used to: on another CPU the child would have to come up first.
+   */
   addChild(child: T, parent: T): void {
     child.credit = parent.credit >> 1;
     parent.credit -= child.credit;
+    this.forked = true;
     this.add(child);
   }
 
@@ -89,12 +99,18 @@ export class Scheduler<T extends Schedulable> {
 
   /** Instructions that `task` may go on for, having used some in its turn; none or less when the turn is over. */
   left(task: T, used: number): number {
+    if (this.forked) {
+      this.forked = false;
+      this.undisturbed = used + this.leastTurn;
+    }
     const others = this.woken.size - (this.woken.has(task) ? 1 : 0);
-    return Math.min(task.credit, others > 0 ? Math.min(LEAST_TURN, this.quantum) : this.quantum) - used;
+    return Math.min(task.credit, Math.max(others > 0 ? this.leastTurn : this.quantum, this.undisturbed)) - used;
   }
 
   /** Ends a turn, in which the task has used so much. */
   charge(task: T, used: number): void {
+    this.forked = false;
+    this.undisturbed = 0;
     task.credit -= used;
     if (this.woken.delete(task)) (task.credit > 0 ? this.woken : this.ready).add(task);
     else if (task.credit <= 0 && this.ready.delete(task)) this.ready.add(task);

@@ -53,6 +53,17 @@ test('a task that wakes interrupts one that computes, until its share is used up
   ]);
 });
 
+test('who has made a task goes on for a while before it runs', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b] = players();
+  scheduler.add(a);
+  expect(scheduler.left(a, 240_000)).toBe(10_000);
+  scheduler.addChild(b, a);
+  expect([scheduler.left(a, 240_000), scheduler.left(a, 339_999), scheduler.left(a, 340_000)]).toEqual([100_000, 1, 0]);
+  scheduler.charge(a, 340_000);
+  expect([turn(scheduler, 1), scheduler.left(a, 0)]).toEqual(['b', 100_000]);
+});
+
 test('who makes many tasks has no more than its share, and who yields lets all others pass', () => {
   const scheduler = new Scheduler<Player>();
   const [a, b, c] = players();
