@@ -255,7 +255,8 @@ export class Machine {
     task.space.limits = task.process.memoryLimits;
     this.accounted_ns = this.kernel.clock.monotonic();
     const { scheduler } = this.kernel;
-    let used = 0;
+    let used = scheduler.begin(task);
+    let interrupted = false;
     if (this.last !== task) {
       const { set } = task.signals.pending;
       const outcome = task.rseq === undefined ? DONE : leaveSequence(task);
@@ -263,7 +264,7 @@ export class Machine {
       // What is pending otherwise is delivered behind the call that was waited in, which may have come to its end.
       if (outcome.kind === 'wait' || set !== task.signals.pending.set) settle(task, outcome);
     }
-    while (task.state === 'ready') {
+    while (task.state === 'ready' && !interrupted) {
       const left = scheduler.left(task, used);
       if (left <= 0) break;
       const { faults } = this;
@@ -272,9 +273,10 @@ export class Machine {
       const paused = this.instructionsBefore >= this.pauseAt;
       used += executed + ((paused ? 0 : 1) + this.faults - faults) * TRAP_COST;
       if (paused) this.tracer.paused?.();
-      if (this.sigactionsSeen()) break;
+      interrupted = this.sigactionsSeen();
     }
-    scheduler.charge(task, used);
+    if (interrupted && task.state === 'ready') scheduler.interrupt(task, used);
+    else scheduler.charge(task, used);
     this.account();
     if (task.state === 'waiting') task.switches.voluntary++;
     else if (task.state === 'ready' && scheduler.next() !== task) task.switches.involuntary++;

@@ -59,6 +59,8 @@ export class Scheduler<T extends Schedulable> {
   private forked = false;
   /** Instructions of this turn before which nobody interrupts who has made a task. */
   private undisturbed = 0;
+  /** The task that is still in its turn while the host has a look, and what it has used of it. */
+  private interrupted: { readonly task: T; readonly used: number } | undefined;
 
   /** `slice`: instructions in a share, where it is to be another than usual. */
   constructor(slice = SHARE) {
@@ -92,19 +94,32 @@ export class Scheduler<T extends Schedulable> {
 
   /** The task whose turn it is. Undefined when nobody is ready. */
   next(): T | undefined {
+    if (this.interrupted?.task.state === 'ready') return this.interrupted.task;
     for (const task of this.woken) return task;
     for (const task of this.ready) return task;
     return undefined;
+  }
+
+  /** The task's turn begins, or goes on where it was interrupted: what it has used of it. */
+  begin(task: T): number {
+    const used = this.interrupted?.task === task ? this.interrupted.used : 0;
+    this.interrupted = undefined;
+    return used;
+  }
+
+  /** The host is to have a look in the middle of a turn. `next` gives the same task, if it can still run then. */
+  interrupt(task: T, used: number): void {
+    this.interrupted = { task, used };
   }
 
   /** Instructions that `task` may go on for, having used some in its turn; none or less when the turn is over. */
   left(task: T, used: number): number {
     if (this.forked) {
       this.forked = false;
-      this.undisturbed = used + this.leastTurn;
+      this.undisturbed = Math.min(used + this.quantum, this.share);
     }
     const others = this.woken.size - (this.woken.has(task) ? 1 : 0);
-    return Math.min(task.credit, Math.max(others > 0 ? this.leastTurn : this.quantum, this.undisturbed)) - used;
+    return Math.max(Math.min(task.credit, others > 0 ? this.leastTurn : this.quantum), this.undisturbed) - used;
   }
 
   /** Ends a turn, in which the task has used so much. */
@@ -120,6 +135,8 @@ export class Scheduler<T extends Schedulable> {
   /** The task gives up its share: its turn is over, and all others come before it. */
   yield(task: T): void {
     task.credit = 0;
+    this.forked = false;
+    this.undisturbed = 0;
   }
 
   /** Nobody is ready, and nobody waits for anything: every task is dead or stopped. */

@@ -59,9 +59,29 @@ test('who has made a task goes on for a while before it runs', () => {
   scheduler.add(a);
   expect(scheduler.left(a, 240_000)).toBe(10_000);
   scheduler.addChild(b, a);
-  expect([scheduler.left(a, 240_000), scheduler.left(a, 339_999), scheduler.left(a, 340_000)]).toEqual([100_000, 1, 0]);
-  scheduler.charge(a, 340_000);
-  expect([turn(scheduler, 1), scheduler.left(a, 0)]).toEqual(['b', 100_000]);
+  expect([scheduler.left(a, 240_000), scheduler.left(a, 489_999), scheduler.left(a, 490_000)]).toEqual([250_000, 1, 0]);
+  scheduler.charge(a, 490_000);
+  expect([turn(scheduler, 1), scheduler.left(a, 0)]).toEqual(['b', 10_000]);
+  // However small its share is by now, but not for ever.
+  a.credit = 2;
+  scheduler.addChild(b, a);
+  expect([scheduler.left(a, 0), a.credit]).toEqual([250_000, 1]);
+  for (let used = 50_000; used < 2_000_000; used += 50_000) {
+    scheduler.addChild(b, a);
+    expect(scheduler.left(a, used)).toBeLessThanOrEqual(1_000_000 - used);
+  }
+});
+
+test('a turn that the host interrupts goes on, unless the task cannot', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b] = players();
+  for (const task of [a, b]) scheduler.add(task);
+  expect(scheduler.begin(a)).toBe(0);
+  scheduler.interrupt(a, 1000);
+  expect([scheduler.next()?.name, scheduler.begin(a), scheduler.begin(a)]).toEqual(['a', 1000, 0]);
+  scheduler.interrupt(a, 1000);
+  scheduler.stop(a);
+  expect([scheduler.next()?.name, scheduler.begin(b)]).toEqual(['b', 0]);
 });
 
 test('who makes many tasks has no more than its share, and who yields lets all others pass', () => {
