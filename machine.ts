@@ -128,6 +128,7 @@ export class Machine {
       tracer: this.tracer,
       current: () => this.current,
       interruptCall: (task, restartable) => this.dispatcher.interrupt(task, restartable),
+      stopCall: (task) => this.dispatcher.stop(task),
       instructions: () => this.instructionsBefore,
       account: () => this.account(),
       commitment: frames.commitment,

@@ -135,7 +135,10 @@ function stopProcess(kernel: Kernel, process: Process, signo: number): void {
   process.stopped = true;
   process.stopReport = signo;
   process.continueReport = false;
-  for (const task of threadsOf(kernel, process)) kernel.scheduler.stop(task);
+  for (const task of threadsOf(kernel, process)) {
+    if (task.call.resumed) kernel.stopCall(task);
+    kernel.scheduler.stop(task);
+  }
   tellParentOfStop(kernel, process, CLD_STOPPED, signo);
 }
 

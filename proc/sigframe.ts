@@ -51,8 +51,18 @@ const FSAVE_SIZE = 112,
   MAGIC1 = 0x46505853,
   MAGIC2 = 0x46505845,
   MAGIC2_SIZE = 4;
-/** x87 and SSE. */
-const XFEATURES = 3;
+const FEATURE_X87 = 1,
+  FEATURE_SSE = 2,
+  XFEATURES = FEATURE_X87 | FEATURE_SSE;
+/** Where each lies in the fxsave image: control words and st registers, MXCSR and xmm registers. */
+const X87_PARTS = [
+    [0, 24],
+    [32, 160],
+  ] as const,
+  SSE_PARTS = [
+    [24, 32],
+    [160, 288],
+  ] as const;
 /** Offset of the software-reserved words in the fxsave image. */
 const SW_RESERVED = 464;
 const UC_FP_XSTATE = 1;
@@ -353,8 +363,30 @@ function restoreFpState(task: Task, at: number): void {
     return;
   }
   const state = task.user.read(at, FSAVE_SIZE + FX_SIZE);
-  fxFromFsave(new DataView(state.buffer));
-  if (!task.registers.restoreFx(state.subarray(FSAVE_SIZE))) throw errno(EFAULT);
+  const view = new DataView(state.buffer);
+  const present = presentFeatures(task, at, view);
+  if ((present & FEATURE_X87) !== 0) fxFromFsave(view);
+  const fx = state.subarray(FSAVE_SIZE);
+  if ((present & FEATURE_X87) === 0) for (const [base, top] of X87_PARTS) fx.set(INITIAL_FX.subarray(base, top), base);
+  if ((present & FEATURE_SSE) === 0) for (const [base, top] of SSE_PARTS) fx.set(INITIAL_FX.subarray(base, top), base);
+  if (!task.registers.restoreFx(fx)) throw errno(EFAULT);
+}
+
+/**
+ * Which state the frame holds: where both magic words and the sizes between them are right its xsave header says so, else it is x87 and SSE. Linux:
+ * check_xstate_in_sigframe, validate_user_xstate_header. Throws EFAULT.
+ */
+function presentFeatures(task: Task, at: number, state: DataView): number {
+  const sw = FSAVE_SIZE + SW_RESERVED;
+  const [magic, extended, size] = [0, 4, 16].map((offset) => state.getUint32(sw + offset, true));
+  if (magic !== MAGIC1 || size !== XSTATE_SIZE || size > extended) return XFEATURES;
+  const rest = task.user.readStruct(at + FSAVE_SIZE + FX_SIZE, XSTATE_SIZE - FX_SIZE + MAGIC2_SIZE);
+  if (rest.getUint32(XSTATE_SIZE - FX_SIZE, true) !== MAGIC2) return XFEATURES;
+  const present = rest.getUint32(0, true);
+  let unknown = present & ~XFEATURES;
+  for (let i = 4; i < XSTATE_SIZE - FX_SIZE; i += 4) unknown |= rest.getUint32(i, true);
+  if (unknown !== 0) throw errno(EFAULT);
+  return present;
 }
 
 assert(RT.stack + 12 === RT.sc && RT.info + SIGINFO_SIZE === RT.uc && RT.sc + SC_SIZE === RT.sigmask, 'the frame layout fits together');

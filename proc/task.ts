@@ -282,6 +282,8 @@ export interface Kernel {
   current(): Task | undefined;
   /** A handler is about to run while the task waits in a call: settles what the call returns (Dispatcher.interrupt). */
   interruptCall(task: Task, restartable: boolean): void;
+  /** The task is about to be stopped while it waits in a call: some end (Dispatcher.stop). */
+  stopCall(task: Task): void;
   /** Guest instructions executed so far by the whole machine. */
   instructions(): number;
   /** Brings the CPU times of the running task and its process up to date. */

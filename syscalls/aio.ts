@@ -207,7 +207,7 @@ const eventArgs = [['ctx_id', address], ['min_nr', int], ['nr', int], ['events',
 const onInterrupt = () => -EINTR;
 
 const ioGetevents = define({
-  name: 'io_getevents', args: eventArgs, result: intResult, support: 'full', interrupted: 'fail', onInterrupt,
+  name: 'io_getevents', args: eventArgs, result: intResult, support: 'full', interrupted: 'always', onInterrupt,
   handler: (task, id, least, most, at, timeout) => getEvents(task, id, least, most, at, timeoutOf(task, timeout, timespec32)),
 });
 

@@ -16,7 +16,8 @@
  *      task; when woken the *whole call runs again*. What must survive is in `task.call` (deadline, progress) and nowhere else;
  *      `task.deadlineAfter(ns)` gives the same deadline each time. A page that is not there yet waits by itself (user memory throws it).
  *   4. `interrupted` says what happens when a signal handler runs while the call waits: 'restart' (the default: SA_RESTART decides,
- *      else EINTR) or 'fail' (EINTR whatever SA_RESTART says: select, poll, nanosleep, pause, ...). Where progress was made
+ *      else EINTR), 'fail' (EINTR whatever SA_RESTART says: select, poll, nanosleep, pause, ...) or 'always' (EINTR without any handler too,
+ *      when the process is stopped: epoll_wait, semop, sigtimedwait, signal(7)). Where progress was made
  *      (`task.call.progress`), the call returns that instead. `onInterrupt` may write what Linux writes then (a remaining time).
  *   5. Own kinds of argument are welcome (kinds.ts shows how). Regenerate docs/SYSCALLS.md: `node tools/syscalls-doc.ts`.
  */
@@ -83,7 +84,7 @@ export interface Specification<P extends readonly Parameter[], R> {
   readonly result: Result<R>;
   readonly support: Support;
   /** See 4. above. */
-  readonly interrupted?: 'restart' | 'fail';
+  readonly interrupted?: 'restart' | 'fail' | 'always';
   /**
    * Runs when the waiting call is cut short by a signal handler; returns the result word, 'restart' where the call runs again after any handler,
    * or undefined where `interrupted` decides.
@@ -100,7 +101,7 @@ export interface Definition {
   readonly slots: readonly number[];
   readonly result: Result<never>;
   readonly support: Support;
-  readonly interrupted: 'restart' | 'fail';
+  readonly interrupted: 'restart' | 'fail' | 'always';
   /** Decodes, runs the handler, returns the result word, or undefined where the registers must stay as the handler left them, or what the call waits for. */
   readonly invoke: (task: Task, words: Words) => number | undefined | Blocked;
   readonly onInterrupt: ((task: Task, words: Words) => number | 'restart' | undefined) | undefined;

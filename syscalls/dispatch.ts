@@ -115,6 +115,26 @@ export class Dispatcher {
     finish(task, result);
   }
 
+  /** The task is stopped while it waits in a call, without a handler: most go on when it is continued, some are over. */
+  stop(task: Task): void {
+    const call = this.table[this.readWords(task)];
+    if (call === undefined) return;
+    const waiting = call.unwrap === undefined ? call : this.unwrapped(call, task);
+    if (waiting?.interrupted !== 'always' && !task.call.isTimed) return;
+    this.interrupt(task, false);
+    restoreMask(task.signals);
+  }
+
+  /** Undefined where its arguments cannot be read (any more). */
+  private unwrapped(call: Definition, task: Task): Definition | undefined {
+    try {
+      return call.unwrap?.(task, this.words);
+    } catch (thrown) {
+      if (thrown instanceof Errno || thrown instanceof MustWait) return undefined;
+      throw thrown;
+    }
+  }
+
   /** What the task's own filters say; once for a call, however often it waits. */
   private examine(task: Task, number: number): Verdict {
     if ((task.seccomp === undefined && task.userDispatch === undefined) || task.call.resumed) return 'run';

@@ -97,12 +97,12 @@ function useMask(task: Task, at: number, size: number): void {
 const waitArgs = [['epfd', fd], ['events', pointerOut], ['maxevents', int]] as const;
 
 const epollWait = define({
-  name: 'epoll_wait', args: [...waitArgs, ['timeout', int]], result: intResult, support: 'full', interrupted: 'fail',
+  name: 'epoll_wait', args: [...waitArgs, ['timeout', int]], result: intResult, support: 'full', interrupted: 'always',
   handler: (task, epfd, at, most, timeout) => wait(task, epfd, at, most, milliseconds(timeout)),
 });
 const epollPwait = define({
   name: 'epoll_pwait', args: [...waitArgs, ['timeout', int], ['sigmask', pointerIn], ['sigsetsize', count]],
-  result: intResult, support: 'full', interrupted: 'fail',
+  result: intResult, support: 'full', interrupted: 'always',
   handler: (task, epfd, at, most, timeout, mask, size) => {
     useMask(task, mask, size);
     return wait(task, epfd, at, most, milliseconds(timeout));
@@ -110,7 +110,7 @@ const epollPwait = define({
 });
 const epollPwait2 = define({
   name: 'epoll_pwait2', args: [...waitArgs, ['timeout', structIn(timespec64, 'struct timespec')], ['sigmask', pointerIn], ['sigsetsize', count]],
-  result: intResult, support: 'full', interrupted: 'fail',
+  result: intResult, support: 'full', interrupted: 'always',
   handler: (task, epfd, at, most, timeout, mask, size) => {
     let timeout_ns: bigint | undefined;
     if (timeout !== 0) {

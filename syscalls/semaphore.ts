@@ -56,7 +56,7 @@ function interrupted(task: Task): number | undefined {
 }
 
 export const semop = define({
-  name: 'semop', args: [['semid', int], ['sops', pointerIn], ['nsops', uint]], result: none, support: 'full', interrupted: 'fail',
+  name: 'semop', args: [['semid', int], ['sops', pointerIn], ['nsops', uint]], result: none, support: 'full', interrupted: 'always',
   handler: (task, id, at, count) => operate(task, id, at, count, undefined),
   onInterrupt: interrupted,
 });
@@ -64,7 +64,7 @@ export const semop = define({
 function semtimedop(name: string, layout: Layout<Timespec>) {
   return define({
     name, args: [['semid', int], ['sops', pointerIn], ['nsops', uint], ['timeout', pointerIn]], result: none, support: 'full',
-    interrupted: 'fail',
+    interrupted: 'always',
     handler: (task, id, at, count, timeout) => {
       const time = timeout === 0 ? undefined : loadAt(task, timeout, layout);
       operate(task, id, at, count, time === undefined ? undefined : isValidTime(time) ? toNanoseconds(time) : 'invalid');

@@ -311,7 +311,7 @@ const rtTgsigqueueinfo = define({
 function sigtimedwait(name: string, layout: Layout<Timespec>) {
   return define({
     name, args: [['set', setIn], ['info', pointerOut], ['timeout', structIn(layout, 'struct timespec')], ['size', count]],
-    result: intResult, support: 'full', interrupted: 'fail',
+    result: intResult, support: 'full', interrupted: 'always',
     handler: (task, set, info, timeout, size) => {
       checkSize(size);
       const wanted = difference(load(task, set, sigset), UNBLOCKABLE);

@@ -151,6 +151,7 @@ export class TestMachine {
       instructions: () => 0,
       account: () => {},
       interruptCall: (task: Task, restartable: boolean) => this.dispatcher.interrupt(task, restartable),
+      stopCall: (task: Task) => this.dispatcher.stop(task),
       memory: () => ({ total: 1 << 30, free: 1 << 29 }),
     };
     // Calls on files have tests of their own, over real file services.
