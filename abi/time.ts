@@ -31,6 +31,9 @@ export interface Timeval {
 }
 export const timeval32: Struct<Timeval> = struct<Timeval>({ tv_sec: i32, tv_usec: i32 });
 
+/** struct __kernel_sock_timeval. */
+export const timeval64: Struct<Timeval> = struct<Timeval>({ tv_sec: s64, tv_usec: s64 });
+
 export interface Itimerval {
   it_interval: Timeval;
   it_value: Timeval;

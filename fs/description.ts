@@ -100,6 +100,11 @@ export class Description {
     return { vnode: this.opened.vnode, parent: this.place.parent, name: this.place.name };
   }
 
+  /** How many refer to it. */
+  get uses(): number {
+    return this.references;
+  }
+
   acquire(): void {
     this.references++;
   }

@@ -130,3 +130,10 @@ function ethtool(argument: IoctlArgument): number {
   argument.bytesTo(at + 4, Uint8Array.of(1, 0, 0, 0));
   return 0;
 }
+
+export function answerWord(argument: IoctlArgument, value: number): number {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, value, true);
+  argument.bytesOut(bytes);
+  return 0;
+}

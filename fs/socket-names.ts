@@ -1,21 +1,23 @@
 /** Who is bound where: unix names and loopback ports of one machine, and what a socket address means. Addresses are the bytes of a struct sockaddr. */
 import { EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENETUNREACH, errno } from '../abi/errno.ts';
+import { Flights } from './flights.ts';
 import type { Address, HostNetwork } from './network.ts';
+import { portOf, Ports, type PortUser } from './ports.ts';
 import { AF_INET, AF_INET6, AF_UNSPEC, INET6_ADDRESS, INET_ADDRESS } from '../abi/socket.ts';
 
+export { portOf };
 export type { Address };
 
-/** net.ipv4.ip_local_port_range. */
-const FIRST_PORT = 32768,
-  LAST_PORT = 60999;
-
-export class SocketNames<S> {
+export class SocketNames<S extends PortUser> {
+  /** Who has which port of the loopback. */
+  readonly ports: Ports<S> = new Ports();
   /** What is beyond the loopback; undefined: nothing. */
   network: HostNetwork | undefined;
+  /** Descriptors in messages that nobody has received yet. */
+  readonly flights: Flights = new Flights();
   /** Every open socket. */
   readonly all: Set<S> = new Set();
   private readonly bound: Map<string, S> = new Map();
-  private nextPort = FIRST_PORT;
   private nextName = 0;
 
   find(key: string): S | undefined {
@@ -31,16 +33,6 @@ export class SocketNames<S> {
     if (this.bound.get(key) === socket) this.bound.delete(key);
   }
 
-  /** A port that nobody of this kind (`tcp`, `udp`) has. */
-  freePort(kind: string): number {
-    for (let tried = FIRST_PORT; tried <= LAST_PORT; tried++) {
-      const port = this.nextPort;
-      this.nextPort = port === LAST_PORT ? FIRST_PORT : port + 1;
-      if (!this.bound.has(`${kind}4:${port}`) && !this.bound.has(`${kind}6:${port}`)) return port;
-    }
-    throw errno(EADDRINUSE);
-  }
-
   /** An abstract unix name of five hexadecimal digits (autobind). */
   freeName(): string {
     for (;;) {
@@ -52,10 +44,6 @@ export class SocketNames<S> {
 
 export function familyOf(address: Address): number {
   return address.length < 2 ? AF_UNSPEC : address[0] | (address[1] << 8);
-}
-
-export function portOf(address: Address): number {
-  return (address[2] << 8) | address[3];
 }
 
 /** Throws EINVAL or EAFNOSUPPORT where the bytes are no address of this family. */

@@ -1,74 +1,32 @@
 /** Sockets within the machine: unix ones, and TCP and UDP over its loopback. One class: what differs between them is a few errors and what a name is. */
 import * as e from '../abi/errno.ts';
 import { errno } from '../abi/errno.ts';
-import { FIONREAD } from '../abi/ioctl.ts';
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
-import { AF_INET, AF_INET6, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../abi/socket.ts';
-import type { Ucred } from '../abi/socket.ts';
-import type { Description } from './description.ts';
+import { POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import * as s from '../abi/socket.ts';
 import type { HostDatagrams } from './network.ts';
-import { interfaceIoctl } from './interface-ioctl.ts';
-import { type Address, inetAddress, portOf, reach, type SocketNames } from './socket-names.ts';
+import { type About, aboutOf, Inbox, PACKET_COST } from './socket-inbox.ts';
+import { inFamily, isSameEnd, located, type PortKind, sourceFor } from './ports.ts';
+import { BUFFER, inherit, isAbrupt, isInline, sendNowhere, lowWater, readiness, socketIoctl } from './socket-state.ts';
+import type { Failure, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
+import { type Address, inetAddress, reach, type SocketNames } from './socket-names.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
-/** net.core.rmem_default: bytes a receiver holds. */
-export const BUFFER = 212_992;
-/** What a packet counts beyond its bytes, so that empty ones are bounded too. */
-const PACKET_COST = 64;
+/** net.unix.max_dgram_qlen. */
+const MOST_DATAGRAMS = 10;
 /** net.core.somaxconn. */
 const MOST_BACKLOG = 4096;
+/** SO_PASSCRED among the options. */
+const PASSCRED = `${s.SOL_SOCKET}:${s.SO_PASSCRED}`;
+const NOTHING: Received = { count: 0, whole: 0, from: undefined, credentials: undefined, rights: [] };
+const NOBODY: s.Ucred = { pid: 0, uid: 0xffffffff, gid: 0xffffffff };
 const IN = POLLIN | POLLRDNORM,
   OUT = POLLOUT | POLLWRNORM;
 
-interface Packet {
-  bytes: Uint8Array;
-  readonly from: Address | undefined;
-  readonly credentials: Ucred;
-  rights: readonly Description[];
-}
-
-export interface Outgoing {
-  readonly bytes: Uint8Array;
-  readonly nonblocking: boolean;
-  readonly credentials: Ucred;
-  /** Descriptions on their way; the packet holds them from now on. */
-  readonly rights?: readonly Description[];
-  /** Where to, for datagrams; default the connected peer. */
-  readonly to?: LocalSocket;
-  /** The same for sockets that speak to no other socket but to their service. */
-  readonly address?: Address;
-}
-
-/** Takes what is sent, where that is not another socket: the kernel's end of netlink, the packets of raw sockets. */
-export interface SocketService {
-  /** How many bytes were taken. Throws the call's errno. */
-  send(socket: LocalSocket, message: Outgoing): number;
-}
-
-export interface Received {
-  readonly count: number;
-  /** Of the whole datagram. */
-  readonly whole: number;
-  readonly from: Address | undefined;
-  readonly credentials: Ucred | undefined;
-  /** To be released by the caller; with `peek` still held by the packet. */
-  readonly rights: readonly Description[];
-}
-
-const NOTHING: Received = { count: 0, whole: 0, from: undefined, credentials: undefined, rights: [] };
-const NOBODY: Ucred = { pid: 0, uid: 0xffffffff, gid: 0xffffffff };
-
-export interface SocketOptions {
-  readonly vnode: Vnode;
-  readonly names: SocketNames<LocalSocket>;
-  readonly family: number;
-  readonly type: number;
-  readonly protocol: number;
-  /** Who made it. */
-  readonly credentials: Ucred;
-  readonly service?: SocketService;
-}
+export type Outgoing = OutgoingTo<LocalSocket>;
+export type SocketService = ServiceOf<LocalSocket>;
+export type SocketOptions = OptionsOf<LocalSocket>;
+export type { About, Failure, Received };
 
 export class LocalSocket implements OpenFile {
   readonly vnode: Vnode;
@@ -90,8 +48,11 @@ export class LocalSocket implements OpenFile {
   remote: Address | undefined;
   peer: LocalSocket | undefined;
   /** Whom SO_PEERCRED names. */
-  peerCredentials: Ucred = NOBODY;
-  readonly credentials: Ucred;
+  peerCredentials: s.Ucred = NOBODY;
+  /** Supplementary groups of its peer (SO_PEERGROUPS); undefined: it has none. */
+  peerGroups: readonly number[] | undefined;
+  readonly credentials: s.Ucred;
+  readonly groups: readonly number[] | undefined;
   listening = false;
   /** Connected in the background; the next connect says so. */
   connecting = false;
@@ -104,17 +65,26 @@ export class LocalSocket implements OpenFile {
   datagrams: HostDatagrams | undefined;
   /** SO_ERROR. */
   error = 0;
+  /** Errors that came back, oldest first. */
+  readonly failures: Failure[] = [];
+  /** Datagrams that are sent as one once the cork is out. */
+  corked: Uint8Array | undefined;
+  private readonly now_ns: () => bigint;
   private readonly names: SocketNames<LocalSocket>;
   private key: string | undefined;
-  private readonly inbox: Packet[] = [];
-  private held = 0;
+  private hasPort = false;
+  readonly inbox: Inbox;
+  /** Told when urgent data comes. */
+  onUrgent: (() => void) | undefined;
+  /** The listener in whose queue it waits. */
+  awaits: LocalSocket | undefined;
   private readonly arrivals: LocalSocket[] = [];
   private backlog = 0;
-  private noReading = false;
-  private noWriting = false;
+  noReading = false;
+  noWriting = false;
   /** The peer will not send any more. */
   private ended = false;
-  private closed = false;
+  closed = false;
   /** Something was sent to a TCP peer that had gone. */
   private spoken = false;
   /** Wakes those who wait for room here. */
@@ -123,23 +93,26 @@ export class LocalSocket implements OpenFile {
   constructor(options: SocketOptions) {
     this.vnode = options.vnode;
     this.label = options.vnode.stat().ino === 0n ? undefined : `socket:[${options.vnode.stat().ino}]`;
+    this.inbox = new Inbox(options.type !== s.SOCK_STREAM);
     this.names = options.names;
+    this.now_ns = options.now_ns;
     this.family = options.family;
     this.type = options.type;
-    this.isPackets = this.hasRecords = options.type !== SOCK_STREAM;
+    this.isPackets = this.hasRecords = options.type !== s.SOCK_STREAM;
     this.protocol = options.protocol;
     this.credentials = options.credentials;
+    this.groups = options.groups;
     this.service = options.service;
     this.names.all.add(this);
   }
 
   get isUnix(): boolean {
-    return this.family === AF_UNIX;
+    return this.family === s.AF_UNIX;
   }
 
   /** Each message has an address of its own, and there are no connections. */
   get isDatagrams(): boolean {
-    return this.type === SOCK_DGRAM || this.type === SOCK_RAW;
+    return this.type === s.SOCK_DGRAM || this.type === s.SOCK_RAW;
   }
 
   get isConnected(): boolean {
@@ -153,7 +126,7 @@ export class LocalSocket implements OpenFile {
 
   /** Bytes that lie here unread. */
   get queued(): number {
-    return this.held;
+    return this.inbox.held;
   }
 
   /** Connections that nobody has accepted yet. */
@@ -161,9 +134,20 @@ export class LocalSocket implements OpenFile {
     return this.arrivals.length;
   }
 
-  /** `tcp` or `udp`: whose ports these are. */
-  get ports(): string {
-    return this.type === SOCK_STREAM ? 'tcp' : 'udp';
+  /** How many may. */
+  get mostWaiting(): number {
+    return this.backlog;
+  }
+
+  /** An option that is a word; `initial` where nobody has set it. */
+  option(level: number, name: number, initial = 0): number {
+    const bytes = this.options.get(`${level}:${name}`);
+    return bytes === undefined ? initial : new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
+  }
+
+  /** Whose ports these are. */
+  get ports(): PortKind {
+    return this.type === s.SOCK_STREAM ? 'tcp' : 'udp';
   }
 
   // ---- Names ---------------------------------------------------------------------------------------------------------------------------
@@ -176,46 +160,66 @@ export class LocalSocket implements OpenFile {
   }
 
   get isBound(): boolean {
-    return this.key !== undefined;
+    return this.key !== undefined || this.hasPort;
+  }
+
+  /** Takes an address of the internet with its port. */
+  bindPort(address: Address): void {
+    if (this.isBound) throw errno(e.EINVAL);
+    this.names.ports.take(this.ports, this, address);
+    this.hasPort = true;
+    this.local = address;
   }
 
   /** Gives an internet socket a free port of its own. */
   bindFree(any: boolean): void {
-    if (this.key !== undefined || this.isUnix) return;
-    const port = this.names.freePort(this.ports);
-    this.bind(`${this.ports}${this.family === AF_INET ? 4 : 6}:${port}`, inetAddress(this.family, port, any));
+    if (this.isBound || this.isUnix) return;
+    this.bindPort(inetAddress(this.family, this.names.ports.free(this.ports), any));
   }
 
-  listen(backlog: number): void {
+  listen(backlog: number, by: s.Ucred, groups?: readonly number[]): void {
     if (this.isDatagrams) throw errno(e.EOPNOTSUPP);
     if (this.isUnix && this.key === undefined) throw errno(e.EINVAL);
     if (this.peer !== undefined) throw errno(e.EINVAL);
     this.bindFree(true);
+    if (!this.isUnix && !this.listening && this.names.ports.isHeard(this)) throw errno(e.EADDRINUSE);
     this.backlog = Math.min(backlog >>> 0, MOST_BACKLOG);
     this.listening = true;
-    this.peerCredentials = this.credentials;
+    if (!this.isUnix) return;
+    this.peerCredentials = by;
+    this.peerGroups = groups;
   }
 
-  /** The socket that listens at (or, of datagrams, has) an internet port, as somebody of this family reaches it. */
+  /** The socket that listens at (or, of datagrams, has) an internet port, as this one reaches it. */
   atPort(address: Address): LocalSocket | undefined {
     if (reach(this.family, address) === 'elsewhere') return undefined;
-    const port = portOf(address);
-    const own = this.names.find(`${this.ports}${this.family === AF_INET ? 4 : 6}:${port}`);
-    if (own !== undefined || this.family === AF_INET6) return own;
-    const dual = this.names.find(`${this.ports}6:${port}`);
-    return dual?.local?.subarray(8, 24).every((byte) => byte === 0) && dual.options.get('41:26')?.[0] !== 1 ? dual : undefined;
+    return this.names.ports.find(this.ports, address, this.local === undefined ? undefined : this.seenFrom(address));
+  }
+
+  /** connect(2) of datagrams: from now on to this end and from it only. Ends outside the machine are kept as they are. */
+  aim(to: Address, isOutside: boolean): void {
+    this.remote = isOutside ? to.slice() : located(to).slice(0, this.family === s.AF_INET ? 16 : 28);
+    if (this.local !== undefined && !isOutside) this.local = this.seenFrom(this.remote);
+  }
+
+  /** Its own end as the other end sees it. */
+  private seenFrom(to: Address): Address {
+    return sourceFor(this.local as Address, to);
   }
 
   /** Two ends of one connection. */
   pair(other: LocalSocket): void {
     this.peer = other;
     other.peer = this;
+    if (!this.isUnix) return;
     this.peerCredentials = other.credentials;
     other.peerCredentials = this.credentials;
+    this.peerGroups = other.groups;
+    other.peerGroups = this.groups;
   }
 
-  /** Connects to who listens; `make` gives the other end. Nothing changes where it waits. */
-  connectTo(target: LocalSocket, make: () => LocalSocket, nonblocking: boolean): Wait | undefined {
+  /** Connects to who listens at `to`; `make` gives the other end, the caller's as this one is. Nothing changes where it waits. */
+  connectTo(target: LocalSocket, make: () => LocalSocket, nonblocking: boolean, to?: Address): Wait | undefined {
     if (target.arrivals.length > target.backlog) {
       if (this.isUnix && nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: target.room, timeout_ns: this.sendTimeout_ns };
@@ -223,19 +227,29 @@ export class LocalSocket implements OpenFile {
     this.bindFree(false);
     const end = make();
     this.pair(end);
-    this.peerCredentials = target.peerCredentials;
     end.local = target.local;
-    if (!this.isUnix) {
-      const port = portOf(target.local as Address);
-      end.local = inetAddress(target.family, port);
-      this.remote = inetAddress(this.family, port);
-      this.local = inetAddress(this.family, portOf(this.local as Address));
-      end.remote = inetAddress(target.family, portOf(this.local));
+    if (this.isUnix) {
+      this.peerCredentials = target.peerCredentials;
+      this.peerGroups = target.peerGroups;
+      end.peerCredentials = end.credentials;
+      end.peerGroups = end.groups;
+    } else {
+      inherit(end, target);
+      this.meet(end, target, to ?? inFamily(target.local as Address, this.family));
     }
+    end.awaits = target;
     target.arrivals.push(end);
     target.changes.wakeAll(IN);
     this.changes.wakeAll(OUT);
     return undefined;
+  }
+
+  /** Both ends of an internet connection get their names. */
+  private meet(end: LocalSocket, target: LocalSocket, to: Address): void {
+    this.remote = located(to).slice();
+    this.local = this.seenFrom(this.remote);
+    end.local = inFamily(this.remote, target.family);
+    end.remote = inFamily(this.local, target.family);
   }
 
   accept(nonblocking: boolean): LocalSocket | Wait {
@@ -247,7 +261,10 @@ export class LocalSocket implements OpenFile {
       if (nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: this.changes, timeout_ns: this.receiveTimeout_ns };
     }
+    next.awaits = undefined;
     this.room.wakeAll();
+    const passes = this.options.get(PASSCRED);
+    if (this.isUnix && passes !== undefined) next.options.set(PASSCRED, passes);
     return next;
   }
 
@@ -268,35 +285,52 @@ export class LocalSocket implements OpenFile {
     this.failPending();
     if (this.noWriting) throw errno(e.EPIPE);
     if (this.service !== undefined) return this.service.send(this, message);
-    const target = message.to ?? this.destination();
-    if (target === undefined && this.remote !== undefined && this.isDatagrams) {
-      if (this.datagrams !== undefined) {
-        this.datagrams.send(message.bytes, this.remote);
-        return message.bytes.length;
-      }
-      // What nobody takes comes back as an error of the next call.
-      this.error = e.ECONNREFUSED;
-      this.changes.wakeAll();
-      return message.bytes.length;
-    }
-    if (target === undefined)
-      throw errno(this.isDatagrams ? (this.isUnix ? e.ENOTCONN : e.EDESTADDRREQ) : this.isUnix ? e.ENOTCONN : e.EPIPE);
+    const target = message.to ?? (message.address === undefined ? this.destination() : undefined);
+    if (target === undefined) return sendNowhere(this, message);
     if (target.closed || target.noReading) return this.sendToGone(target, message.bytes.length);
     const { bytes } = message;
-    const size = this.isPackets ? bytes.length + PACKET_COST : Math.min(bytes.length, BUFFER - target.held);
     if (this.isPackets && bytes.length > (this.isUnix ? BUFFER - PACKET_COST : 65_507)) throw errno(e.EMSGSIZE);
     if (!this.isPackets && bytes.length === 0) return 0;
-    if (size <= 0 || (this.isPackets && target.held > 0 && target.held + size > BUFFER)) {
+    const size = this.isPackets ? bytes.length + PACKET_COST : Math.min(bytes.length, BUFFER - target.queued);
+    if (!target.hasRoom(this, size)) {
+      // Nobody waits for who does not read datagrams: they are lost.
+      if (this.isDatagrams && !this.isUnix) return bytes.length;
       if (message.nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: target.room, timeout_ns: this.sendTimeout_ns };
     }
+    return this.handOver(target, message, size);
+  }
+
+  private hasRoom(sender: LocalSocket, size: number): boolean {
+    const { held, count } = this.inbox;
+    if (!this.isPackets) return size > 0;
+    // net.unix.max_dgram_qlen, for senders it is not connected to.
+    if (this.isUnix && this.isDatagrams && this.peer !== sender && count > MOST_DATAGRAMS) return false;
+    return held === 0 || held + size <= BUFFER;
+  }
+
+  private handOver(target: LocalSocket, message: Outgoing, size: number): number {
+    const { bytes, credentials, rights = [] } = message;
     const taken = bytes.slice(0, this.isPackets ? bytes.length : size);
-    const from = this.isUnix || this.local === undefined ? this.local : inetAddress(target.family, portOf(this.local));
+    const to = this.isUnix ? undefined : (message.address ?? this.remote);
+    const isPlain = this.isUnix || !this.isDatagrams || this.local === undefined || to === undefined;
+    const from = isPlain ? this.local : inFamily(this.seenFrom(to), target.family);
     if (!target.hears(from)) return taken.length;
-    target.inbox.push({ bytes: taken, from, credentials: message.credentials, rights: message.rights ?? [] });
-    target.held += size;
-    target.changes.wakeAll(IN);
+    const isUrgent = message.isUrgent === true && taken.length === bytes.length;
+    if (isUrgent) target.inbox.mark(taken, isInline(target));
+    const about = target.isDatagrams && target.options.size > 0 ? aboutOf(this, message, to, target.family, this.now_ns()) : undefined;
+    const user = this.credentials.uid;
+    target.inbox.push({ bytes: taken, from, credentials, rights, user, about });
+    this.names.flights.depart(rights, target, user);
+    target.changes.wakeAll(isUrgent ? IN | POLLPRI : IN);
+    if (isUrgent) target.onUrgent?.();
     return taken.length;
+  }
+
+  /** recv with MSG_OOB. Throws EINVAL where there is none. */
+  takeUrgent(peek: boolean): number {
+    if (isInline(this)) throw errno(e.EINVAL);
+    return this.inbox.takeUrgent(peek);
   }
 
   /** Where bytes without an address go. Whoever has a datagram's port by then gets it. */
@@ -305,12 +339,12 @@ export class LocalSocket implements OpenFile {
   }
 
   /** A datagram from outside, or from a service; where there is no room for it, it is lost, and false. */
-  deliver(bytes: Uint8Array, from: Address, credentials: Ucred = NOBODY): boolean {
+  deliver(bytes: Uint8Array, from: Address, credentials: s.Ucred = NOBODY): boolean {
     const size = bytes.length + PACKET_COST;
     if (!this.hears(from)) return true;
-    if (this.held > 0 && this.held + size > BUFFER) return false;
-    this.inbox.push({ bytes, from, credentials, rights: [] });
-    this.held += size;
+    if (this.inbox.held > 0 && this.inbox.held + size > BUFFER) return false;
+    const about = { time_ns: this.now_ns(), to: this.local, ttl: 64, tos: 0 };
+    this.inbox.push({ bytes, from, credentials, rights: [], user: credentials.uid, about });
     this.changes.wakeAll(IN);
     return true;
   }
@@ -318,7 +352,7 @@ export class LocalSocket implements OpenFile {
   /** A connected internet socket hears nobody but its peer. */
   private hears(from: Address | undefined): boolean {
     if (this.isUnix || this.service !== undefined || !this.isDatagrams || this.remote === undefined) return true;
-    return from !== undefined && portOf(from) === portOf(this.remote);
+    return from !== undefined && isSameEnd(from, this.remote);
   }
 
   private sendToGone(target: LocalSocket, size: number): number {
@@ -329,58 +363,34 @@ export class LocalSocket implements OpenFile {
   }
 
   receive(into: Uint8Array, nonblocking: boolean, peek: boolean): Received | Wait {
-    if (this.inbox.length === 0) {
+    const { inbox } = this;
+    // The urgent byte is not part of what is read, unless it was asked for.
+    if (!peek && inbox.isAtMark && !isInline(this) && !inbox.isEmpty) {
+      inbox.skipUrgent();
+      this.made();
+    }
+    if (inbox.isEmpty) {
       this.failPending();
       if (!this.isDatagrams && !this.isConnected) throw errno(this.isUnix ? e.EINVAL : e.ENOTCONN);
       if (this.ended || this.noReading) return NOTHING;
+    }
+    const least = this.isPackets ? 1 : Math.min(lowWater(this), into.length);
+    const isLess = inbox.isEmpty || (inbox.held < least && !this.ended && !this.noReading && !nonblocking && !peek);
+    if (isLess) {
       if (nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: this.changes, timeout_ns: this.receiveTimeout_ns };
     }
-    return this.isPackets ? this.takePacket(into, peek) : this.takeBytes(into, peek);
-  }
-
-  private takePacket(into: Uint8Array, peek: boolean): Received {
-    const [packet] = this.inbox;
-    const part = packet.bytes.subarray(0, into.length);
-    into.set(part);
+    const { count, whole, packet, rights, user } = this.isPackets ? inbox.takePacket(into, peek) : inbox.takeBytes(into, peek);
     if (!peek) {
-      this.inbox.shift();
-      this.made(packet.bytes.length + PACKET_COST);
+      this.names.flights.arrive(rights, this, user);
+      this.made();
     }
-    const { from, credentials, rights } = packet;
-    return { count: part.length, whole: packet.bytes.length, from, credentials, rights };
+    const { from, credentials, about } = packet;
+    return { count, whole, from: this.isPackets ? from : undefined, credentials, rights, about };
   }
 
-  /** Bytes of several sends run together, up to one that carries rights, its own included. */
-  private takeBytes(into: Uint8Array, peek: boolean): Received {
-    const { credentials } = this.inbox[0];
-    let rights: readonly Description[] = [];
-    let done = 0;
-    let at = 0;
-    while (done < into.length && at < this.inbox.length) {
-      const packet = this.inbox[at];
-      if (packet.rights.length > 0) rights = packet.rights;
-      const part = packet.bytes.subarray(0, into.length - done);
-      const left = packet.bytes.length - part.length;
-      into.set(part, done);
-      done += part.length;
-      if (!peek) {
-        packet.rights = [];
-        packet.bytes = packet.bytes.subarray(part.length);
-      }
-      if (left > 0) break;
-      at++;
-      if (rights.length > 0) break;
-    }
-    if (!peek) {
-      this.inbox.splice(0, at);
-      this.made(done);
-    }
-    return { count: done, whole: done, from: undefined, credentials, rights };
-  }
-
-  private made(room: number): void {
-    this.held -= room;
+  /** There is more room than before. */
+  private made(): void {
     this.room.wakeAll();
     this.peer?.changes.wakeAll(OUT);
   }
@@ -388,7 +398,7 @@ export class LocalSocket implements OpenFile {
   read(into: Uint8Array, _position: number, nonblocking: boolean): Io {
     const got = this.receive(into, nonblocking, false);
     if ('kind' in got) return got;
-    for (const right of got.rights) right.release();
+    this.names.flights.drop(got.rights);
     return got.count;
   }
 
@@ -399,35 +409,15 @@ export class LocalSocket implements OpenFile {
   // ---- States --------------------------------------------------------------------------------------------------------------------------
 
   poll(): number {
-    if (this.listening) return this.arrivals.length > 0 ? IN : 0;
-    if (this.reaching) return 0;
-    let ready = this.error !== 0 ? POLLERR : 0;
-    const over = this.ended || this.noReading;
-    if (this.inbox.length > 0 || over || this.error !== 0) ready |= IN;
-    if (this.isDatagrams) {
-      if (this.peer === undefined || this.peer.held < BUFFER) ready |= OUT;
-      return this.noReading && this.noWriting ? ready | POLLHUP | POLLRDHUP : ready;
-    }
-    if (over) ready |= POLLRDHUP;
-    if (!this.isConnected) return ready | OUT | POLLHUP;
-    const target = this.peer;
-    if (target === undefined || target.closed || this.noWriting || target.held < BUFFER) ready |= OUT;
-    if ((over && this.noWriting) || (this.isUnix && target?.closed)) ready |= POLLHUP;
-    return ready;
+    return readiness(this);
   }
 
   ioctl(request: number, argument: IoctlArgument): number | undefined {
-    if (request !== FIONREAD) return interfaceIoctl(this.family, request, argument);
-    const [first] = this.inbox;
-    const waiting = this.isDatagrams ? (first?.bytes.length ?? 0) : this.inbox.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setInt32(0, waiting, true);
-    argument.bytesOut(bytes);
-    return 0;
+    return socketIoctl(this, request, argument);
   }
 
   shutdown(how: number): void {
-    if (how !== SHUT_RD && how !== SHUT_WR && how !== SHUT_RDWR) throw errno(e.EINVAL);
+    if (how !== s.SHUT_RD && how !== s.SHUT_WR && how !== s.SHUT_RDWR) throw errno(e.EINVAL);
     if (this.listening) {
       this.noReading = true;
       this.changes.wakeAll();
@@ -435,11 +425,11 @@ export class LocalSocket implements OpenFile {
     }
     if (this.service !== undefined) throw errno(e.EOPNOTSUPP);
     if (!this.isConnected && !(this.isUnix && this.isDatagrams)) throw errno(e.ENOTCONN);
-    if (how !== SHUT_WR) this.noReading = true;
-    if (how !== SHUT_RD) this.noWriting = true;
+    if (how !== s.SHUT_WR) this.noReading = true;
+    if (how !== s.SHUT_RD) this.noWriting = true;
     const { peer } = this;
     if (peer !== undefined && peer.peer === this && !this.isDatagrams) {
-      if (how !== SHUT_RD) peer.ended = true;
+      if (how !== s.SHUT_RD) peer.ended = true;
       peer.changes.wakeAll();
       peer.room.wakeAll();
     }
@@ -459,16 +449,26 @@ export class LocalSocket implements OpenFile {
     this.outer?.close();
     this.datagrams?.close();
     if (this.key !== undefined) this.names.release(this.key, this);
+    if (this.hasPort) this.names.ports.release(this.ports, this);
     for (const end of this.arrivals.splice(0)) end.reset();
     const { peer } = this;
     if (peer !== undefined && peer.peer === this) {
-      if (this.inbox.length > 0 && !this.isDatagrams) peer.error = e.ECONNRESET;
+      if (!this.isDatagrams && (!this.inbox.isEmpty || isAbrupt(this))) peer.error = e.ECONNRESET;
       if (!this.isDatagrams) peer.ended = true;
       peer.changes.wakeAll();
     }
-    for (const { rights } of this.inbox.splice(0)) for (const right of rights) right.release();
+    this.purge();
+    if (this.isUnix) this.names.flights.collect();
     this.room.wakeAll();
     this.changes.wakeAll();
+  }
+
+  /** Lets go of what has come. */
+  purge(): void {
+    for (const { rights, user } of this.inbox.drain()) {
+      this.names.flights.arrive(rights, this, user);
+      this.names.flights.drop(rights);
+    }
   }
 
   /** Closed before anybody accepted it. */

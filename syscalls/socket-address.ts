@@ -66,10 +66,10 @@ export function bindSocket(task: Task, socket: LocalSocket, address: Address): v
   if (port > 0 && port < 1024 && !capable(task.credentials, CAP_NET_BIND_SERVICE)) throw errno(EACCES);
   if (socket.isBound) throw errno(EINVAL);
   const chosen = address.slice(0, socket.family === AF_INET ? 16 : 28);
-  const number = port === 0 ? task.kernel.files.sockets.freePort(socket.ports) : port;
+  const number = port === 0 ? task.kernel.files.sockets.ports.free(socket.ports) : port;
   chosen[2] = number >> 8;
   chosen[3] = number & 0xff;
-  socket.bind(`${socket.ports}${socket.family === AF_INET ? 4 : 6}:${number}`, chosen);
+  socket.bindPort(chosen);
   if (socket.type === SOCK_DGRAM && port !== 0) outsideDatagrams(task, socket, chosen);
 }
 

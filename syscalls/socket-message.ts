@@ -1,34 +1,31 @@
 /** Sending to and receiving from sockets: the plain forms, messages with names and control data, and many messages at once. */
-import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../abi/capability.ts';
-import { EAGAIN, EBADF, EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, EOPNOTSUPP, EPERM, EPIPE, Errno, errno } from '../abi/errno.ts';
+import { EBADF, EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, errno } from '../abi/errno.ts';
 import * as s from '../abi/socket.ts';
 import { SIGPIPE } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } from '../abi/time.ts';
-import type { Description } from '../fs/description.ts';
-import type { LocalSocket, Received } from '../fs/socket.ts';
-import { isWait } from '../fs/vnode.ts';
-import { capable } from '../proc/credentials.ts';
+import type { LocalSocket, Outgoing, Received } from '../fs/socket.ts';
+import { takeFailure } from '../fs/socket-state.ts';
+import { type Io, isWait } from '../fs/vnode.ts';
 import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
 import { Blocked } from '../proc/wait.ts';
 import { define } from './define.ts';
-import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, pointerIn, pointerOut, size, storeAt, uint } from './kinds.ts';
+import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, pointerIn, pointerOut, size, uint } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { autobind, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
+import { type Control, ControlWriter, controlOf, giveRights, mayFly, tell } from './socket-control.ts';
 import { netlinkTarget } from './socket-netlink.ts';
 import { outsideDatagrams } from './socket-outside.ts';
 import { copyIn, copyOut, scratch, single, type Span, vector, writable } from './transfer.ts';
 
 const messageFlags = flags({
-  MSG_OOB: s.MSG_OOB, MSG_PEEK: s.MSG_PEEK, MSG_TRUNC: s.MSG_TRUNC, MSG_DONTWAIT: s.MSG_DONTWAIT, MSG_EOR: s.MSG_EOR, MSG_WAITALL: s.MSG_WAITALL,
+  MSG_OOB: s.MSG_OOB, MSG_PEEK: s.MSG_PEEK, MSG_TRUNC: s.MSG_TRUNC, MSG_DONTWAIT: s.MSG_DONTWAIT, MSG_EOR: s.MSG_EOR, MSG_ERRQUEUE: s.MSG_ERRQUEUE, MSG_MORE: s.MSG_MORE, MSG_WAITALL: s.MSG_WAITALL,
   MSG_NOSIGNAL: s.MSG_NOSIGNAL, MSG_WAITFORONE: s.MSG_WAITFORONE, MSG_CMSG_CLOEXEC: s.MSG_CMSG_CLOEXEC,
 });
 /** Messages one call moves at most (UIO_MAXIOV). */
 const MOST_MESSAGES = 1024;
-/** The most control data a message may have (net.core.optmem_max). */
-const MOST_CONTROL = 131_072;
 
 function credentialsOf(task: Task): s.Ucred {
   return { pid: task.process.pid, uid: task.credentials.uid, gid: task.credentials.gid };
@@ -36,12 +33,10 @@ function credentialsOf(task: Task): s.Ucred {
 
 // ---- Sending -------------------------------------------------------------------------------------------------------------------
 
-interface Sending {
+interface Sending extends Control {
   readonly span: Span;
   readonly flags: number;
   readonly to: Uint8Array | undefined;
-  readonly rights?: readonly Description[];
-  readonly credentials?: s.Ucred;
 }
 
 /** Somebody outside the machine. */
@@ -63,13 +58,49 @@ function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Lo
   return outside === undefined ? 'nobody' : { put: (bytes) => outside.send(bytes, to) };
 }
 
+/** Where the message says that it goes, for sockets that care. */
+function addressed(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Uint8Array | undefined {
+  if (to === undefined || to.length === 0) return undefined;
+  if (socket.family === s.AF_NETLINK) return netlinkTarget(task, socket, to);
+  return socket.isUnix || !socket.isDatagrams ? undefined : to.slice(0, socket.family === s.AF_INET ? s.INET_ADDRESS : s.INET6_ADDRESS);
+}
+
+/** UDP: what is corked waits for the rest; what is to be segmented goes in pieces. */
+function sendPieces(socket: LocalSocket, message: Outgoing, segment: number | undefined, how: number): Io {
+  if (socket.isUnix || socket.protocol !== s.IPPROTO_UDP) return socket.send(message);
+  const { corked } = socket;
+  const isCorked = (how & s.MSG_MORE) !== 0 || socket.option(s.IPPROTO_UDP, s.UDP_CORK) !== 0;
+  let { bytes } = message;
+  if (isCorked || corked !== undefined) {
+    const whole = new Uint8Array((corked?.length ?? 0) + bytes.length);
+    if (whole.length > MOST_DATAGRAM) throw errno(EMSGSIZE);
+    whole.set(corked ?? []);
+    whole.set(bytes, corked?.length ?? 0);
+    socket.corked = isCorked ? whole : undefined;
+    if (isCorked) return bytes.length;
+    socket.send({ ...message, bytes: whole });
+    return bytes.length;
+  }
+  const size = segment ?? socket.option(s.IPPROTO_UDP, s.UDP_SEGMENT);
+  if (size <= 0 || size >= bytes.length) return socket.send(message);
+  if (bytes.length > size * MOST_SEGMENTS) throw errno(EINVAL);
+  for (; bytes.length > 0; bytes = bytes.subarray(size)) socket.send({ ...message, bytes: bytes.subarray(0, size) });
+  return message.bytes.length;
+}
+
+/** The largest datagram, and how many one message may be cut into (UDP_MAX_SEGMENTS). */
+const MOST_DATAGRAM = 65_507,
+  MOST_SEGMENTS = 128;
+
 function send(task: Task, file: Fd, sending: Sending): number {
   const { span, flags: how } = sending;
   const socket = socketAt(task, file);
-  if ((how & s.MSG_OOB) !== 0) throw errno(EOPNOTSUPP);
+  const isUrgent = (how & s.MSG_OOB) !== 0;
+  if (isUrgent && (socket.isUnix || socket.isDatagrams)) throw errno(EOPNOTSUPP);
+  mayFly(task, sending.rights);
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
   const to = target(task, socket, sending.to);
-  const address = socket.family === s.AF_NETLINK && sending.to !== undefined ? netlinkTarget(task, socket, sending.to) : undefined;
+  const address = addressed(task, socket, sending.to);
   const credentials = sending.credentials ?? credentialsOf(task);
   if (socket.isPackets && span.size > scratch(Number.POSITIVE_INFINITY).length) throw errno(EMSGSIZE);
   let done = task.call.progress;
@@ -82,13 +113,15 @@ function send(task: Task, file: Fd, sending: Sending): number {
         if (done > 0) break;
         throw errno(EFAULT);
       }
-      if (to === 'nobody') return got;
-      if (to !== undefined && 'put' in to) {
+      if (to !== undefined && to !== 'nobody' && 'put' in to) {
         to.put(bytes.subarray(0, got));
         return got;
       }
       const rights = done === 0 ? sending.rights : undefined;
-      const moved = socket.send({ bytes: bytes.subarray(0, got), nonblocking, credentials, rights, to, address });
+      const { ttl, tos } = sending;
+      const there = to === 'nobody' ? undefined : to;
+      const outgoing = { nonblocking, credentials, rights, to: there, address, ttl, tos, isUrgent: isUrgent && done + got === span.size };
+      const moved = sendPieces(socket, { ...outgoing, bytes: bytes.subarray(0, got) }, sending.segment, how);
       if (isWait(moved)) {
         task.call.progress = done;
         throw waiting(task, moved);
@@ -106,51 +139,12 @@ function send(task: Task, file: Fd, sending: Sending): number {
   return done;
 }
 
-interface Control {
-  rights?: Description[];
-  credentials?: s.Ucred;
-}
-
-/** The control messages of a sendmsg. Linux: __scm_send. */
-function controlOf(task: Task, at: number, length: number): Control {
-  const control: Control = {};
-  if (length > MOST_CONTROL) throw errno(ENOBUFS);
-  for (let from = 0; from + s.controlHeader.size <= length; ) {
-    const header = loadAt(task, at + from, s.controlHeader);
-    if (header.size < s.controlHeader.size || header.size > length - from) throw errno(EINVAL);
-    const data = at + from + s.controlHeader.size;
-    const bytes = header.size - s.controlHeader.size;
-    if (header.level === s.SOL_SOCKET && header.type === s.SCM_RIGHTS) {
-      if (bytes % 4 !== 0 || bytes / 4 > s.MOST_RIGHTS) throw errno(EINVAL);
-      control.rights ??= [];
-      for (let i = 0; i < bytes; i += 4) control.rights.push(task.files.get(task.user.readI32(data + i)));
-    } else if (header.level === s.SOL_SOCKET && header.type === s.SCM_CREDENTIALS) {
-      if (bytes !== s.ucred.size) throw errno(EINVAL);
-      control.credentials = checked(task, loadAt(task, data, s.ucred));
-    } else if (header.level === s.SOL_SOCKET) throw errno(EINVAL);
-    from += (header.size + 3) & ~3;
-  }
-  return control;
-}
-
-/** Only the privileged may speak for others. */
-function checked(task: Task, given: s.Ucred): s.Ucred {
-  const { uid, euid, suid, gid, egid, sgid } = task.credentials;
-  const may = (capability: number): boolean => capable(task.credentials, capability);
-  const mayName =
-    (given.pid === task.process.pid || may(CAP_SYS_ADMIN)) &&
-    ([uid, euid, suid].includes(given.uid) || may(CAP_SETUID)) &&
-    ([gid, egid, sgid].includes(given.gid) || may(CAP_SETGID));
-  if (!mayName) throw errno(EPERM);
-  return given;
-}
-
 function sendMessage(task: Task, file: Fd, at: number, how: number): number {
   const header = loadAt(task, at, s.messageHeader);
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const to = header.name === 0 ? undefined : readAddress(task, header.name, Math.min(header.nameSize, s.ADDRESS_MAX));
   const span = vector(task, header.iov, header.iovCount);
-  const control = header.control === 0 || header.controlSize === 0 ? {} : controlOf(task, header.control, header.controlSize);
+  const control = header.control === 0 || header.controlSize === 0 ? {} : controlOf(task, socketAt(task, file), header.control, header.controlSize);
   return send(task, file, { span, flags: how, to, ...control });
 }
 
@@ -160,12 +154,12 @@ interface Receipt extends Received {
   /** What the call returns. */
   readonly result: number;
   readonly socket: LocalSocket;
+  readonly isUrgent?: boolean;
 }
 
 function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
   const socket = socketAt(task, file);
-  if ((how & s.MSG_OOB) !== 0) throw errno(socket.isUnix ? EOPNOTSUPP : EINVAL);
-  if ((how & s.MSG_ERRQUEUE) !== 0) throw errno(EAGAIN);
+  if ((how & s.MSG_OOB) !== 0) return receiveUrgent(task, socket, span, how);
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
   const peek = (how & s.MSG_PEEK) !== 0;
   const wanted = Math.min(span.size, scratch(Number.POSITIVE_INFINITY).length);
@@ -185,8 +179,18 @@ function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
   return { ...got, socket, result: whole };
 }
 
-function drop(receipt: Receipt, how: number): void {
-  if ((how & s.MSG_PEEK) === 0) for (const right of receipt.rights) right.release();
+/** Linux tcp_recv_urg: one byte. */
+function receiveUrgent(task: Task, socket: LocalSocket, span: Span, how: number): Receipt {
+  if (socket.isUnix || socket.isDatagrams) throw errno(EOPNOTSUPP);
+  if (!socket.isConnected) throw errno(ENOTCONN);
+  const byte = socket.takeUrgent((how & s.MSG_PEEK) !== 0);
+  const count = Math.min(span.size, 1);
+  copyOut(task, span, 0, Uint8Array.of(byte).subarray(0, count));
+  return { socket, result: count, count, whole: 1, from: undefined, credentials: undefined, rights: [], isUrgent: true };
+}
+
+function drop(task: Task, receipt: Receipt, how: number): void {
+  if ((how & s.MSG_PEEK) === 0) task.kernel.files.sockets.flights.drop(receipt.rights);
 }
 
 function sourceOf({ socket, from }: Receipt): Uint8Array | undefined {
@@ -198,17 +202,19 @@ function receiveMessage(task: Task, file: Fd, at: number, how: number): number {
   const header = loadAt(task, at, s.messageHeader);
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   if (header.name !== 0 && header.nameSize < 0) throw errno(EINVAL);
-  const receipt = receive(task, file, vector(task, header.iov, header.iovCount), how);
+  const span = vector(task, header.iov, header.iovCount);
+  if ((how & s.MSG_ERRQUEUE) !== 0) return receiveFailure(task, socketAt(task, file), span, at, header);
+  const receipt = receive(task, file, span, how);
+  const { socket } = receipt;
   let flagsOut = how & s.MSG_CMSG_CLOEXEC;
-  if (receipt.socket.isPackets && receipt.whole > receipt.count) flagsOut |= s.MSG_TRUNC;
-  if (receipt.socket.type === s.SOCK_SEQPACKET && receipt.count > 0) flagsOut |= s.MSG_EOR;
+  if (receipt.isUrgent) flagsOut |= receipt.count === 0 ? s.MSG_OOB | s.MSG_TRUNC : s.MSG_OOB;
+  else if (socket.isPackets && receipt.whole > receipt.count) flagsOut |= s.MSG_TRUNC;
+  if (socket.type === s.SOCK_SEQPACKET && receipt.count > 0) flagsOut |= s.MSG_EOR;
   const control = new ControlWriter(task, header.control, header.control === 0 ? 0 : header.controlSize);
-  if (receipt.credentials !== undefined && receipt.socket.options.get('1:16')?.[0] === 1) {
-    const { pid, uid, gid } = receipt.credentials;
-    control.put(s.SCM_CREDENTIALS, [pid, uid, gid]);
-  }
-  if (receipt.rights.length > 0) giveRights(task, receipt.rights, control, how);
-  drop(receipt, how);
+  tell(socket, receipt, control);
+  if (socket.protocol === s.IPPROTO_TCP && socket.option(s.IPPROTO_TCP, s.TCP_INQ) !== 0) control.words(s.IPPROTO_TCP, s.TCP_INQ, [socket.queued]);
+  if (receipt.rights.length > 0) giveRights(task, receipt.rights, control, (how & s.MSG_CMSG_CLOEXEC) !== 0);
+  drop(task, receipt, how);
   const source = sourceOf(receipt);
   if (header.name !== 0) {
     if (source !== undefined) task.user.write(header.name, source.subarray(0, Math.min(source.length, header.nameSize)));
@@ -219,66 +225,55 @@ function receiveMessage(task: Task, file: Fd, at: number, how: number): number {
   return receipt.result;
 }
 
-/** As many descriptors as there is room for get numbers. */
-function giveRights(task: Task, rights: readonly Description[], control: ControlWriter, how: number): void {
-  const fits = Math.min(rights.length, control.room);
-  const numbers: number[] = [];
-  try {
-    for (const right of rights.slice(0, fits)) numbers.push(task.files.add(right, (how & s.MSG_CMSG_CLOEXEC) !== 0));
-  } catch (error) {
-    if (!(error instanceof Errno)) throw error;
+/** MSG_ERRQUEUE: the datagram that failed, where it went, and why. Linux: ip_recv_error. */
+function receiveFailure(task: Task, socket: LocalSocket, span: Span, at: number, header: s.MessageHeader): number {
+  const failure = takeFailure(socket);
+  const { bytes, to, error } = failure;
+  const count = Math.min(span.size, bytes.length);
+  copyOut(task, span, 0, bytes.subarray(0, count));
+  const control = new ControlWriter(task, header.control, header.control === 0 ? 0 : header.controlSize);
+  const isShort = socket.family === s.AF_INET;
+  // ee_errno; ee_origin, ee_type and ee_code of "port unreachable"; then who says so.
+  const offender = to.slice();
+  offender.fill(0, 2, 4);
+  const told = new Uint8Array(16 + offender.length);
+  told.set([error, 0, 0, 0, isShort ? 2 : 3, isShort ? 3 : 1, isShort ? 3 : 4]);
+  told.set(offender, 16);
+  control.put(isShort ? s.IPPROTO_IP : s.IPPROTO_IPV6, isShort ? s.IP_RECVERR : s.IPV6_RECVERR, told);
+  if (header.name !== 0) {
+    task.user.write(header.name, to.subarray(0, Math.min(to.length, header.nameSize)));
+    task.user.writeU32(at + 4, to.length);
   }
-  if (numbers.length > 0) control.put(s.SCM_RIGHTS, numbers);
-  if (numbers.length < rights.length) control.cut = true;
-}
-
-class ControlWriter {
-  used = 0;
-  /** Something did not fit. */
-  cut = false;
-  private readonly task: Task;
-  private readonly at: number;
-  private readonly size: number;
-
-  constructor(task: Task, at: number, length: number) {
-    this.task = task;
-    this.at = at;
-    this.size = length;
-  }
-
-  /** Words of data that another control message may still have. */
-  get room(): number {
-    return Math.max(0, Math.floor((this.size - this.used - s.controlHeader.size) / 4));
-  }
-
-  put(type: number, words: readonly number[]): void {
-    if (this.room < words.length) {
-      this.cut = true;
-      return;
-    }
-    const length = s.controlHeader.size + words.length * 4;
-    storeAt(this.task, this.at + this.used, s.controlHeader, { size: length, level: s.SOL_SOCKET, type });
-    this.task.user.write(this.at + this.used + s.controlHeader.size, new Uint8Array(Uint32Array.from(words, (word) => word >>> 0).buffer));
-    this.used += length;
-  }
+  task.user.writeU32(at + s.messageHeader.offsets.controlSize, control.used);
+  const cut = (control.cut ? s.MSG_CTRUNC : 0) | (count < bytes.length ? s.MSG_TRUNC : 0);
+  task.user.writeU32(at + s.messageHeader.offsets.flags, s.MSG_ERRQUEUE | cut);
+  return count;
 }
 
 // ---- The calls -----------------------------------------------------------------------------------------------------------------
 
+function receiveFailedBytes(task: Task, socket: LocalSocket, span: Span): number {
+  const { bytes } = takeFailure(socket);
+  const count = Math.min(span.size, bytes.length);
+  copyOut(task, span, 0, bytes.subarray(0, count));
+  return count;
+}
+
 export const sendto = define({
   name: 'sendto',
   args: [['sockfd', fd], ['buf', bytesIn('len')], ['len', count], ['flags', messageFlags], ['dest_addr', pointerIn], ['addrlen', int]],
-  result: size, support: { partial: 'MSG_OOB answers EOPNOTSUPP' },
+  result: size, support: 'full',
   handler: (task, file, at, length, how, name, nameSize) =>
     send(task, file, { span: single(at, length), flags: how, to: name === 0 ? undefined : readAddress(task, name, nameSize) }),
 });
 export const recvfrom = define({
   name: 'recvfrom',
   args: [['sockfd', fd], ['buf', bytesOut('len')], ['len', count], ['flags', messageFlags], ['src_addr', pointerOut], ['addrlen', pointerOut]],
-  result: size, support: { partial: 'MSG_OOB answers EINVAL' },
+  result: size, support: 'full',
   handler: (task, file, at, length, how, name, sizeAt) => {
+    if ((how & s.MSG_ERRQUEUE) !== 0) return receiveFailedBytes(task, socketAt(task, file), single(at, length));
     const receipt = receive(task, file, single(at, length), how);
-    drop(receipt, how);
+    drop(task, receipt, how);
     const source = sourceOf(receipt);
     if (name !== 0 && source !== undefined) writeAddress(task, source, name, sizeAt);
     else if (name !== 0) task.user.writeU32(sizeAt, 0);
@@ -287,12 +282,12 @@ export const recvfrom = define({
 });
 export const sendmsg = define({
   name: 'sendmsg', args: [['sockfd', fd], ['msg', pointerIn], ['flags', messageFlags]], result: size,
-  support: { partial: 'MSG_OOB answers EOPNOTSUPP; control messages but SCM_RIGHTS and SCM_CREDENTIALS EINVAL' },
+  support: 'full',
   handler: sendMessage,
 });
 export const recvmsg = define({
   name: 'recvmsg', args: [['sockfd', fd], ['msg', pointerOut], ['flags', messageFlags]], result: size,
-  support: { partial: 'MSG_OOB answers EINVAL' }, handler: receiveMessage,
+  support: 'full', handler: receiveMessage,
 });
 
 /** sizeof(struct mmsghdr). */
@@ -321,7 +316,7 @@ function many(task: Task, at: number, length: number, move: (message: number, in
 
 export const sendmmsg = define({
   name: 'sendmmsg', args: [['sockfd', fd], ['msgvec', pointerIn], ['vlen', uint], ['flags', messageFlags]], result: intResult,
-  support: { partial: 'as sendmsg' },
+  support: 'full',
   handler: (task, file, at, length, how) => {
     socketAt(task, file);
     return many(task, at, length, (message) => sendMessage(task, file, message, how));
@@ -331,7 +326,7 @@ export const sendmmsg = define({
 function recvmmsg(name: string, layout: Layout<Timespec>) {
   return define({
     name, args: [['sockfd', fd], ['msgvec', pointerOut], ['vlen', uint], ['flags', messageFlags], ['timeout', pointerOut]], result: intResult,
-    support: { partial: 'as recvmsg' },
+    support: 'full',
     handler: (task, file, at, length, how, timeout) => {
       const limit = timeout === 0 ? undefined : loadAt(task, timeout, layout);
       if (limit !== undefined && !isValidTime(limit)) throw errno(EINVAL);

@@ -10,7 +10,6 @@ import { AnonymousVnode } from '../fs/anonymous.ts';
 import { Description } from '../fs/description.ts';
 import { netlinkAddressOf } from '../fs/netlink.ts';
 import { LocalSocket } from '../fs/socket.ts';
-import { inetAddress, portOf } from '../fs/socket-names.ts';
 import { isWait } from '../fs/vnode.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
@@ -55,16 +54,20 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
   return { type: bare, protocol: natural };
 }
 
+/** As the peer of what the task makes sees it. */
+function credentialsOf(task: Task): s.Ucred {
+  return { pid: task.process.pid, uid: task.credentials.euid, gid: task.credentials.egid };
+}
+
 function make(task: Task, domain: number, kind: { readonly type: number; readonly protocol: number }): LocalSocket {
-  const { kernel, credentials, process } = task;
+  const { kernel, credentials } = task;
   const ino = kernel.files.nextInode();
   const owner = { uid: credentials.euid, gid: credentials.egid };
   const vnode = new AnonymousVnode({
     label: `socket:[${ino}]`, kind: 'socket', mode: S_IFSOCK | 0o777, device: SOCKFS, ino, now_ns: kernel.clock.realtime(), owner,
   });
-  const own = { pid: process.pid, uid: credentials.euid, gid: credentials.egid };
   const service = domain === s.AF_NETLINK ? netlinkService(task, kind.protocol) : undefined;
-  return new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: own, service });
+  return new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: credentialsOf(task), groups: credentials.groups, service, now_ns: () => kernel.clock.realtime() });
 }
 
 function enter(task: Task, socket: LocalSocket, how: number): number {
@@ -123,8 +126,7 @@ function connectPackets(task: Task, found: LocalSocket, address: Uint8Array): vo
   if (!found.isUnix) {
     found.bindFree(false);
     const isOutside = peer === undefined && outsideDatagrams(task, found) !== undefined;
-    found.remote = isOutside ? address.slice() : inetAddress(found.family, portOf(address));
-    if (found.local !== undefined && !isOutside) found.local = inetAddress(found.family, portOf(found.local));
+    found.aim(address, isOutside);
   }
   found.peer = peer;
 }
@@ -151,7 +153,7 @@ function connectStream(task: Task, found: LocalSocket, address: Uint8Array, nonb
     throw errno(EINPROGRESS);
   }
   const other = () => make(task, target.family, { type: target.type, protocol: target.protocol });
-  const wait = found.connectTo(target, other, nonblocking);
+  const wait = found.connectTo(target, other, nonblocking, found.isUnix ? undefined : address.slice(0, found.family === s.AF_INET ? 16 : 28));
   if (wait !== undefined) {
     if (!nonblocking) throw waiting(task, wait);
     throw errno(EALREADY);
@@ -165,7 +167,7 @@ const listen = define({
   name: 'listen', args: [['sockfd', fd], ['backlog', int]], result: none, support: 'full',
   handler: (task, file, backlog) => {
     const found = socketAt(task, file);
-    found.listen(backlog);
+    found.listen(backlog, credentialsOf(task), task.credentials.groups);
     if (!found.isUnix) listenOutside(task, found, () => make(task, found.family, found));
   },
 });

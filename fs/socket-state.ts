@@ -1,0 +1,151 @@
+/** What options and queues of a socket mean for those who ask: readiness, and the answers to its ioctls. */
+import { EAGAIN, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTCONN, EPIPE, errno } from '../abi/errno.ts';
+import { SIOCATMARK } from '../abi/interface.ts';
+import { FIONREAD, TIOCOUTQ } from '../abi/ioctl.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import * as s from '../abi/socket.ts';
+import { answerWord, interfaceIoctl } from './interface-ioctl.ts';
+import type { Address, HostDatagrams } from './network.ts';
+import type { Inbox } from './socket-inbox.ts';
+import type { Failure } from './socket-types.ts';
+import type { IoctlArgument } from './vnode.ts';
+import type { Waiters } from './wait.ts';
+
+/** net.core.rmem_default: bytes a receiver holds. */
+export const BUFFER = 212_992;
+const IN = POLLIN | POLLRDNORM,
+  OUT = POLLOUT | POLLWRNORM;
+
+/** A socket with its options. */
+interface Optioned {
+  readonly family: number;
+  readonly isUnix: boolean;
+  /** By `level:name`. */
+  readonly options: Map<string, Uint8Array>;
+  option(level: number, name: number, initial?: number): number;
+}
+
+/** A socket as far as polling looks. */
+interface Polled extends Optioned {
+  readonly inbox: Inbox;
+  readonly listening: boolean;
+  readonly waiting: number;
+  readonly reaching: boolean;
+  readonly error: number;
+  readonly failures: readonly unknown[];
+  readonly hasEnded: boolean;
+  readonly noReading: boolean;
+  readonly noWriting: boolean;
+  readonly isDatagrams: boolean;
+  readonly isPackets: boolean;
+  readonly isConnected: boolean;
+  readonly peer: { readonly closed: boolean; readonly queued: number } | undefined;
+}
+
+/** Urgent bytes stay among the others. */
+export function isInline(socket: Optioned): boolean {
+  return socket.option(s.SOL_SOCKET, s.SO_OOBINLINE) !== 0;
+}
+
+/** SO_LINGER with no time to linger: closing breaks the connection off. */
+export function isAbrupt(socket: Optioned): boolean {
+  const linger = socket.isUnix ? undefined : socket.options.get(`${s.SOL_SOCKET}:${s.SO_LINGER}`);
+  return linger !== undefined && linger[0] !== 0 && linger.subarray(4).every((byte) => byte === 0);
+}
+
+/** Bytes of a stream that a reader waits for (SO_RCVLOWAT). */
+export function lowWater(socket: Optioned): number {
+  return socket.options.size === 0 ? 1 : Math.min(socket.option(s.SOL_SOCKET, s.SO_RCVLOWAT, 1), BUFFER);
+}
+
+/** Errors that come back for datagrams are kept with what they are about. */
+export function isToldOfErrors(socket: Optioned): boolean {
+  return socket.family === s.AF_INET
+    ? socket.option(s.IPPROTO_IP, s.IP_RECVERR) !== 0
+    : socket.option(s.IPPROTO_IPV6, s.IPV6_RECVERR) !== 0;
+}
+
+/** What a connection takes over from the socket that listened. */
+export function inherit<S extends Optioned & { receiveTimeout_ns: bigint | undefined; sendTimeout_ns: bigint | undefined }>(
+  end: S,
+  listener: S,
+): void {
+  for (const [key, value] of listener.options) end.options.set(key, value);
+  end.receiveTimeout_ns = listener.receiveTimeout_ns;
+  end.sendTimeout_ns = listener.sendTimeout_ns;
+}
+
+function hasData(socket: Polled): boolean {
+  const { inbox } = socket;
+  if (socket.isPackets || socket.isUnix) return !inbox.isEmpty;
+  const out = inbox.isAtMark && inbox.hasUrgent && !isInline(socket) ? 1 : 0;
+  return inbox.held > 0 && inbox.held - out >= lowWater(socket);
+}
+
+/** Errors that are kept until somebody asks. */
+const MOST_FAILURES = 64;
+
+interface Failing extends Optioned {
+  readonly isDatagrams: boolean;
+  readonly remote: Address | undefined;
+  readonly datagrams: HostDatagrams | undefined;
+  readonly failures: Failure[];
+  readonly changes: Waiters;
+  error: number;
+}
+
+/** Nobody has the port: what is sent there comes back as an error of the next call. */
+export function sendNowhere(socket: Failing, { bytes, address }: { readonly bytes: Uint8Array; readonly address?: Address }): number {
+  const { remote } = socket;
+  const to = address ?? remote;
+  if (!socket.isDatagrams || to === undefined)
+    throw errno(socket.isDatagrams ? (socket.isUnix ? ENOTCONN : EDESTADDRREQ) : socket.isUnix ? ENOTCONN : EPIPE);
+  if (socket.datagrams !== undefined && remote !== undefined) {
+    socket.datagrams.send(bytes, remote);
+    return bytes.length;
+  }
+  const isTold = isToldOfErrors(socket);
+  if (isTold && socket.failures.length < MOST_FAILURES) socket.failures.push({ error: ECONNREFUSED, bytes: bytes.slice(), to });
+  if (!isTold && (remote === undefined || address !== undefined)) return bytes.length;
+  socket.error = ECONNREFUSED;
+  socket.changes.wakeAll();
+  return bytes.length;
+}
+
+/** The oldest error that came back. Throws EAGAIN where there is none. */
+export function takeFailure(socket: Failing): Failure {
+  const failure = socket.failures.shift();
+  if (failure === undefined) throw errno(EAGAIN);
+  if (socket.failures.length === 0) socket.error = 0;
+  return failure;
+}
+
+/** The POLL bits that hold now. */
+export function readiness(socket: Polled): number {
+  if (socket.listening) return socket.waiting > 0 ? IN : 0;
+  if (socket.reaching) return 0;
+  let ready = socket.error !== 0 || socket.failures.length > 0 ? POLLERR : 0;
+  const over = socket.hasEnded || socket.noReading;
+  if (over || socket.error !== 0 || hasData(socket)) ready |= IN;
+  if (socket.inbox.hasUrgent) ready |= POLLPRI;
+  const target = socket.peer;
+  if (socket.isDatagrams) {
+    if (target === undefined || target.queued < BUFFER) ready |= OUT;
+    return socket.noReading && socket.noWriting ? ready | POLLHUP | POLLRDHUP : ready;
+  }
+  if (over) ready |= POLLRDHUP;
+  if (!socket.isConnected) return ready | OUT | POLLHUP;
+  if (target === undefined || target.closed || socket.noWriting || target.queued < BUFFER) ready |= OUT;
+  if ((over && socket.noWriting) || (socket.isUnix && target?.closed)) ready |= POLLHUP;
+  return ready;
+}
+
+/** Undefined: no such request. */
+export function socketIoctl(socket: Polled & { readonly service: unknown }, request: number, argument: IoctlArgument): number | undefined {
+  const { inbox, isPackets, isUnix } = socket;
+  if (request === SIOCATMARK && !isPackets && !isUnix) return answerWord(argument, inbox.isAtMark ? 1 : 0);
+  if (request === TIOCOUTQ && socket.service === undefined) return answerWord(argument, isPackets ? 0 : (socket.peer?.queued ?? 0));
+  if (request !== FIONREAD) return interfaceIoctl(socket.family, request, argument);
+  if (socket.listening) throw errno(EINVAL);
+  return answerWord(argument, socket.isDatagrams ? inbox.firstSize : isPackets ? inbox.bytes : inbox.ahead(isInline(socket)));
+}
