@@ -72,6 +72,7 @@ export class FilePager implements Pager {
       try {
         for (let left = upTo(from, size); left.length > 0; ) {
           const moved = host.writev(this.file.fd, left, position);
+          if (moved === 0) throw new Errno(EIO);
           position += moved;
           left = behind(left, moved);
         }
