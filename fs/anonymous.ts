@@ -1,7 +1,7 @@
 /** The nameless files behind epoll, eventfd, timerfd and sockets: what stat and /proc/self/fd tell of them. */
 import { EINVAL, ENXIO, errno } from '../abi/errno.ts';
 import { makeDevice, S_IFMT } from '../abi/stat.ts';
-import type { FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
+import type { Attributes, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 
 const ANON_INODE_MAGIC = 0x09041934;
 /** On Linux one inode stands behind all of them, and it is root's. */
@@ -20,6 +20,7 @@ export interface AnonymousOptions {
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Vnode.isFixed. */
   readonly isFixed?: boolean;
+  readonly attributes?: Attributes;
 }
 
 export class AnonymousVnode implements Vnode {
@@ -27,6 +28,7 @@ export class AnonymousVnode implements Vnode {
   readonly key: string;
   readonly label: string;
   readonly isFixed: boolean;
+  readonly attributes: Attributes | undefined;
   private mode: number;
   private owner: AnonymousOptions['owner'];
   private readonly options: AnonymousOptions;
@@ -36,6 +38,7 @@ export class AnonymousVnode implements Vnode {
     this.kind = options.kind;
     this.label = options.label;
     this.isFixed = options.isFixed === true;
+    this.attributes = options.attributes;
     this.mode = options.mode;
     this.owner = options.owner;
     this.key = `${makeDevice(0, options.device)}:${options.ino}`;

@@ -1,9 +1,34 @@
-/** Extended attributes kept in memory, with a limit on what one file may have. */
-import { ENODATA, ENOSPC, errno } from '../abi/errno.ts';
+/** Extended attributes kept in memory, with a limit on what one file may have, and those that are only read. */
+import { ENODATA, ENOSPC, EOPNOTSUPP, errno } from '../abi/errno.ts';
 import type { Attributes } from './vnode.ts';
 
 /** Bytes of names and values of one file. */
 const MOST_BYTES = 1 << 20;
+
+/** Attributes that only the kernel sets. */
+export class FixedAttributes implements Attributes {
+  private readonly values: ReadonlyMap<string, Uint8Array>;
+
+  constructor(values: ReadonlyMap<string, Uint8Array>) {
+    this.values = values;
+  }
+
+  get(name: string): Uint8Array | undefined {
+    return this.values.get(name);
+  }
+
+  set(): void {
+    throw errno(EOPNOTSUPP);
+  }
+
+  remove(): void {
+    throw errno(EOPNOTSUPP);
+  }
+
+  names(): readonly string[] {
+    return [...this.values.keys()];
+  }
+}
 
 export class AttributeMap implements Attributes {
   private readonly values: Map<string, Uint8Array> = new Map();

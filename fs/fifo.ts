@@ -1,6 +1,7 @@
 /** Fifos of file systems in memory: every opening of one inode is an end of the same pipe. */
 import { ENXIO, errno } from '../abi/errno.ts';
 import { canRead, canWrite, O_NONBLOCK } from '../abi/fcntl.ts';
+import { POLLHUP } from '../abi/poll.ts';
 import { Pipe, PipeEnd } from './pipe.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
 import type { Waiters } from './wait.ts';
@@ -8,14 +9,11 @@ import type { Waiters } from './wait.ts';
 export class Fifos {
   private readonly pipes: Map<string, Pipe> = new Map();
 
-  /** A writer waits for a reader here; a reader waits for its first writer when it reads. */
-  open(vnode: Vnode, flags: number): OpenFile | Wait {
+  /** Who opens it waits for the other end (`FifoEnd.arriving`), and counts as there meanwhile. */
+  open(vnode: Vnode, flags: number): OpenFile {
     let pipe = this.pipes.get(vnode.key);
+    if (flags & O_NONBLOCK && canWrite(flags) && !canRead(flags) && (pipe?.readers ?? 0) === 0) throw errno(ENXIO);
     if (pipe === undefined) this.pipes.set(vnode.key, (pipe = new Pipe()));
-    if (canWrite(flags) && !canRead(flags) && pipe.readers === 0) {
-      if (flags & O_NONBLOCK) throw errno(ENXIO);
-      return { kind: 'wait', on: pipe.changed };
-    }
     return new FifoEnd(vnode, pipe, flags, () => this.closed(vnode.key));
   }
 
@@ -32,15 +30,28 @@ export class FifoEnd implements OpenFile {
   readonly pipe: Pipe;
   private readonly end: PipeEnd;
   private readonly onClose: () => void;
-  /** A writer has been there: from now on nothing to read means the end. */
-  private met: boolean;
+  /** How many writers (readers) had been there before this reader (writer) came to find none; undefined where it did find one, or would not wait. */
+  private readonly alone: { readonly readersCame: number; readonly writersCame: number } | undefined;
+  private readonly flags: number;
 
   constructor(vnode: Vnode, pipe: Pipe, flags: number, onClose: () => void) {
     this.vnode = vnode;
     this.pipe = pipe;
     this.end = new PipeEnd(vnode, pipe, flags);
     this.onClose = onClose;
-    this.met = pipe.writers > 0;
+    this.flags = flags;
+    const isAlone = canRead(flags) ? pipe.writers === 0 : pipe.readers === 0;
+    this.alone = isAlone ? { readersCame: pipe.readersCame, writersCame: pipe.writersCame } : undefined;
+  }
+
+  /** Nobody has come to the other end since it was opened. */
+  private get isAlone(): boolean {
+    if (this.alone === undefined) return false;
+    return canRead(this.flags) ? this.pipe.writersCame === this.alone.writersCame : this.pipe.readersCame === this.alone.readersCame;
+  }
+
+  arriving(): Wait | undefined {
+    return this.isAlone && !(this.flags & O_NONBLOCK) ? { kind: 'wait', on: this.pipe.changed } : undefined;
   }
 
   get changes(): Waiters {
@@ -48,8 +59,6 @@ export class FifoEnd implements OpenFile {
   }
 
   read(into: Uint8Array, position: number, nonblocking: boolean): Io {
-    this.met ||= this.pipe.writers > 0 || this.pipe.filled > 0;
-    if (!this.met && into.length > 0 && !nonblocking) return { kind: 'wait', on: this.pipe.changed };
     return this.end.read(into, position, nonblocking);
   }
 
@@ -58,7 +67,9 @@ export class FifoEnd implements OpenFile {
   }
 
   poll(): number {
-    return this.end.poll();
+    const ready = this.end.poll();
+    // Nobody has hung up who was never there.
+    return this.isAlone && canRead(this.flags) ? ready & ~POLLHUP : ready;
   }
 
   statusFlags(flags: number): void {

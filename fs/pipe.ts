@@ -41,6 +41,9 @@ export class Pipe {
   filled = 0;
   readers = 0;
   writers = 0;
+  /** How many have ever been there: whoever opens a fifo waits for one more at the other end. */
+  readersCame = 0;
+  writersCame = 0;
   /** Wakes at every change of the above. */
   readonly changed: Waiters = new Waiters();
 
@@ -170,8 +173,14 @@ export class PipeEnd implements OpenFile {
     this.label = label;
     this.reads = canRead(flags);
     this.writes = canWrite(flags);
-    if (this.reads) pipe.readers++;
-    if (this.writes) pipe.writers++;
+    if (this.reads) {
+      pipe.readers++;
+      pipe.readersCame++;
+    }
+    if (this.writes) {
+      pipe.writers++;
+      pipe.writersCame++;
+    }
     pipe.changed.wakeAll();
   }
 

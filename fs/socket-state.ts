@@ -1,12 +1,12 @@
 /** What options and queues of a socket mean for those who ask: readiness, and the answers to its ioctls. */
-import { EAGAIN, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTCONN, EPIPE, errno } from '../abi/errno.ts';
+import { EAGAIN, ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOTCONN, EPIPE, errno } from '../abi/errno.ts';
 import { SIOCATMARK } from '../abi/interface.ts';
 import { FIONREAD, TIOCOUTQ } from '../abi/ioctl.ts';
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRBAND, POLLWRNORM } from '../abi/poll.ts';
 import * as s from '../abi/socket.ts';
 import { answerWord, interfaceIoctl } from './interface-ioctl.ts';
 import type { Address, HostDatagrams } from './network.ts';
-import type { Inbox } from './socket-inbox.ts';
+import { type Inbox, PACKET_COST } from './socket-inbox.ts';
 import type { Failure } from './socket-types.ts';
 import type { IoctlArgument } from './vnode.ts';
 import type { Waiters } from './wait.ts';
@@ -112,6 +112,16 @@ export function sendNowhere(socket: Failing, { bytes, address }: { readonly byte
   return bytes.length;
 }
 
+/** Throws what a send without an address answers before it has the bytes. Of unix datagrams Linux sees afterwards that they have nowhere to go. */
+export function checkSend(socket: Polled & { readonly service: unknown; readonly remote: Address | undefined }, size: number): void {
+  const { isUnix, isDatagrams, noWriting } = socket;
+  if (socket.service !== undefined || socket.error !== 0) return;
+  if (socket.isPackets && size > (isUnix ? BUFFER - PACKET_COST : 0xffff)) throw errno(EMSGSIZE);
+  const isLate = isUnix && isDatagrams;
+  if (isLate || (!noWriting && (socket.remote !== undefined || socket.peer !== undefined))) return;
+  throw errno(noWriting ? EPIPE : isUnix ? ENOTCONN : isDatagrams ? EDESTADDRREQ : EPIPE);
+}
+
 /** The oldest error that came back. Throws EAGAIN where there is none. */
 export function takeFailure(socket: Failing): Failure {
   const failure = socket.failures.shift();
@@ -129,13 +139,14 @@ export function readiness(socket: Polled): number {
   if (over || socket.error !== 0 || hasData(socket)) ready |= IN;
   if (socket.inbox.hasUrgent) ready |= POLLPRI;
   const target = socket.peer;
+  const out = socket.isUnix || socket.isDatagrams ? OUT | POLLWRBAND : OUT;
   if (socket.isDatagrams) {
-    if (target === undefined || target.queued < BUFFER) ready |= OUT;
+    if (target === undefined || target.queued < BUFFER) ready |= out;
     return socket.noReading && socket.noWriting ? ready | POLLHUP | POLLRDHUP : ready;
   }
   if (over) ready |= POLLRDHUP;
-  if (!socket.isConnected) return ready | OUT | POLLHUP;
-  if (target === undefined || target.closed || socket.noWriting || target.queued < BUFFER) ready |= OUT;
+  if (!socket.isConnected) return ready | out | POLLHUP;
+  if (target === undefined || target.closed || socket.noWriting || target.queued < BUFFER) ready |= out;
   if ((over && socket.noWriting) || (socket.isUnix && target?.closed)) ready |= POLLHUP;
   return ready;
 }

@@ -6,7 +6,7 @@ import * as s from '../abi/socket.ts';
 import type { HostDatagrams } from './network.ts';
 import { type About, aboutOf, Inbox, PACKET_COST } from './socket-inbox.ts';
 import { inFamily, isSameEnd, located, type PortKind, sourceFor } from './ports.ts';
-import { BUFFER, inherit, isAbrupt, isInline, sendNowhere, lowWater, readiness, socketIoctl } from './socket-state.ts';
+import { BUFFER, checkSend, inherit, isAbrupt, isInline, sendNowhere, lowWater, readiness, socketIoctl } from './socket-state.ts';
 import type { Failure, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
 import { type Address, inetAddress, reach, type SocketNames } from './socket-names.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
@@ -33,6 +33,7 @@ export class LocalSocket implements OpenFile {
   readonly seekable = false;
   readonly canNotWait = true;
   readonly isPackets: boolean;
+  readonly checkWrite: (size: number) => void = (size) => checkSend(this, size);
   readonly hasRecords: boolean;
   readonly label: string | undefined;
   readonly changes: Waiters = new Waiters();

@@ -196,6 +196,8 @@ export interface OpenFile {
   /** Moves at least one byte unless at the end of the file. `position` is ignored where not seekable. With `nonblocking`, EAGAIN is thrown instead of a wait. */
   read(into: Uint8Array, position: number, nonblocking: boolean): Io;
   write(from: Uint8Array, position: number, nonblocking: boolean): Io;
+  /** The opening itself waits for somebody (a fifo's other end); it is open meanwhile. */
+  arriving?(): Wait | undefined;
   /** There is no such operation: EINVAL, before anything else is looked at. */
   readonly noRead?: boolean;
   readonly noWrite?: boolean;

@@ -66,6 +66,7 @@ function endTask(task: Task): void {
   const { kernel, process } = task;
   const { users } = kernel;
   leaveMemory(task);
+  task.callOver();
   kernel.scheduler.remove(task);
   kernel.tasks.delete(task.tid);
   process.tids.delete(task.tid);

@@ -4,6 +4,7 @@
  */
 import type { SockFilter } from '../abi/seccomp.ts';
 import type { Engine, Registers } from '../emu/engine.ts';
+import type { Description } from '../fs/description.ts';
 import type { FdTable } from '../fs/fdtable.ts';
 import type { FileServices } from '../fs/guest.ts';
 import { Waiters } from '../fs/wait.ts';
@@ -45,6 +46,8 @@ export interface CallState {
   resumed: boolean;
   /** A handler ends it with EINTR whatever SA_RESTART says. */
   isTimed: boolean;
+  /** A file that the call is opening: it is open while the call waits for somebody to come. */
+  opening: Description | undefined;
 }
 
 /** What a thread has registered for restartable sequences. */
@@ -118,7 +121,7 @@ export class Task {
   name: string = '';
   state: TaskState = 'ready';
   credit = 0;
-  readonly call: CallState = { deadline: undefined, progress: 0, resumed: false, isTimed: false };
+  readonly call: CallState = { deadline: undefined, progress: 0, resumed: false, isTimed: false, opening: undefined };
   /** The last CPU exception, for signal frames: vector, error code, and the address of the last page fault (cr2). */
   trapNumber: number = 0;
   errorCode: number = 0;
@@ -206,6 +209,8 @@ export class Task {
     this.call.progress = 0;
     this.call.resumed = false;
     this.call.isTimed = false;
+    this.call.opening?.release();
+    this.call.opening = undefined;
     this.signals.awaited = EMPTY_SET;
   }
 }

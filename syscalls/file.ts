@@ -29,7 +29,7 @@ import {
   structIn,
   uint,
 } from './kinds.ts';
-import { AT_FDCWD, changeable, openFlags, orWait, own, refuseRunning, requireOwner, walkAt } from './paths.ts';
+import { AT_FDCWD, changeable, openFlags, orWait, own, refuseRunning, requireOwner, waiting, walkAt } from './paths.ts';
 
 /** Everything that open knows; open and openat ignore other bits, openat2 refuses them. */
 const KNOWN_FLAGS =
@@ -64,7 +64,14 @@ function open(task: Task, dir: Fd, path: In<string>, given: number, permissions:
   const name = pathText(task, path);
   task.files.limit = descriptorLimit(task);
   const fd = task.files.free();
-  const description = describe(task, dir, name, how, permissions, resolve);
+  const description = task.call.opening ?? describe(task, dir, name, how, permissions, resolve);
+  const wait = description.isPathOnly ? undefined : description.file.arriving?.();
+  task.call.opening = wait && description;
+  if (wait !== undefined) throw waiting(task, wait);
+  if (how & f.O_DIRECT && !['file', 'block'].includes(description.vnode.kind)) {
+    description.release();
+    throw errno(EINVAL);
+  }
   task.files.add(description, (how & f.O_CLOEXEC) !== 0, fd);
   return fd;
 }
@@ -106,19 +113,15 @@ function openPlace(task: Task, place: Place, how: number): Description {
   }
   if (vnode.kind === 'symlink') throw errno(how & f.O_DIRECTORY ? ENOTDIR : ELOOP);
   if (how & f.O_DIRECTORY && vnode.kind !== 'directory') throw errno(ENOTDIR);
-  if (vnode.kind === 'directory' && (f.canWrite(how) || how & (f.O_CREAT | f.O_TRUNC))) throw errno(EISDIR);
+  const isOdd = (how & f.O_ACCMODE) === f.O_ACCMODE;
+  if (vnode.kind === 'directory' && (isOdd || f.canWrite(how) || how & (f.O_CREAT | f.O_TRUNC))) throw errno(EISDIR);
   if ((vnode.kind === 'character' || vnode.kind === 'block') && mountFlags(place) & MS_NODEV) throw errno(EACCES);
   checkRights(task, vnode, how);
   if (vnode.kind === 'socket') throw errno(ENXIO);
   if (f.canWrite(how) || how & f.O_TRUNC) refuseRunning(task, vnode);
   const small = vnode.kind === 'file' && !(how & f.O_LARGEFILE);
   if (small && vnode.stat().size > MAX_NON_LFS) throw errno(EOVERFLOW);
-  const file = orWait<OpenFile>(task, vnode.open(how));
-  if (how & f.O_DIRECT && vnode.kind !== 'file' && vnode.kind !== 'block') {
-    file.close();
-    throw errno(EINVAL);
-  }
-  return watched(task, new Description(file, place, how), how);
+  return watched(task, new Description(orWait<OpenFile>(task, vnode.open(how)), place, how), how);
 }
 
 /** Tells those who watch. */

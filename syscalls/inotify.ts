@@ -41,7 +41,7 @@ function instance(task: Task, file: Fd): InotifyFile {
 const addWatch = define({
   name: 'inotify_add_watch', args: [['fd', fd], ['pathname', latePath], ['mask', watchMask]], result: intResult, support: 'full',
   handler: (task, file, name, mask) => {
-    if ((mask & KNOWN) === 0) throw errno(EINVAL);
+    if ((mask & KNOWN) === 0 || (mask & ~KNOWN) !== 0) throw errno(EINVAL);
     openAt(task, file);
     if ((mask & i.IN_MASK_ADD) !== 0 && (mask & i.IN_MASK_CREATE) !== 0) throw errno(EINVAL);
     const watcher = instance(task, file);

@@ -1,5 +1,5 @@
 /** Pipes. */
-import { EINVAL, errno } from '../abi/errno.ts';
+import { EINVAL, ENOPKG, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { array, i32 } from '../abi/struct.ts';
@@ -8,13 +8,17 @@ import { define } from './define.ts';
 import { none, type Out, store, structOut } from './kinds.ts';
 import { openFlags } from './paths.ts';
 
+/** Watch queues are an option of Linux that kernels mostly lack. */
+const O_NOTIFICATION_PIPE = f.O_EXCL;
+
 const pair = array(i32, 2);
 const pairOut = structOut(pair, 'int[2]');
 
 function pipe(task: Task, to: Out<number[]>, how: number): void {
-  if (how & ~(f.O_CLOEXEC | f.O_NONBLOCK | f.O_DIRECT)) throw errno(EINVAL);
+  if (how & ~(f.O_CLOEXEC | f.O_NONBLOCK | f.O_DIRECT | O_NOTIFICATION_PIPE)) throw errno(EINVAL);
   const { current } = task.process.limits[RLIMIT_NOFILE];
   task.files.limit = current > 0x100000n ? 0x100000 : Number(current);
+  if (how & O_NOTIFICATION_PIPE) throw errno(ENOPKG);
   task.files.reserve(2);
   const ends = task.kernel.files.pipe(how & (f.O_NONBLOCK | f.O_DIRECT), { uid: task.credentials.fsuid, gid: task.credentials.fsgid });
   const closeOnExec = (how & f.O_CLOEXEC) !== 0;

@@ -270,11 +270,9 @@ function pselect6(name: string, layout: Struct<Timespec>) {
     support: 'full',
     interrupted: 'fail',
     handler: (task, many, read, write, except, time, sig) => {
+      const { mask, size } = sig === 0 ? { mask: 0, size: 0 } : loadAt(task, sig, maskArgument);
       const timeout_ns = task.call.deadline === undefined ? timeoutOf(task, time, layout) : 1n;
-      if (sig !== 0) {
-        const { mask, size } = loadAt(task, sig, maskArgument);
-        useMask(task, mask, size);
-      }
+      useMask(task, mask, size);
       const ready = select(task, many, [read, write, except], timeout_ns);
       if (ready instanceof Blocked) return ready;
       giveRest(task, time, layout);

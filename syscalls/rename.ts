@@ -1,5 +1,5 @@
 /** Names that go or move: unlink, rmdir, and rename in all its forms. */
-import { EBUSY, EEXIST, EINVAL, EISDIR, ENOTDIR, ENOTEMPTY, errno, EXDEV } from '../abi/errno.ts';
+import { EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOTDIR, ENOTEMPTY, Errno, errno, EXDEV } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { liesBelow, release, type Walked } from '../fs/path.ts';
 import type { Place } from '../fs/vnode.ts';
@@ -82,12 +82,23 @@ function isPlain(walked: Walked): boolean {
   return walked.name !== '' && walked.name !== '.' && walked.name !== '..';
 }
 
+/** A name that is too long is told only where there is something to be renamed. */
+function renameTarget(task: Task, source: Walked, dir: Fd, path: string): Walked {
+  try {
+    return entryAt(task, dir, path);
+  } catch (error) {
+    const isLong = path.length - path.lastIndexOf('/') - 1 > f.NAME_MAX;
+    if (error instanceof Errno && error.code === ENAMETOOLONG && isLong && isPlain(source)) existing(source);
+    throw error;
+  }
+}
+
 function renameAt(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>, how: number): void {
   if (how & ~(f.RENAME_NOREPLACE | f.RENAME_EXCHANGE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
   const exchange = (how & f.RENAME_EXCHANGE) !== 0;
   if (exchange && how & (f.RENAME_NOREPLACE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
   const source = entryAt(task, fromDir, pathText(task, from));
-  const target = entryAt(task, toDir, pathText(task, to));
+  const target = renameTarget(task, source, toDir, pathText(task, to));
   if (!isPlain(source)) throw errno(EBUSY);
   if (!isPlain(target)) throw errno(how & f.RENAME_NOREPLACE ? EEXIST : EBUSY);
   const moved = existing(source);

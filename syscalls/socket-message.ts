@@ -44,6 +44,11 @@ interface Outside {
   put(bytes: Uint8Array): void;
 }
 
+/** To an internet datagram AF_UNSPEC is as good as its own family. Linux: udp_sendmsg. */
+function withFamily({ family }: LocalSocket, to: Uint8Array): Uint8Array {
+  return family === s.AF_INET && to.length >= 2 && to[0] === s.AF_UNSPEC && to[1] === 0 ? Uint8Array.from([s.AF_INET, ...to.subarray(1)]) : to;
+}
+
 function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): LocalSocket | Outside | undefined | 'nobody' {
   if (to === undefined || to.length === 0 || socket.service !== undefined) return undefined;
   if (!socket.isDatagrams) {
@@ -52,10 +57,11 @@ function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Lo
   }
   if (!socket.isUnix) socket.bindFree(true);
   else if (!socket.isBound && socket.options.get('1:16')?.[0] === 1) autobind(task, socket);
-  const found = socketNamed(task, socket, to);
+  const address = withFamily(socket, to);
+  const found = socketNamed(task, socket, address);
   if (found !== undefined) return found;
   const outside = outsideDatagrams(task, socket);
-  return outside === undefined ? 'nobody' : { put: (bytes) => outside.send(bytes, to) };
+  return outside === undefined ? 'nobody' : { put: (bytes) => outside.send(bytes, address) };
 }
 
 /** Where the message says that it goes, for sockets that care. */
@@ -105,6 +111,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   if (socket.isPackets && span.size > scratch(Number.POSITIVE_INFINITY).length) throw errno(EMSGSIZE);
   let done = task.call.progress;
   try {
+    if (to === undefined && done === 0) socket.checkWrite(span.size);
     do {
       const bytes = scratch(span.size - done);
       const got = copyIn(task, span, done, bytes);
@@ -140,6 +147,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
 }
 
 function sendMessage(task: Task, file: Fd, at: number, how: number): number {
+  socketAt(task, file);
   const header = loadAt(task, at, s.messageHeader);
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const to = header.name === 0 ? undefined : readAddress(task, header.name, Math.min(header.nameSize, s.ADDRESS_MAX));
@@ -199,6 +207,7 @@ function sourceOf({ socket, from }: Receipt): Uint8Array | undefined {
 }
 
 function receiveMessage(task: Task, file: Fd, at: number, how: number): number {
+  socketAt(task, file);
   const header = loadAt(task, at, s.messageHeader);
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   if (header.name !== 0 && header.nameSize < 0) throw errno(EINVAL);
@@ -257,6 +266,13 @@ function receiveFailedBytes(task: Task, socket: LocalSocket, span: Span): number
   const count = Math.min(span.size, bytes.length);
   copyOut(task, span, 0, bytes.subarray(0, count));
   return count;
+
+}
+
+/** Whether the descriptor is a socket is seen first. */
+function addressOf(task: Task, file: Fd, at: number, length: number): Uint8Array | undefined {
+  socketAt(task, file);
+  return at === 0 ? undefined : readAddress(task, at, length);
 }
 
 export const sendto = define({
@@ -264,7 +280,7 @@ export const sendto = define({
   args: [['sockfd', fd], ['buf', bytesIn('len')], ['len', count], ['flags', messageFlags], ['dest_addr', pointerIn], ['addrlen', int]],
   result: size, support: 'full',
   handler: (task, file, at, length, how, name, nameSize) =>
-    send(task, file, { span: single(at, length), flags: how, to: name === 0 ? undefined : readAddress(task, name, nameSize) }),
+    send(task, file, { span: single(at, length), flags: how, to: addressOf(task, file, name, nameSize) }),
 });
 export const recvfrom = define({
   name: 'recvfrom',

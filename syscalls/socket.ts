@@ -7,6 +7,7 @@ import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import * as s from '../abi/socket.ts';
 import { S_IFSOCK } from '../abi/stat.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
+import { FixedAttributes } from '../fs/attributes.ts';
 import { Description } from '../fs/description.ts';
 import { netlinkAddressOf } from '../fs/netlink.ts';
 import { LocalSocket } from '../fs/socket.ts';
@@ -28,6 +29,7 @@ const type = flags({ SOCK_CLOEXEC: s.SOCK_CLOEXEC, SOCK_NONBLOCK: s.SOCK_NONBLOC
 });
 const TYPE_FLAGS = s.SOCK_CLOEXEC | s.SOCK_NONBLOCK;
 const PARTIAL = { partial: 'AF_UNIX, AF_INET and AF_INET6 over the machine\'s own loopback, AF_NETLINK (ROUTE, GENERIC and between programs); EAFNOSUPPORT for others' };
+const IPPROTO_MAX = 263;
 /** sockfs's device minor. */
 const SOCKFS = 8;
 
@@ -43,10 +45,12 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
     return { type: bare === s.SOCK_RAW ? s.SOCK_DGRAM : bare, protocol: 0 };
   }
   if (domain === s.AF_NETLINK) return netlinkKind(task, bare, protocol);
+  if (domain === s.AF_PACKET && !capable(task.credentials, CAP_NET_RAW)) throw errno(EPERM);
   if (domain !== s.AF_INET && domain !== s.AF_INET6) {
     task.kernel.tracer.note?.(task, `address family ${domain} is not there; answered EAFNOSUPPORT`);
     throw errno(EAFNOSUPPORT);
   }
+  if (protocol < 0 || protocol >= IPPROTO_MAX) throw errno(EINVAL);
   if (bare === s.SOCK_RAW) throw errno(capable(task.credentials, CAP_NET_RAW) ? EPROTONOSUPPORT : EPERM);
   if (bare !== s.SOCK_STREAM && bare !== s.SOCK_DGRAM) throw errno(ESOCKTNOSUPPORT);
   const natural = bare === s.SOCK_STREAM ? s.IPPROTO_TCP : s.IPPROTO_UDP;
@@ -57,6 +61,15 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
 /** As the peer of what the task makes sees it. */
 function credentialsOf(task: Task): s.Ucred {
   return { pid: task.process.pid, uid: task.credentials.euid, gid: task.credentials.egid };
+
+}
+
+/** What the system.sockprotoname of a socket says. */
+function protocolName(domain: number, type: number): Uint8Array {
+  const ofInet = type === s.SOCK_STREAM ? 'TCP' : type === s.SOCK_DGRAM ? 'UDP' : 'RAW';
+  const ofUnix = type === s.SOCK_STREAM ? 'UNIX-STREAM' : 'UNIX';
+  const name = domain === s.AF_UNIX ? ofUnix : domain === s.AF_NETLINK ? 'NETLINK' : domain === s.AF_INET6 ? `${ofInet}v6` : ofInet;
+  return Uint8Array.from(`${name}\0`, (c) => c.charCodeAt(0));
 }
 
 function make(task: Task, domain: number, kind: { readonly type: number; readonly protocol: number }): LocalSocket {
@@ -65,6 +78,7 @@ function make(task: Task, domain: number, kind: { readonly type: number; readonl
   const owner = { uid: credentials.euid, gid: credentials.egid };
   const vnode = new AnonymousVnode({
     label: `socket:[${ino}]`, kind: 'socket', mode: S_IFSOCK | 0o777, device: SOCKFS, ino, now_ns: kernel.clock.realtime(), owner,
+    attributes: new FixedAttributes(new Map([['system.sockprotoname', protocolName(domain, kind.type)]])),
   });
   const service = domain === s.AF_NETLINK ? netlinkService(task, kind.protocol) : undefined;
   return new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: credentialsOf(task), groups: credentials.groups, service, now_ns: () => kernel.clock.realtime() });
@@ -86,18 +100,16 @@ const socket = define({
 const socketpair = define({
   name: 'socketpair', args: [['domain', family], ['type', type], ['protocol', int], ['sv', pointerOut]], result: none, support: PARTIAL,
   handler: (task, domain, kind, protocol, to) => {
+    if ((kind & ~(s.SOCK_TYPE_MASK | TYPE_FLAGS)) !== 0) throw errno(EINVAL);
+    task.files.reserve(2);
+    const first = task.files.free();
+    // As on Linux the numbers are told before there are sockets.
+    task.user.write(to, new Uint8Array(Uint32Array.of(first, task.files.free(first + 1)).buffer));
     const what = kindOf(task, domain, kind, protocol);
     if (domain !== s.AF_UNIX) throw errno(EOPNOTSUPP);
-    task.files.reserve(2);
     const ends = [make(task, domain, what), make(task, domain, what)];
     ends[0].pair(ends[1]);
-    const numbers = ends.map((end) => enter(task, end, kind));
-    try {
-      task.user.write(to, new Uint8Array(Uint32Array.from(numbers).buffer));
-    } catch (error) {
-      for (const number of numbers) task.files.close(number);
-      throw error;
-    }
+    for (const end of ends) enter(task, end, kind);
   },
 });
 
@@ -112,8 +124,9 @@ const bind = define({
 const connect = define({
   name: 'connect', args: [['sockfd', fd], ['addr', pointerIn], ['addrlen', int]], result: none, support: 'full',
   handler: (task, file, at, length) => {
-    const found = socketAt(task, file);
+    openAt(task, file);
     const address = readAddress(task, at, length);
+    const found = socketAt(task, file);
     if (found.family === s.AF_NETLINK) return connectNetlink(task, found, address);
     if (address.length >= 2 && address[0] === s.AF_UNSPEC && address[1] === 0 && found.type === s.SOCK_DGRAM) return found.disconnect();
     if (found.type === s.SOCK_DGRAM) return connectPackets(task, found, address);
@@ -132,6 +145,9 @@ function connectPackets(task: Task, found: LocalSocket, address: Uint8Array): vo
 }
 
 function connectStream(task: Task, found: LocalSocket, address: Uint8Array, nonblocking: boolean): void {
+  // Of unix sockets who is called is looked for before the caller is.
+  const called = found.isUnix ? socketNamed(task, found, address) : undefined;
+  if (found.isUnix && called?.listening !== true) throw errno(ECONNREFUSED);
   if (found.listening) throw errno(found.isUnix ? EINVAL : EISCONN);
   if (found.reaching) awaitOutside(task, found, nonblocking);
   if (found.connecting) {
@@ -141,7 +157,7 @@ function connectStream(task: Task, found: LocalSocket, address: Uint8Array, nonb
     return;
   }
   if (found.isConnected) throw errno(EISCONN);
-  const target = socketNamed(task, found, address);
+  const target = called ?? socketNamed(task, found, address);
   if (target === undefined && task.kernel.files.sockets.network !== undefined) {
     connectOutside(task, found, address, make(task, found.family, found), nonblocking);
   }
@@ -175,9 +191,10 @@ const listen = define({
 const accept4 = define({
   name: 'accept4', args: [['sockfd', fd], ['addr', pointerOut], ['addrlen', pointerOut], ['flags', type]], result: fdResult, support: 'full',
   handler: (task, file, at, sizeAt, how) => {
+    openAt(task, file);
     if ((how & ~TYPE_FLAGS) !== 0) throw errno(EINVAL);
-    const found = socketAt(task, file);
     task.files.free();
+    const found = socketAt(task, file);
     const next = found.accept(openAt(task, file).nonblocking);
     if (isWait(next)) throw waiting(task, next);
     const number = enter(task, next, how);

@@ -7,7 +7,7 @@ import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
 import type { Description, WriteOptions } from '../fs/description.ts';
-import { type Io, isWait } from '../fs/vnode.ts';
+import { type Io, isWait, type OpenFile } from '../fs/vnode.ts';
 import { sendToTask } from '../proc/send.ts';
 import { kernelInfo } from '../proc/siginfo.ts';
 import type { Task } from '../proc/task.ts';
@@ -147,8 +147,8 @@ function readStream(task: Task, description: Description, span: Span, nonblockin
 export function write(task: Task, description: Description, span: Span, position?: number, how?: WriteOptions): number | Blocked {
   const file = description.requireWrite();
   if (file.writesPieces) return writePieces(task, description, span);
-  file.checkWrite?.(span.size);
   let done = task.call.progress;
+  if (done === 0) checkWrite(task, file, span.size);
   if (span.size === 0)
     return moveZero(task, position === undefined ? description.write(scratch(0), how) : description.writeAt(scratch(0), position, how));
   while (done < span.size) {
@@ -169,6 +169,16 @@ export function write(task: Task, description: Description, span: Span, position
   }
   if (done > 0 && file.seekable) task.kernel.files.watches.happened(description, IN_MODIFY);
   return done;
+}
+
+/** Nobody to write to is told of by a signal as well. */
+function checkWrite(task: Task, file: OpenFile, size: number): void {
+  try {
+    file.checkWrite?.(size);
+  } catch (error) {
+    if (error instanceof Errno && error.code === EPIPE) sendToTask(task, kernelInfo(SIGPIPE));
+    throw error;
+  }
 }
 
 /** Each piece goes whole or not at all. */

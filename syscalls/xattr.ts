@@ -41,7 +41,7 @@ function check(task: Task, vnode: Vnode, name: string, mask: number): void {
     return;
   }
   if (name.startsWith('user.')) {
-    if (vnode.kind !== 'file' && vnode.kind !== 'directory') throw errno(writes ? EPERM : ENODATA);
+    if (vnode.kind !== 'file' && vnode.kind !== 'directory' && !vnode.isFixed) throw errno(writes ? EPERM : ENODATA);
     if (writes && vnode.kind === 'directory' && (vnode.stat().mode & S_ISVTX) !== 0 && !owns(task.credentials, vnode.stat())) throw errno(EPERM);
   }
   requireAccess(task, vnode, mask);
@@ -93,7 +93,7 @@ function set(task: Task, find: Find, at: In<string>, from: In<Uint8Array>, bytes
 
 /** An access list that says no more than mode bits can becomes mode bits, as on Linux; others are refused. */
 function setAcl(task: Task, vnode: Vnode, name: string, value: Uint8Array): void {
-  if (vnode.attributes === undefined || vnode.kind === 'symlink') throw errno(EOPNOTSUPP);
+  if (vnode.attributes === undefined || vnode.kind === 'symlink' || vnode.kind === 'socket') throw errno(EOPNOTSUPP);
   const { mode } = vnode.stat();
   const bits = aclMode(value);
   if (!owns(task.credentials, vnode.stat())) throw errno(EPERM);

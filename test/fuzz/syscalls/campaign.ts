@@ -1,7 +1,7 @@
 /** Runs random programs of system calls in a jail on the bare CPU and in machines, compares call by call, and shrinks what differs. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Machine, memoryRoot } from '../../../index.ts';
@@ -58,7 +58,7 @@ async function runNative(programs: readonly RandomProgram[]): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'seg386-jail-'));
   try {
     const { status, stdout, stderr } = spawnSync(jail, [folder, runner], {
-      input: encode(programs),
+      input: encode(programs, getPriority()),
       timeout: LIMIT_MS,
       maxBuffer: OUTPUT_LIMIT,
       env: {},
@@ -77,7 +77,15 @@ async function runHere(programs: readonly RandomProgram[]): Promise<string> {
     machine.files.writeFile('/runner', readFileSync(await build(source('program-runner'))), { mode: 0o755 });
     machine.files.mkdir('/w');
     machine.files.chmod('/w', 0o777);
-    const options = { argv: ['runner'], program: '/runner', cwd: '/w', uid: NOBODY, gid: NOBODY, groups: [], stdin: encode(programs) };
+    const options = {
+      argv: ['runner'],
+      program: '/runner',
+      cwd: '/w',
+      uid: NOBODY,
+      gid: NOBODY,
+      groups: [],
+      stdin: encode(programs, getPriority()),
+    };
     const { status, stdout } = await machine.run({ ...options, limits: { output: OUTPUT_LIMIT } });
     if (status?.kind !== 'exited' || status.code !== 0) throw new Error(`the runner ended here with ${JSON.stringify(status)}`);
     return Buffer.from(stdout).toString('latin1');
@@ -116,10 +124,13 @@ export async function compare(programs: readonly RandomProgram[]): Promise<Verdi
       const [a, b] = [comparable(call, there.calls[i]), comparable(call, here.calls[i])];
       verdict.calls++;
       if (a === b) continue;
-      differs = true;
       const reason = explain(call, a, b);
-      if (reason === undefined) failure(call, a, b);
-      else verdict.known.set(reason, (verdict.known.get(reason) ?? 0) + 1);
+      if (reason !== undefined) {
+        verdict.known.set(reason, (verdict.known.get(reason) ?? 0) + 1);
+        continue;
+      }
+      differs = true;
+      failure(call, a, b);
       break;
     }
     if (!differs && there.end !== here.end) failure(undefined, there.end, here.end);

@@ -30,6 +30,8 @@ const NAMES = [
   'user.x',
   'tmpfs',
 ];
+/** Seconds: later than any machine's uptime, and long ago by the calendar. */
+const LATE = 0x3000_0000;
 const LONG_NAME = 'n'.repeat(256);
 
 /** Where in the image what lies. */
@@ -143,13 +145,13 @@ export function makeImage(below: Below): Uint8Array {
       [0, 0],
       [0, 1_000_000],
       [0, 1000],
-      [20, 0],
-      [20, 500],
+      [LATE, 0],
+      [LATE, 500],
       [0xffffffff, 0],
       [0, 0xffffffff],
       [0, 1_000_000_000],
       [0, 999_999_999],
-      [1, 1_000_000],
+      [LATE, 1_000_000],
     ]);
   const wide = (): readonly number[] => {
     const [seconds, rest] = time();

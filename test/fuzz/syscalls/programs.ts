@@ -92,7 +92,8 @@ function makeArguments(definition: Definition, before: readonly RandomCall[], be
     const at = definition.slots[i];
     if (kind.label === 'size_t' && below(3) > 0) words[at] = below(100);
     if (kind.label === 'dirfd' && below(3) > 0) words[at] = AT_FDCWD >>> 0;
-    if (kind.label === 'pid_t') words[at] = [0, SELF_WORD, SELF_WORD, 0x7fff_fff0][below(4)];
+    // Whoever else lives in the jail is none of the programs' business.
+    if (kind.label === 'pid_t' || argument === 'who') words[at] = [0, SELF_WORD, SELF_WORD, 0x7fff_fff0][below(4)];
     // Numbers of IPC objects and timers.
     if (/^(?:int|unsigned int|timer_t|key_t)$/.test(kind.label) && /id$/.test(argument) && makers.length > 0 && below(3) > 0)
       words[at] = slot();
@@ -107,7 +108,7 @@ function makeArguments(definition: Definition, before: readonly RandomCall[], be
 const RESULTS: Readonly<Record<string, number>> = { pid_t: 1, 'void *': 2 };
 
 /** As the runner reads them. */
-export function encode(programs: readonly RandomProgram[]): Uint8Array {
+export function encode(programs: readonly RandomProgram[], niceness: number): Uint8Array {
   const parts = programs.map(({ index, image, calls }) => {
     const bytes = new Uint8Array(8 + IMAGE_SIZE + calls.length * 56);
     const view = new DataView(bytes.buffer);
@@ -125,8 +126,9 @@ export function encode(programs: readonly RandomProgram[]): Uint8Array {
     });
     return bytes;
   });
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
+  const whole = new Uint8Array(4 + parts.reduce((size, part) => size + part.length, 0));
+  new DataView(whole.buffer).setInt32(0, niceness, true);
+  let at = 4;
   for (const part of parts) {
     whole.set(part, at);
     at += part.length;
