@@ -1,4 +1,4 @@
-/** An interactive shell feels right in a real terminal: prompt, completion, Ctrl-C, Ctrl-Z and fg, window size, vi. Python holds the terminal's other end. */
+/** An interactive shell feels right in a real terminal: prompt, completion, Ctrl-C, Ctrl-Z and fg, window size, vi, python's prompt; and the emulator is a job of the host's shell like any other. Python holds the terminal's other end. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,8 +12,19 @@ const canRun =
   existsSync(join(MINI_ROOT, 'bin/bash')) &&
   spawnSync('python3', ['-c', 'import pty']).status === 0;
 
-test.skipIf(!canRun)('bash, its jobs and vi are used through a terminal', { timeout: 180_000 }, () => {
+test.skipIf(!canRun)('bash, its jobs, vi and python are used through a terminal', { timeout: 180_000 }, () => {
   const { stdout } = spawnSync('python3', [SCRIPT, SEG386, MINI_ROOT], { encoding: 'utf8', timeout: 170_000 });
-  const steps = ['prompt', 'completion', 'interrupt', 'stop and foreground', 'window size', 'vi', 'status 7'];
-  expect(stdout.trim().split('\n')).toEqual(steps);
+  const inside = [
+    'prompt',
+    'completion',
+    'interrupt',
+    'stop and foreground',
+    'window size',
+    'vi',
+    'python',
+    'end of input, status 0',
+    'status 7',
+  ];
+  const outside = ["a job of the host's shell", 'an editor is stopped and goes on', 'the terminal after a crash'];
+  expect(stdout.trim().split('\n')).toEqual([...inside, ...outside]);
 });
