@@ -13,8 +13,8 @@ export class FdTable {
   private lowest = 0;
   /** RLIMIT_NOFILE: one past the largest number a new descriptor may get. */
   limit: number;
-  /** Told of each description that a number ceases to refer to: locks of the process go with it. */
-  closing: ((description: Description) => void) | undefined;
+  /** Told of each description that a number ceases to refer to, by what they are for: locks of the process, notifications of queues. */
+  private closing: Map<string, (description: Description) => void> | undefined;
 
   constructor(limit = 1024) {
     this.limit = limit;
@@ -83,8 +83,14 @@ export class FdTable {
     this.letGo(entry.description);
   }
 
+  /** `name` tells them apart: the first one of a name stays. */
+  onClosing(name: string, told: (description: Description) => void): void {
+    this.closing ??= new Map();
+    if (!this.closing.has(name)) this.closing.set(name, told);
+  }
+
   private letGo(description: Description): void {
-    this.closing?.(description);
+    if (this.closing !== undefined) for (const told of this.closing.values()) told(description);
     description.release();
   }
 

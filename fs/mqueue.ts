@@ -23,11 +23,15 @@ export interface Queued {
 /** Who is told, and how: once. */
 export interface Registration {
   readonly owner: object;
+  /** The descriptors of the owner: it is forgotten when one of them that names the queue is closed. */
+  readonly files: object;
   /** SIGEV_ way, signal and process, as reading the queue's file shows them. */
   readonly notify: number;
   readonly signo: number;
   readonly pid: number;
   fire(sender: { readonly pid: number; readonly uid: number }): void;
+  /** It is taken back without a message having come. */
+  removed(): void;
 }
 
 export class PosixQueue {
@@ -60,6 +64,13 @@ export class PosixQueue {
 
   get bytes(): number {
     return this.messages.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+
+  /** Nobody is told any more. */
+  forget(): void {
+    const { registration } = this;
+    this.registration = undefined;
+    registration?.removed();
   }
 
   /** A wait where it is full. */

@@ -72,10 +72,10 @@ export function setLock(
   // Closing any descriptor of a file gives back all of the process's locks on it (fcntl(2)).
   const { files } = task;
   if (owner === files) {
-    files.closing ??= ({ vnode }) => {
+    files.onClosing('locks', ({ vnode }) => {
       locks.releaseAll(vnode.key, files);
       locks.waitOver(files);
-    };
+    });
   }
   if (locks.set(key, owner, lock.l_type, range, owner === description ? -1 : task.process.pid)) {
     if (owner === description) description.onClose('locks', () => locks.releaseAll(key, description));

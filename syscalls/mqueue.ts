@@ -4,11 +4,13 @@ import { EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EMSGSIZE, ENAMETOOLONG, E
 import * as f from '../abi/fcntl.ts';
 import { RLIMIT_MSGQUEUE } from '../abi/resource.ts';
 import * as signal from '../abi/signal.ts';
+import { AF_NETLINK } from '../abi/socket.ts';
 import { S_IFREG } from '../abi/stat.ts';
 import { array, i32, type Layout, type Struct, struct } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } from '../abi/time.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
 import { Description } from '../fs/description.ts';
+import { netlinkAddressOf } from '../fs/netlink.ts';
 import { PosixQueue, QueueFile, type QueueSize } from '../fs/mqueue.ts';
 import { LocalSocket } from '../fs/socket.ts';
 import { isWait, type Wait } from '../fs/vnode.ts';
@@ -148,41 +150,63 @@ function receive(name: string, layout: Layout<Timespec>) {
   });
 }
 
-/** Linux: do_mq_notify. Whoever has registered is told by the sender's call, as a signal that says who sent. */
+/** Tells one registered: by a signal that says who sent, by its cookie through a netlink socket, or not at all. */
+interface Teller {
+  fire(sender: { readonly pid: number; readonly uid: number }): void;
+  removed(): void;
+}
+
+/** Bytes of the cookie that the C library's thread waits for; the last one says what has happened. */
+const COOKIE = 32;
+const NOTIFY_WOKEN_UP = 1,
+  NOTIFY_REMOVED = 2;
+
+/** Linux: do_mq_notify. Whoever has registered is told by the sender's call. */
 function notify(task: Task, file: Fd, event: signal.SignalEvent | undefined): void {
-  if (event !== undefined) {
-    const known = [signal.SIGEV_NONE, signal.SIGEV_SIGNAL, signal.SIGEV_THREAD];
-    if (!known.includes(event.notify)) throw errno(EINVAL);
-    if (event.notify === signal.SIGEV_SIGNAL && (event.signo < 0 || event.signo > signal.NSIG)) throw errno(EINVAL);
-    if (event.notify === signal.SIGEV_THREAD) refuseThread(task, event);
-  }
+  const teller = event === undefined ? undefined : tellerOf(task, event);
   const { queue } = queueAt(task, file);
-  const { kernel, process } = task;
-  if (event === undefined) {
-    if (queue.registration?.owner === process) queue.registration = undefined;
+  const { process, files } = task;
+  if (event === undefined || teller === undefined) {
+    if (queue.registration?.owner === process) queue.forget();
     return;
   }
   if (queue.registration !== undefined) throw errno(EBUSY);
-  const { notify: way, signo, value } = event;
-  queue.registration = {
-    owner: process, notify: way, signo, pid: process.pid,
-    fire: ({ pid, uid }) => {
-      if (way !== signal.SIGEV_SIGNAL || signo === 0) return;
-      sendToProcess(kernel, process, { signo, errno: 0, code: signal.SI_MESGQ, fields: [pid, uid, value] });
-    },
-  };
+  queue.registration = { owner: process, files, notify: event.notify, signo: event.signo, pid: process.pid, ...teller };
+  files.onClosing('queues', (description) => {
+    const closed = description.isPathOnly ? undefined : description.file;
+    if (closed instanceof QueueFile && closed.queue.registration?.files === files) closed.queue.forget();
+  });
 }
 
-/** SIGEV_THREAD names a netlink socket that a thread of the C library listens on; there are none. */
-function refuseThread(task: Task, { signo }: signal.SignalEvent): never {
-  task.kernel.tracer.note?.(task, 'mq_notify with SIGEV_THREAD needs a netlink socket, and there are none');
-  const { file } = openAt(task, signo as Fd);
-  throw errno(file instanceof LocalSocket ? EINVAL : ENOTSOCK);
+function tellerOf(task: Task, { notify: way, signo, value }: signal.SignalEvent): Teller {
+  const { kernel, process } = task;
+  if (way === signal.SIGEV_THREAD) return threadTeller(task, signo as Fd, value);
+  if (way !== signal.SIGEV_NONE && way !== signal.SIGEV_SIGNAL) throw errno(EINVAL);
+  if (way === signal.SIGEV_SIGNAL && (signo < 0 || signo > signal.NSIG)) throw errno(EINVAL);
+  const fire: Teller['fire'] = ({ pid, uid }) => {
+    if (way !== signal.SIGEV_SIGNAL || signo === 0) return;
+    sendToProcess(kernel, process, { signo, errno: 0, code: signal.SI_MESGQ, fields: [pid, uid, value] });
+  };
+  return { fire, removed: () => {} };
+}
+
+/** SIGEV_THREAD: a netlink socket that a thread of the C library reads, and the address of the cookie that it knows. */
+function threadTeller(task: Task, socketFd: Fd, cookieAt: number): Teller {
+  const cookie = task.user.read(cookieAt, COOKIE).slice();
+  const { file } = openAt(task, socketFd);
+  if (!(file instanceof LocalSocket)) throw errno(ENOTSOCK);
+  if (file.family !== AF_NETLINK) throw errno(EINVAL);
+  const tell = (what: number): void => {
+    const bytes = cookie.slice();
+    bytes[COOKIE - 1] = what;
+    file.deliver(bytes, netlinkAddressOf(0, 0), { pid: 0, uid: 0, gid: 0 });
+  };
+  return { fire: () => tell(NOTIFY_WOKEN_UP), removed: () => tell(NOTIFY_REMOVED) };
 }
 
 const mqNotify = define({
   name: 'mq_notify', args: [['mqdes', fd], ['sevp', pointerIn]], result: none,
-  support: { partial: 'SIGEV_THREAD is refused: it needs a netlink socket' },
+  support: 'full',
   handler: (task, file, at) => notify(task, file, at === 0 ? undefined : loadAt(task, at, signal.sigevent)),
 });
 
