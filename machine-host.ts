@@ -2,12 +2,14 @@
 import { EIO, errno } from './abi/errno.ts';
 import { O_RDONLY } from './abi/fcntl.ts';
 import { PAGE_SIZE } from './abi/page.ts';
-import { procSource } from './debug/procfs.ts';
+import { callerOf, procSource } from './debug/procfs.ts';
+import { systemTree } from './debug/system-tree.ts';
 import { createEngine } from './emu/unicorn.ts';
 import { GuestFiles, hostOwner, type RootMaker, tarRoot } from './fs/guest.ts';
 import * as host from './fs/hostfs.ts';
 import { NodeNetwork } from './fs/hostnet.ts';
 import type { Mount } from './fs/mounts.ts';
+import { sysRoot } from './fs/sysfs.ts';
 import type { TerminalPort } from './fs/tty.ts';
 import { Machine } from './machine.ts';
 import { PageCache } from './mm/cache.ts';
@@ -117,6 +119,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
   });
   files.jobs = jobControl(machine.kernel, () => machine.current);
   files.mountProc(procSource(machine.kernel, { cpu: engine.cpu, current: () => machine.current }));
+  files.mountSys(sysRoot({ now_ns: () => clock.realtime(), caller: () => callerOf(machine.current), entries: systemTree(machine.kernel) }));
   return machine;
 }
 

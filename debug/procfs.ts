@@ -22,7 +22,8 @@ export function procSource(kernel: Kernel, options: ProcOptions): ProcSource {
   };
 }
 
-function callerOf(task: Task | undefined): Caller | undefined {
+/** Who makes the running call, as made-up files see it. */
+export function callerOf(task: Task | undefined): Caller | undefined {
   if (task === undefined) return undefined;
   const { fsuid: uid, fsgid: gid, groups } = task.credentials;
   return { pid: task.process.pid, tid: task.tid, uid, gid, groups, privileged: capable(task.credentials, CAP_DAC_OVERRIDE) };

@@ -271,6 +271,12 @@ export class GuestFiles implements FileServices {
     this.tree.mount(this.tree.root, 'proc', root);
   }
 
+  /** Shows what the machine is made of under /sys, where the root has such a directory. */
+  mountSys(root: Vnode): void {
+    this.ownRoots.set('sysfs', root);
+    if (this.tree.child(this.tree.root, 'sys')?.vnode.kind === 'directory') this.tree.mount(this.tree.root, 'sys', root);
+  }
+
   nextInode(): bigint {
     return ++this.pipes + 1000n;
   }

@@ -2,7 +2,7 @@
 import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, EPERM, EROFS, Errno, errno } from '../abi/errno.ts';
 import { canRead, canWrite } from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
-import { makeDevice, S_IFDIR, S_IFLNK, S_IFREG } from '../abi/stat.ts';
+import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Directory, DirectoryEntry, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 
 /** A made-up file: who may do what with it, and what one opening of it gives. */
@@ -67,8 +67,18 @@ function latin1(text: string | undefined): Uint8Array {
 }
 
 const PAGE = 4096;
-const PROC_DEVICE = makeDevice(0, 4);
-const PROC_MAGIC = 0x9fa0;
+/** What tells one made-up file system from another. */
+export interface MadeFileSystem {
+  readonly device: number;
+  readonly magic: number;
+  /** Bytes that stat says a file has. */
+  readonly fileSize: number;
+  readonly blksize: number;
+  /** Errnos of making a file there, and anything else; absent: there is no such name (ENOENT). */
+  readonly refusal?: { readonly create: number; readonly make: number };
+}
+
+const PROC: MadeFileSystem = { device: makeDevice(0, 4), magic: 0x9fa0, fileSize: 0, blksize: 1024 };
 
 /** The same path always has the same inode number. */
 class Inodes {
@@ -118,10 +128,12 @@ export interface LinkOptions {
 /** Makes nodes; they are made anew at every look-up, and hold nothing. */
 export class Maker {
   readonly caller: () => Caller | undefined;
+  readonly system: MadeFileSystem;
   private readonly now_ns: () => bigint;
   private readonly inodes = new Inodes();
 
-  constructor(now_ns: () => bigint, caller: () => Caller | undefined) {
+  constructor(now_ns: () => bigint, caller: () => Caller | undefined, system: MadeFileSystem = PROC) {
+    this.system = system;
     this.now_ns = now_ns;
     this.caller = caller;
   }
@@ -129,15 +141,15 @@ export class Maker {
   stat(options: NodeOptions): Stat {
     const now = this.now_ns();
     return {
-      dev: PROC_DEVICE,
+      dev: this.system.device,
       rdev: 0,
       ino: options.path === '' ? 1n : this.inodes.of(options.path),
       mode: options.mode,
       nlink: (options.mode & 0o170000) === S_IFDIR ? 2 : 1,
       uid: options.owner?.uid ?? 0,
       gid: options.owner?.gid ?? 0,
-      size: 0,
-      blksize: 1024,
+      size: (options.mode & S_IFMT) === S_IFREG ? this.system.fileSize : 0,
+      blksize: this.system.blksize,
       blocks: 0,
       atime_ns: now,
       mtime_ns: now,
@@ -176,7 +188,7 @@ class ProcNode implements Vnode, Directory {
     this.kind = kind;
     this.options = options;
     this.content = content;
-    this.key = `${PROC_DEVICE}:${options.path}`;
+    this.key = `${make.system.device}:${options.path}`;
   }
 
   get directory(): Directory | undefined {
@@ -192,7 +204,7 @@ class ProcNode implements Vnode, Directory {
   }
 
   statfs(): FileSystemStat {
-    return { type: PROC_MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+    return { type: this.make.system.magic, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
   }
 
   open(flags: number): OpenFile {
@@ -251,23 +263,27 @@ class ProcNode implements Vnode, Directory {
   }
 
   create(name: string): never {
-    throw errno(this.lookup(name) === undefined ? ENOENT : EEXIST);
+    this.refuse(name, this.make.system.refusal?.create);
+  }
+
+  private refuse(name: string, error = ENOENT): never {
+    throw errno(this.lookup(name) === undefined ? error : EEXIST);
   }
 
   mkdir(name: string): void {
-    this.create(name);
+    this.refuse(name, this.make.system.refusal?.make);
   }
 
   mknod(name: string): void {
-    this.create(name);
+    this.refuse(name, this.make.system.refusal?.make);
   }
 
   symlink(name: string): void {
-    this.create(name);
+    this.refuse(name, this.make.system.refusal?.make);
   }
 
   link(name: string): void {
-    this.create(name);
+    this.refuse(name, this.make.system.refusal?.make);
   }
 
   unlink(): void {
