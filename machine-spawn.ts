@@ -1,4 +1,5 @@
 /** Starting programs the way a host program asks for it: JavaScript strings, optional everything, its own streams, limits; and why that may fail. */
+import { latin1 } from './abi/latin1.ts';
 import { ENOENT, Errno, errnoName } from './abi/errno.ts';
 import { RLIMIT_AS, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_STACK } from './abi/resource.ts';
 import type { Description } from './fs/description.ts';
@@ -149,5 +150,5 @@ export function bytesOf(text: string): string {
 
 /** The guest's text as JavaScript has it. Bytes that are no UTF-8 become U+FFFD. */
 export function textOf(bytes: string): string {
-  return new TextDecoder().decode(Uint8Array.from(bytes, (char) => char.charCodeAt(0)));
+  return new TextDecoder().decode(latin1(bytes));
 }

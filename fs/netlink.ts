@@ -2,6 +2,7 @@
  * Netlink sockets: ports, groups, and the frames in which requests go to the kernel and answers come back. What the protocols know is in
  * netlink-route.ts and netlink-diag.ts.
  */
+import { latin1 } from '../abi/latin1.ts';
 import { EADDRINUSE, ECONNREFUSED, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP, EPERM, Errno, errno } from '../abi/errno.ts';
 import * as n from '../abi/netlink.ts';
 import { AF_NETLINK } from '../abi/socket.ts';
@@ -50,7 +51,7 @@ export function words(...values: readonly number[]): Uint8Array {
 }
 
 export function cString(text: string): Uint8Array {
-  return Uint8Array.from(`${text}\0`, (c) => c.charCodeAt(0));
+  return latin1(`${text}\0`);
 }
 
 const align = (size: number): number => (size + 3) & ~3;

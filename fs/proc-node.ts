@@ -1,6 +1,7 @@
 /** What a made-up file system is made of: directories, links and files whose content is made when they are opened or read. fs/procfs.ts says what is where. */
 import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, EPERM, EROFS, Errno, errno } from '../abi/errno.ts';
 import { canRead, canWrite } from '../abi/fcntl.ts';
+import { latin1 } from '../abi/latin1.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { Directory, DirectoryEntry, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
@@ -46,7 +47,11 @@ export function textContent(make: (() => string | undefined) | undefined, store?
     read:
       make &&
       ((into, position) => {
-        if (position === 0 || bytes === undefined) bytes = latin1(make());
+        if (position === 0 || bytes === undefined) {
+          const text = make();
+          if (text === undefined) throw errno(ENOENT);
+          bytes = latin1(text);
+        }
         const part = bytes.subarray(position, position + into.length);
         into.set(part);
         return part.length;
@@ -59,11 +64,6 @@ export function textContent(make: (() => string | undefined) | undefined, store?
         return from.length;
       }),
   };
-}
-
-function latin1(text: string | undefined): Uint8Array {
-  if (text === undefined) throw errno(ENOENT);
-  return Uint8Array.from(text, (c) => c.charCodeAt(0));
 }
 
 const PAGE = 4096;

@@ -2,6 +2,7 @@
  * What a tar archive holds: names, kinds, rights, and where in the archive the bytes of each file are. ustar, pax, GNU's long names, sparse files and large
  * numbers. Nothing of the files' content is read. Archives come from anywhere: each number is checked before it is used.
  */
+import { latin1 } from '../abi/latin1.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../abi/stat.ts';
 
 /** The archive's bytes. Reads are complete unless it ends. */
@@ -288,11 +289,6 @@ const XATTR = 'SCHILY.xattr.';
 
 function attributesOf(pax: ReadonlyMap<string, string>): ReadonlyMap<string, Uint8Array> {
   const found = new Map<string, Uint8Array>();
-  for (const [key, value] of pax)
-    if (key.startsWith(XATTR))
-      found.set(
-        key.slice(XATTR.length),
-        Uint8Array.from(value, (c) => c.charCodeAt(0)),
-      );
+  for (const [key, value] of pax) if (key.startsWith(XATTR)) found.set(key.slice(XATTR.length), latin1(value));
   return found;
 }

@@ -1,4 +1,5 @@
 /** Names: directories read, made and removed, links, renaming, and where a process stands in the tree. */
+import { latin1 } from '../abi/latin1.ts';
 import { CAP_FOWNER, CAP_MKNOD, CAP_SYS_CHROOT } from '../abi/capability.ts';
 import { EINVAL, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, ERANGE, errno, } from '../abi/errno.ts';
 import { type DirectoryRecord, putDirent32, putDirent64 } from '../abi/dirent.ts';
@@ -141,10 +142,6 @@ const getcwd = define({
     return text.length + 1;
   },
 });
-
-function latin1(text: string): Uint8Array {
-  return Uint8Array.from(text, (c) => c.charCodeAt(0));
-}
 
 // ---- Making ----------------------------------------------------------------------------------------------------------------------------
 

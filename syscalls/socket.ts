@@ -1,4 +1,5 @@
 /** Sockets: making, naming, connecting and accepting them, and the old multiplexer in front of all. */
+import { latin1 } from '../abi/latin1.ts';
 import { CAP_NET_RAW } from '../abi/capability.ts';
 import {
   EAFNOSUPPORT, EALREADY, ECONNREFUSED, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno,
@@ -69,7 +70,7 @@ function protocolName(domain: number, type: number): Uint8Array {
   const ofInet = type === s.SOCK_STREAM ? 'TCP' : type === s.SOCK_DGRAM ? 'UDP' : 'RAW';
   const ofUnix = type === s.SOCK_STREAM ? 'UNIX-STREAM' : 'UNIX';
   const name = domain === s.AF_UNIX ? ofUnix : domain === s.AF_NETLINK ? 'NETLINK' : domain === s.AF_INET6 ? `${ofInet}v6` : ofInet;
-  return Uint8Array.from(`${name}\0`, (c) => c.charCodeAt(0));
+  return latin1(`${name}\0`);
 }
 
 function make(task: Task, domain: number, kind: { readonly type: number; readonly protocol: number }): LocalSocket {

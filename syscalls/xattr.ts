@@ -1,4 +1,5 @@
 /** Extended attributes: of files in memory and of overlays. Node reaches none of the host's, so a host file has none. Linux: fs/xattr.c. */
+import { latin1 } from '../abi/latin1.ts';
 import { CAP_SETFCAP, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { E2BIG, EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
@@ -108,7 +109,7 @@ function list(task: Task, vnode: Vnode, to: Out<Uint8Array>, room: number): numb
   if (text.length > VALUE_MAX) throw errno(E2BIG);
   if (room === 0) return text.length;
   if (text.length > room) throw errno(ERANGE);
-  task.user.write(to, Uint8Array.from(text, (c) => c.charCodeAt(0)));
+  task.user.write(to, latin1(text));
   return text.length;
 }
 
