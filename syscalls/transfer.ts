@@ -219,7 +219,7 @@ export function writeSome(
 ): Io | undefined {
   try {
     tame(task, description.vnode);
-    const allowed = withinLimits(task, description, bytes, position);
+    const allowed = withinLimits(task, description, bytes, position, before);
     return position === undefined ? description.write(allowed, how) : description.writeAt(allowed, position, how);
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
@@ -229,8 +229,8 @@ export function writeSome(
   }
 }
 
-/** RLIMIT_FSIZE, and the 2 GB that files without O_LARGEFILE end at. */
-function withinLimits(task: Task, description: Description, bytes: Uint8Array, position: number | undefined): Uint8Array {
+/** RLIMIT_FSIZE, and the 2 GB that files without O_LARGEFILE end at. A call that has written something ends there without a signal. */
+function withinLimits(task: Task, description: Description, bytes: Uint8Array, position: number | undefined, before: number): Uint8Array {
   if (!description.file.seekable || description.vnode.kind !== 'file') return bytes;
   const limit = task.process.limits[RLIMIT_FSIZE].current;
   const small = (description.flags & f.O_LARGEFILE) === 0;
@@ -238,7 +238,7 @@ function withinLimits(task: Task, description: Description, bytes: Uint8Array, p
   const at = description.flags & f.O_APPEND ? description.seekEnd() : (position ?? description.position);
   if (limit !== RLIM_INFINITY && at + bytes.length > Number(limit)) {
     if (at >= Number(limit)) {
-      sendToTask(task, kernelInfo(SIGXFSZ));
+      if (before === 0) sendToTask(task, kernelInfo(SIGXFSZ));
       throw errno(EFBIG);
     }
     bytes = bytes.subarray(0, Number(limit) - at);
