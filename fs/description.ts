@@ -33,6 +33,15 @@ export interface WriteOptions {
   readonly nonblocking: boolean;
 }
 
+/** Who is told of what happens to a description. */
+export interface Ownership {
+  /** F_OWNER_ of F_SETOWN_EX: a thread, a process, a group. */
+  readonly type: number;
+  readonly id: number;
+  /** Who said so. */
+  readonly by?: { readonly uid: number; readonly euid: number };
+}
+
 export class Description {
   /** Undefined for O_PATH descriptors, which only name a file. */
   private readonly opened: OpenFile | undefined;
@@ -40,8 +49,8 @@ export class Description {
   /** Status flags as F_GETFL shows them, access mode included. */
   flags: number;
   position = 0;
-  /** Whom F_SETOWN named, and the signal that F_SETSIG did: kept, and told again. */
-  owner: { readonly type: number; readonly id: number } = { type: 0, id: 0 };
+  /** Whom F_SETOWN named, and the signal that F_SETSIG did. */
+  owner: Ownership = { type: 0, id: 0 };
   signal = 0;
   /** Descriptors (of all tables) that refer here. */
   private references = 0;
@@ -121,6 +130,12 @@ export class Description {
     this.closers.clear();
     release(this.place);
     this.opened?.close(this.position);
+  }
+
+  /** What was to be done at the end is done now. */
+  closed(name: string): void {
+    this.closers.get(name)?.();
+    this.closers.delete(name);
   }
 
   /** `name` tells registrations apart: the same one again replaces the first. */

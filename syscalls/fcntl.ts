@@ -4,6 +4,8 @@ import * as f from '../abi/fcntl.ts';
 import { NSIG } from '../abi/signal.ts';
 import { struct, u32 } from '../abi/struct.ts';
 import type { Description } from '../fs/description.ts';
+import { LocalSocket } from '../fs/socket.ts';
+import { F_OWNER_PGRP, F_OWNER_PID, tellUrgent, unwatchAsync, watchAsync } from '../proc/signal-io.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { descriptorLimit } from './file.ts';
@@ -40,11 +42,9 @@ const fcntlCommand = choice({
 
 /** struct f_owner_ex. */
 const ownerEx = struct<{ type: number; pid: number }>({ type: u32, pid: u32 });
-const F_OWNER_PID = 1,
-  F_OWNER_PGRP = 2;
 
 /** What F_SETFL may change. */
-const SETTABLE = f.O_APPEND | f.O_NONBLOCK | f.FASYNC | f.O_DIRECT | f.O_NOATIME;
+const SETTABLE = f.O_APPEND | f.O_NONBLOCK | f.O_DIRECT | f.O_NOATIME;
 /** Commands that work on O_PATH descriptors too (open(2)). */
 const PATH_COMMANDS = new Set([f.F_DUPFD, f.F_DUPFD_CLOEXEC, f.F_GETFD, f.F_SETFD, f.F_GETFL]);
 
@@ -64,6 +64,7 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number): number {
     case f.F_GETFL:
       return description.flags;
     case f.F_SETFL:
+      setAsync(task, fd, description, (argument & f.FASYNC) !== 0);
       description.setFlags((description.flags & ~SETTABLE) | (argument & SETTABLE));
       return 0;
     case f.F_GETLK:
@@ -98,19 +99,17 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number): number {
   }
 }
 
-/** Whom the descriptor's signals would be for: nobody is sent any, but what was asked is told again. Undefined: another command. */
+/** Whom the descriptor's signals are for. Undefined: another command. */
 function ownership(task: Task, description: Description, command: number, argument: number): number | undefined {
   const { owner } = description;
   const id = isThere(task, owner.id) ? owner.id : 0;
   switch (command) {
     case f.F_SETOWN: {
-      const wanted = argument | 0;
-      if (wanted === -0x8000_0000) throw errno(EINVAL);
-      setOwner(task, description, wanted < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(wanted));
+      setSignedOwner(task, description, argument | 0);
       return 0;
     }
     case f.F_GETOWN:
-      return owner.type === F_OWNER_PGRP ? -id : id;
+      return signedOwner(task, description);
     case f.F_SETOWN_EX: {
       const wanted = loadAt(task, argument, ownerEx);
       if (wanted.type > F_OWNER_PGRP) throw errno(EINVAL);
@@ -127,7 +126,37 @@ function ownership(task: Task, description: Description, command: number, argume
 
 function setOwner(task: Task, description: Description, type: number, id: number): void {
   if (id !== 0 && !isThere(task, id)) throw errno(ESRCH);
-  description.owner = { type, id };
+  const { uid, euid } = task.credentials;
+  description.owner = { type, id, by: { uid, euid } };
+  const { file } = description;
+  if (file instanceof LocalSocket) file.onUrgent = () => tellUrgent(task.kernel, description);
+}
+
+/** F_SETOWN and its like of ioctl: a process, or with a minus a group. */
+export function setSignedOwner(task: Task, description: Description, wanted: number): void {
+  if (wanted === -0x8000_0000) throw errno(EINVAL);
+  setOwner(task, description, wanted < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(wanted));
+}
+
+/** The owner's number as F_GETOWN tells it. */
+export function signedOwner(task: Task, { owner }: Description): number {
+  const id = isThere(task, owner.id) ? owner.id : 0;
+  return owner.type === F_OWNER_PGRP ? -id : id;
+}
+
+/** Pipes, sockets, terminals and the like tell of themselves; other files do not know O_ASYNC. */
+export function hasAsync({ vnode, file }: Description): boolean {
+  if (vnode.kind === 'fifo' || vnode.kind === 'socket') return true;
+  return vnode.kind === 'character' && file.changes !== undefined && file.ioctl !== undefined;
+}
+
+/** Switches signals for a description's events on or off. */
+export function setAsync(task: Task, fd: Fd, description: Description, on: boolean): void {
+  const was = (description.flags & f.FASYNC) !== 0;
+  if (was === on || !hasAsync(description)) return;
+  description.setFlags(on ? description.flags | f.FASYNC : description.flags & ~f.FASYNC);
+  if (on) watchAsync(task.kernel, description, fd);
+  else unwatchAsync(description);
 }
 
 /** Whether a thread, process, group or session has this number. */
@@ -177,7 +206,7 @@ function fcntlCall(name: string) {
       ['arg', address],
     ],
     result: intResult,
-    support: { partial: 'F_SETOWN and F_SETSIG are kept and no SIGIO is sent; leases and F_NOTIFY answer EAGAIN or EINVAL' },
+    support: { partial: 'leases and F_NOTIFY answer EAGAIN or EINVAL' },
     onInterrupt: (task) => {
       task.kernel.files.locks.waitOver(task.files);
       return undefined;

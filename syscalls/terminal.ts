@@ -1,12 +1,14 @@
 /** ioctl: what every descriptor knows, and what files answer for themselves (terminals, pipes, random devices). */
 import { ENOTTY, EOPNOTSUPP, errno } from '../abi/errno.ts';
-import { FASYNC, O_NONBLOCK } from '../abi/fcntl.ts';
+import { O_NONBLOCK } from '../abi/fcntl.ts';
+import { FIOGETOWN, FIOSETOWN, SIOCGPGRP, SIOCSPGRP } from '../abi/interface.ts';
 import * as io from '../abi/ioctl.ts';
 import { i32, s64 } from '../abi/struct.ts';
 import type { Description } from '../fs/description.ts';
 import type { IoctlArgument } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
+import { hasAsync, setAsync, setSignedOwner, signedOwner } from './fcntl.ts';
 import { address, choice, fd, intResult, loadAt, storeAt } from './kinds.ts';
 import { openAt, orWait } from './paths.ts';
 
@@ -98,7 +100,19 @@ const ioctl = define({
       case io.FIONBIO:
         return setFlag(task, description, at, O_NONBLOCK);
       case io.FIOASYNC:
-        return setFlag(task, description, at, FASYNC);
+        if (!hasAsync(description)) throw errno(ENOTTY);
+        setAsync(task, file, description, loadAt(task, at, i32) !== 0);
+        return 0;
+      case FIOSETOWN:
+      case SIOCSPGRP:
+        if (description.vnode.kind !== 'socket') throw errno(ENOTTY);
+        setSignedOwner(task, description, loadAt(task, at, i32));
+        return 0;
+      case FIOGETOWN:
+      case SIOCGPGRP:
+        if (description.vnode.kind !== 'socket') throw errno(ENOTTY);
+        storeAt(task, at, i32, signedOwner(task, description));
+        return 0;
       default:
         return ofFile(task, description, what, at);
     }
