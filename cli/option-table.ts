@@ -164,13 +164,13 @@ function traceKinds(text: string): readonly TraceKind[] {
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 /** Less holds no program; more a 32-bit engine cannot give. */
-const MEMORY_MIN = 2 ** 20,
+const MEMORY_MIN = 2 ** 16,
   MEMORY_MAX = 4 * 2 ** 30;
 
 function memorySize(text: string): number {
   const match = /^(\d+)([KMG]?)(?:i?B)?$/i.exec(text);
   const bytes = match ? Number(match[1]) * UNITS[match[2].toUpperCase()] : Number.NaN;
-  if (!(bytes >= MEMORY_MIN && bytes <= MEMORY_MAX)) throw new BadValue('It must be a size from 1M to 4G, as in 512M.');
+  if (!(bytes >= MEMORY_MIN && bytes <= MEMORY_MAX)) throw new BadValue('It must be a size from 64K to 4G, as in 512M.');
   return bytes;
 }
 

@@ -82,10 +82,11 @@ function locks({ name, args }: Operation): boolean {
 /**
  * Operations after which the rest of a program proves nothing: a refused move has perhaps moved something already, areas that Linux does not join (see above)
  * are refused where a joined one is moved, and locked memory that MREMAP_DONTUNMAP has moved is counted twice by Linux (seen in 6.18). Guard pages, where
- * there are any, are touched later.
+ * there are any, are touched later; and a memory file that nothing could be written to has grown to where it would have been (Linux since 6.15).
  */
 export function endsProof(operation: Operation, native: string, program: readonly Operation[]): boolean {
   if (isGuard(operation)) return operation.args[2].value === MADV_GUARD_INSTALL && native !== '-22';
+  if (operation.name === 'pwrite64') return native === '-14';
   if (operation.name !== 'mremap') return false;
   const flags = operation.args[3].value;
   const fails = native.startsWith('-');
