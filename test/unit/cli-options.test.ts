@@ -58,7 +58,7 @@ test('a view is shown at the end, or when it is said', () => {
 test('sizes, seeds and layouts are checked', () => {
   expect(options('--memory', '64M', 'p').memory).toBe(64 * 2 ** 20);
   expect(options('--memory=1g', 'p').memory).toBe(2 ** 30);
-  for (const size of ['0', '5G', '12X', '', '-1', '1.5M']) expect(complaint(`--memory=${size}`, 'p')).toContain('1M to 4G');
+  for (const size of ['0', '5G', '12X', '', '-1', '1.5M', '63K']) expect(complaint(`--memory=${size}`, 'p')).toContain('64K to 4G');
   expect(options('--seed', '4294967295', 'p').seed).toBe(4294967295);
   for (const seed of ['-1', 'x', '4294967296']) expect(complaint(`--seed=${seed}`, 'p')).toContain('number from 0');
   expect(options('p').layout).toBe('linuxemu');
