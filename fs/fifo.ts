@@ -1,6 +1,7 @@
 /** Fifos of file systems in memory: every opening of one inode is an end of the same pipe. */
-import { ENXIO, errno } from '../abi/errno.ts';
-import { canRead, canWrite, O_NONBLOCK } from '../abi/fcntl.ts';
+import { EINVAL, ENXIO, errno } from '../abi/errno.ts';
+import { canRead, canWrite, O_ACCMODE, O_NONBLOCK } from '../abi/fcntl.ts';
+import { PAGE_SIZE } from '../abi/page.ts';
 import { POLLHUP } from '../abi/poll.ts';
 import { Pipe, PipeEnd } from './pipe.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
@@ -11,6 +12,7 @@ export class Fifos {
 
   /** Who opens it waits for the other end (`FifoEnd.arriving`), and counts as there meanwhile. */
   open(vnode: Vnode, flags: number): OpenFile {
+    if ((flags & O_ACCMODE) === O_ACCMODE) throw errno(EINVAL);
     let pipe = this.pipes.get(vnode.key);
     if (flags & O_NONBLOCK && canWrite(flags) && !canRead(flags) && (pipe?.readers ?? 0) === 0) throw errno(ENXIO);
     if (pipe === undefined) this.pipes.set(vnode.key, (pipe = new Pipe()));
@@ -27,6 +29,7 @@ export class FifoEnd implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly canNotWait = true;
+  readonly writeGrain = PAGE_SIZE;
   readonly pipe: Pipe;
   private readonly end: PipeEnd;
   private readonly onClose: () => void;

@@ -1,5 +1,5 @@
 /** Open files and directories of a memory file system. */
-import { EISDIR, ENODEV, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
+import { EISDIR, ENODEV, EPERM, errno } from '../abi/errno.ts';
 import { canWrite, F_SEAL_GROW, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import type { MemoryObject } from '../mm/object.ts';
@@ -68,12 +68,10 @@ export class MemFile implements OpenFile {
     this.vnode.truncate(size);
   }
 
+  readonly allocates: number = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
+
   allocate(mode: number, offset: number, size: number): void {
-    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) throw errno(EOPNOTSUPP);
-    if (mode & FALLOC_FL_PUNCH_HOLE) {
-      if (!(mode & FALLOC_FL_KEEP_SIZE)) throw errno(EOPNOTSUPP);
-      return this.vnode.punch(offset, offset + size);
-    }
+    if (mode & FALLOC_FL_PUNCH_HOLE) return this.vnode.punch(offset, offset + size);
     const end = this.size();
     if (this.vnode.seals & F_SEAL_GROW && offset + size > end) throw errno(EPERM);
     if (!(mode & FALLOC_FL_KEEP_SIZE) && offset + size > end) this.truncate(offset + size);

@@ -161,6 +161,7 @@ export class PipeEnd implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly canNotWait = true;
+  readonly writeGrain = PAGE_SIZE;
   readonly label: string | undefined;
   readonly pipe: Pipe;
   private readonly reads: boolean;

@@ -67,8 +67,10 @@ export function reach(family: number, address: Address): Reach {
   return host[15] === 0 ? 'any' : host[15] === 1 ? 'loopback' : 'elsewhere';
 }
 
+/** The broadcast address and those of groups are everybody's. */
 export function mustBeLocal(family: number, address: Address): void {
-  if (reach(family, address) === 'elsewhere') throw errno(EADDRNOTAVAIL);
+  const isShared = family === AF_INET && (address[4] >> 4 === 14 || address.subarray(4, 8).every((byte) => byte === 255));
+  if (!isShared && reach(family, address) === 'elsewhere') throw errno(EADDRNOTAVAIL);
 }
 
 export function mustBeReachable(family: number, address: Address): void {

@@ -438,7 +438,7 @@ export class LocalSocket implements OpenFile {
     this.room.wakeAll();
   }
 
-  /** Datagrams: from now on everybody's, and to nobody in particular. */
+  /** To nobody in particular. */
   disconnect(): void {
     this.peer = undefined;
     this.remote = undefined;

@@ -198,6 +198,8 @@ export interface OpenFile {
   write(from: Uint8Array, position: number, nonblocking: boolean): Io;
   /** The opening itself waits for somebody (a fifo's other end); it is open meanwhile. */
   arriving?(): Wait | undefined;
+  /** A position may be given although it cannot be moved: what else is wrong is told, not ESPIPE. */
+  readonly takesPositions?: boolean;
   /** There is no such operation: EINVAL, before anything else is looked at. */
   readonly noRead?: boolean;
   readonly noWrite?: boolean;
@@ -206,6 +208,8 @@ export interface OpenFile {
   checkWrite?(size: number): void;
   /** Reads give whole records, which are lost where they cannot be delivered. */
   readonly hasRecords?: boolean;
+  /** A write whose bytes cannot all be read from the program's memory takes a multiple of so many. */
+  readonly writeGrain?: number;
   /** Each piece of a vector is a write of its own, and flags mean nothing to it. Linux: do_loop_readv_writev. */
   readonly writesPieces?: boolean;
   /** Reads and writes can be asked not to wait (RWF_NOWAIT). */
@@ -219,7 +223,8 @@ export interface OpenFile {
   /** Directories: the entries from position `from` on, '.' and '..' included; 0 reads the directory anew. */
   entries?(from: number): Iterable<DirectoryEntry>;
   truncate?(size: number): void;
-  /** Reserves or punches (abi FALLOC_ bits). */
+  /** Reserves or punches (abi FALLOC_ bits); `allocates` says which bits it knows, where not all. */
+  readonly allocates?: number;
   allocate?(mode: number, offset: number, size: number): void;
   sync?(dataOnly: boolean): void;
   /** Current length in bytes, for SEEK_END; without it the vnode's stat decides. */

@@ -12,6 +12,7 @@ import type { Task } from './task.ts';
 export class PidFile implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
+  readonly takesPositions = true;
   readonly noRead = true;
   readonly noWrite = true;
   readonly label: string = 'anon_inode:[pidfd]';

@@ -65,9 +65,9 @@ const epollCtl = define({
 });
 
 function wait(task: Task, epfd: Fd, at: number, most: number, timeout_ns: bigint | undefined): number | Blocked {
-  if (most <= 0 || most > MOST_EVENTS) throw errno(EINVAL);
   const description = task.files.get(epfd);
   if (description.isPathOnly) throw errno(EBADF);
+  if (most <= 0 || most > MOST_EVENTS) throw errno(EINVAL);
   const { file } = description;
   if (!(file instanceof EpollFile)) throw errno(EINVAL);
   const limit = Math.min(most, 4096);

@@ -11,6 +11,7 @@ import { define } from './define.ts';
 import { descriptorLimit } from './file.ts';
 import { address, choice, type Fd, fd, intResult, loadAt, storeAt } from './kinds.ts';
 import { getLock, setLock } from './lock.ts';
+import { requireOwner } from './paths.ts';
 
 const fcntlCommand = choice({
   F_DUPFD: f.F_DUPFD,
@@ -42,6 +43,9 @@ const fcntlCommand = choice({
 
 /** struct f_owner_ex. */
 const ownerEx = struct<{ type: number; pid: number }>({ type: u32, pid: u32 });
+/** Who named the owner. */
+const ownerUids = struct<{ uid: number; euid: number }>({ uid: u32, euid: u32 });
+const F_GETOWNER_UIDS = 17;
 
 /** What F_SETFL may change. */
 const SETTABLE = f.O_APPEND | f.O_NONBLOCK | f.O_DIRECT | f.O_NOATIME;
@@ -64,6 +68,7 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number): number {
     case f.F_GETFL:
       return description.flags;
     case f.F_SETFL:
+      checkFlags(task, description, argument);
       setAsync(task, fd, description, (argument & f.FASYNC) !== 0);
       description.setFlags((description.flags & ~SETTABLE) | (argument & SETTABLE));
       return 0;
@@ -119,6 +124,9 @@ function ownership(task: Task, description: Description, command: number, argume
     case f.F_GETOWN_EX:
       storeAt(task, argument, ownerEx, { type: owner.type, pid: id });
       return 0;
+    case F_GETOWNER_UIDS:
+      storeAt(task, argument, ownerUids, { uid: owner.by?.uid ?? 0, euid: owner.by?.euid ?? 0 });
+      return 0;
     default:
       return undefined;
   }
@@ -163,6 +171,12 @@ export function setAsync(task: Task, fd: Fd, description: Description, on: boole
 function isThere({ kernel }: Task, id: number): boolean {
   if (kernel.tasks.has(id) || kernel.processes.has(id)) return true;
   return [...kernel.processes.values()].some(({ pgid, sid }) => pgid === id || sid === id);
+}
+
+/** Linux: setfl. */
+function checkFlags(task: Task, { vnode, flags: now }: Description, wanted: number): void {
+  if (wanted & f.O_NOATIME && !(now & f.O_NOATIME)) requireOwner(task, vnode);
+  if (wanted & f.O_DIRECT && !['file', 'block', 'fifo'].includes(vnode.kind)) throw errno(EINVAL);
 }
 
 /** Order of errors as Linux's memfd_add_seals. */

@@ -83,7 +83,8 @@ export function descriptorLimit(task: Task): number {
 
 function checkOpenFlags(how: number): void {
   if (how & f.O_TMPFILE_BIT) {
-    if ((how & f.O_TMPFILE) !== f.O_TMPFILE || !f.canWrite(how)) throw errno(EINVAL);
+    const isOdd = (how & f.O_ACCMODE) === f.O_ACCMODE;
+    if ((how & f.O_TMPFILE) !== f.O_TMPFILE || (!f.canWrite(how) && !isOdd)) throw errno(EINVAL);
   } else if ((how & (f.O_CREAT | f.O_DIRECTORY)) === (f.O_CREAT | f.O_DIRECTORY)) throw errno(EINVAL);
 }
 
@@ -337,7 +338,9 @@ const memfdCreate = define({
     if (how & MFD_HUGETLB) throw errno(ENOMEM);
     const noExec = (how & MFD_NOEXEC_SEAL) !== 0;
     const seals = noExec ? f.F_SEAL_EXEC : (how & MFD_ALLOW_SEALING) !== 0 ? 0 : f.F_SEAL_SEAL;
-    return task.files.add(task.kernel.files.memoryFile(text, noExec ? 0o666 : 0o777, seals), (how & MFD_CLOEXEC) !== 0);
+    const made = task.kernel.files.memoryFile(text, noExec ? 0o666 : 0o777, seals);
+    made.vnode.chown(task.credentials.fsuid, task.credentials.fsgid);
+    return task.files.add(made, (how & MFD_CLOEXEC) !== 0);
   },
 });
 

@@ -85,7 +85,8 @@ const pwrite = define({
 function positioned(task: Task, file: Fd, at: number): Description {
   if (at < 0) throw errno(EINVAL);
   const description = openAt(task, file);
-  if (!description.file.seekable) throw errno(ESPIPE);
+  const { seekable, takesPositions } = description.file;
+  if (!seekable && !takesPositions) throw errno(ESPIPE);
   return description;
 }
 

@@ -63,6 +63,12 @@ function poll(task: Task, at: number, many: number, timeout_ns: bigint | undefin
   return ready;
 }
 
+/** Cut short: nothing was ready, and that is told; EFAULT where it cannot be. */
+function foundNothing(task: Task, at: number, many: number): number {
+  for (let i = 0; i < many; i++) task.user.writeU16(at + i * pollfd.size + 6, 0);
+  return -EINTR;
+}
+
 const pollfds = structsInOut(pollfd, 'nfds', 'struct pollfd');
 
 const pollCall = define({
@@ -76,6 +82,7 @@ const pollCall = define({
   support: 'full',
   interrupted: 'fail',
   handler: (task, at, many, timeout) => poll(task, at, many, timeout < 0 ? undefined : BigInt(timeout) * 1_000_000n),
+  onInterrupt: (task, at, many) => foundNothing(task, at, many),
 });
 
 /** A timeout by pointer: undefined for ever; EINVAL where it is no time. */
@@ -125,9 +132,9 @@ function ppoll(name: string, layout: Struct<Timespec>) {
       giveRest(task, time, layout);
       return ready;
     },
-    onInterrupt: (task, _at, _many, time) => {
+    onInterrupt: (task, at, many, time) => {
       giveRest(task, time, layout);
-      return -EINTR;
+      return foundNothing(task, at, many);
     },
   });
 }

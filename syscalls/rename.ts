@@ -82,23 +82,33 @@ function isPlain(walked: Walked): boolean {
   return walked.name !== '' && walked.name !== '.' && walked.name !== '..';
 }
 
-/** A name that is too long is told only where there is something to be renamed. */
-function renameTarget(task: Task, source: Walked, dir: Fd, path: string): Walked {
+/** The end of a path, or the error that its last name is too long: names are looked up when both directories are known. */
+function endOf(task: Task, dir: Fd, path: string): Walked | Errno {
   try {
     return entryAt(task, dir, path);
   } catch (error) {
     const isLong = path.length - path.lastIndexOf('/') - 1 > f.NAME_MAX;
-    if (error instanceof Errno && error.code === ENAMETOOLONG && isLong && isPlain(source)) existing(source);
+    if (error instanceof Errno && error.code === ENAMETOOLONG && isLong) return error;
     throw error;
   }
+}
+
+function ends(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>): [Walked, Walked] {
+  const source = endOf(task, fromDir, pathText(task, from));
+  const target = endOf(task, toDir, pathText(task, to));
+  if (source instanceof Errno) throw source;
+  if (target instanceof Errno) {
+    if (isPlain(source)) existing(source);
+    throw target;
+  }
+  return [source, target];
 }
 
 function renameAt(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>, how: number): void {
   if (how & ~(f.RENAME_NOREPLACE | f.RENAME_EXCHANGE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
   const exchange = (how & f.RENAME_EXCHANGE) !== 0;
   if (exchange && how & (f.RENAME_NOREPLACE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
-  const source = entryAt(task, fromDir, pathText(task, from));
-  const target = renameTarget(task, source, toDir, pathText(task, to));
+  const [source, target] = ends(task, fromDir, from, toDir, to);
   if (!isPlain(source)) throw errno(EBUSY);
   if (!isPlain(target)) throw errno(how & f.RENAME_NOREPLACE ? EEXIST : EBUSY);
   const moved = existing(source);

@@ -252,7 +252,10 @@ const schedGetattr = define({
       size: Math.min(size, bytes.length), policy: other.policy, flags: other.resetOnFork ? 1n : 0n, nice: isFair ? other.nice : 0,
       priority: other.realtimePriority, runtime: isFair ? BASE_SLICE_NS : runtime, deadline, period, utilMin: 0, utilMax: 0,
     });
-    task.user.write(attr, bytes.subarray(0, Math.min(size, bytes.length)));
+    // What a later kernel would tell is zero.
+    const all = new Uint8Array(size);
+    all.set(bytes.subarray(0, size));
+    task.user.write(attr, all);
   },
 });
 

@@ -33,6 +33,7 @@ function truncateOpen(task: Task, file: Fd, length: number): void {
   if (length < 0) throw errno(EINVAL);
   const description = openAt(task, file);
   const { file: opened, vnode } = description;
+  if (vnode.isFixed && opened.takesPositions) throw errno(EOPNOTSUPP);
   if (vnode.kind !== 'file' || !f.canWrite(description.flags) || opened.truncate === undefined) throw errno(EINVAL);
   if ((description.flags & f.O_LARGEFILE) === 0 && length > MAX_OFF) throw errno(EINVAL);
   checkSize(task, length);
@@ -97,6 +98,8 @@ const fallocateMode = flags({
   FALLOC_FL_ZERO_RANGE: f.FALLOC_FL_ZERO_RANGE,
   FALLOC_FL_INSERT_RANGE: f.FALLOC_FL_INSERT_RANGE,
 });
+const ANY_MODE = 0x7f;
+
 /** Linux: vfs_fallocate. The modes exclude one another, and only some leave the size. */
 function checkMode(how: number): void {
   const keeps = (how & f.FALLOC_FL_KEEP_SIZE) !== 0;
@@ -137,9 +140,10 @@ const fallocate = define({
     if (description.vnode.kind === 'directory') throw errno(EISDIR);
     if (description.vnode.kind !== 'file') throw errno(ENODEV);
     if (offset + length > MAX_POSITION) throw errno(EFBIG);
-    if (description.file.allocate === undefined) throw errno(EOPNOTSUPP);
+    const { file: opened } = description;
+    if (opened.allocate === undefined || how & ~(opened.allocates ?? ANY_MODE)) throw errno(EOPNOTSUPP);
     if (!(how & f.FALLOC_FL_PUNCH_HOLE)) checkSize(task, offset + length);
-    description.file.allocate(how, offset, length);
+    opened.allocate(how, offset, length);
     task.kernel.files.watches.happened(description, IN_MODIFY);
   },
 });

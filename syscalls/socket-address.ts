@@ -1,6 +1,6 @@
 /** Socket addresses between guest memory, names in the file system, and the sockets they mean. */
 import { CAP_NET_BIND_SERVICE } from '../abi/capability.ts';
-import { EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
 import { IN_CREATE } from '../abi/inotify.ts';
 import { W_OK } from '../abi/fcntl.ts';
 import { ADDRESS_MAX, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, NETLINK_ADDRESS, SOCK_DGRAM, UNIX_ADDRESS } from '../abi/socket.ts';
@@ -126,7 +126,6 @@ export function autobind(task: Task, socket: LocalSocket): void {
 /** The socket that an address names; ECONNREFUSED where nobody is there. For internet datagrams undefined: they are lost. */
 export function socketNamed(task: Task, socket: LocalSocket, address: Address): LocalSocket | undefined {
   if (!socket.isUnix) {
-    if (address.length >= 2 && familyOf(address) !== socket.family) throw errno(EAFNOSUPPORT);
     checkInet(socket.family, address);
     if (task.kernel.files.sockets.network === undefined) mustBeReachable(socket.family, address);
     if (portOf(address) === 0) throw errno(socket.ports === 'udp' ? EINVAL : EADDRNOTAVAIL);

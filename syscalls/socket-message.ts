@@ -1,6 +1,7 @@
 /** Sending to and receiving from sockets: the plain forms, messages with names and control data, and many messages at once. */
 import { EBADF, EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, errno } from '../abi/errno.ts';
 import * as s from '../abi/socket.ts';
+import { POLLIN } from '../abi/poll.ts';
 import { SIGPIPE } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } from '../abi/time.ts';
@@ -167,17 +168,17 @@ interface Receipt extends Received {
 
 function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
   const socket = socketAt(task, file);
-  if ((how & s.MSG_OOB) !== 0) return receiveUrgent(task, socket, span, how);
+  if ((how & s.MSG_OOB) !== 0 && (socket.isUnix || !socket.isDatagrams)) return receiveUrgent(task, socket, span, how);
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
   const peek = (how & s.MSG_PEEK) !== 0;
   const wanted = Math.min(span.size, scratch(Number.POSITIVE_INFINITY).length);
   const before = task.call.progress;
   const room = writable(task, span, wanted);
-  if (room < wanted && (room === 0 || socket.isPackets)) throw errno(EFAULT);
-  const bytes = scratch(room - before);
+  if (room === 0 && wanted > 0 && !socket.isPackets && socket.poll() & POLLIN) throw errno(EFAULT);
+  const bytes = scratch((room === 0 || socket.isPackets ? wanted : room) - before);
   const got = socket.receive(bytes, nonblocking, peek);
   if (isWait(got)) throw waiting(task, got);
-  copyOut(task, span, before, bytes.subarray(0, got.count));
+  if (copyOut(task, span, before, bytes.subarray(0, got.count)) < got.count) throw errno(EFAULT);
   const done = before + got.count;
   if ((how & s.MSG_WAITALL) !== 0 && !peek && !socket.isPackets && !nonblocking && got.count > 0 && done < wanted && got.rights.length === 0) {
     task.call.progress = done;
@@ -189,8 +190,10 @@ function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
 
 /** Linux tcp_recv_urg: one byte. */
 function receiveUrgent(task: Task, socket: LocalSocket, span: Span, how: number): Receipt {
-  if (socket.isUnix || socket.isDatagrams) throw errno(EOPNOTSUPP);
-  if (!socket.isConnected) throw errno(ENOTCONN);
+  if (socket.isPackets) throw errno(EOPNOTSUPP);
+  if (socket.isUnix) throw errno(EINVAL);
+  if (socket.listening) throw errno(ENOTCONN);
+  if (!socket.isConnected) throw errno(EINVAL);
   const byte = socket.takeUrgent((how & s.MSG_PEEK) !== 0);
   const count = Math.min(span.size, 1);
   copyOut(task, span, 0, Uint8Array.of(byte).subarray(0, count));
@@ -212,7 +215,8 @@ function receiveMessage(task: Task, file: Fd, at: number, how: number): number {
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   if (header.name !== 0 && header.nameSize < 0) throw errno(EINVAL);
   const span = vector(task, header.iov, header.iovCount);
-  if ((how & s.MSG_ERRQUEUE) !== 0) return receiveFailure(task, socketAt(task, file), span, at, header);
+  const asked = socketAt(task, file);
+  if ((how & s.MSG_ERRQUEUE) !== 0 && !asked.isUnix) return receiveFailure(task, asked, span, at, header);
   const receipt = receive(task, file, span, how);
   const { socket } = receipt;
   let flagsOut = how & s.MSG_CMSG_CLOEXEC;
@@ -287,7 +291,8 @@ export const recvfrom = define({
   args: [['sockfd', fd], ['buf', bytesOut('len')], ['len', count], ['flags', messageFlags], ['src_addr', pointerOut], ['addrlen', pointerOut]],
   result: size, support: 'full',
   handler: (task, file, at, length, how, name, sizeAt) => {
-    if ((how & s.MSG_ERRQUEUE) !== 0) return receiveFailedBytes(task, socketAt(task, file), single(at, length));
+    const asked = socketAt(task, file);
+    if ((how & s.MSG_ERRQUEUE) !== 0 && !asked.isUnix) return receiveFailedBytes(task, asked, single(at, length));
     const receipt = receive(task, file, single(at, length), how);
     drop(task, receipt, how);
     const source = sourceOf(receipt);

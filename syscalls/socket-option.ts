@@ -277,7 +277,7 @@ const getsockopt = define({
   support: KEPT,
   handler: (task, file, level, name, at, sizeAt) => {
     const socket = socketAt(task, file);
-    if (socket.isUnix && level !== s.SOL_SOCKET) throw errno(EOPNOTSUPP);
+    if (level !== SOL_NETLINK || socket.family !== s.AF_NETLINK) checkLevel(socket, level, true);
     const room = task.user.readI32(sizeAt);
     if (room < 0) throw errno(EINVAL);
     const value = get(task, socket, level, name).subarray(0, room);

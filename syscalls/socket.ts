@@ -2,7 +2,7 @@
 import { latin1 } from '../abi/latin1.ts';
 import { CAP_NET_RAW } from '../abi/capability.ts';
 import {
-  EAFNOSUPPORT, EALREADY, ECONNREFUSED, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno,
+  EACCES, EAFNOSUPPORT, EALREADY, ECONNREFUSED, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno,
 } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import * as s from '../abi/socket.ts';
@@ -30,13 +30,16 @@ const type = flags({ SOCK_CLOEXEC: s.SOCK_CLOEXEC, SOCK_NONBLOCK: s.SOCK_NONBLOC
 });
 const TYPE_FLAGS = s.SOCK_CLOEXEC | s.SOCK_NONBLOCK;
 const PARTIAL = { partial: 'AF_UNIX, AF_INET and AF_INET6 over the machine\'s own loopback, AF_NETLINK (ROUTE, GENERIC and between programs); EAFNOSUPPORT for others' };
-const IPPROTO_MAX = 263;
+const IPPROTO_MAX = 263, IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
+const SOCK_PACKET = 10;
 /** sockfs's device minor. */
 const SOCKFS = 8;
 
 /** Checks what is asked for in Linux's order, and says what it is. */
 function kindOf(task: Task, domain: number, kind: number, protocol: number): { readonly type: number; readonly protocol: number } {
   const bare = kind & s.SOCK_TYPE_MASK;
+  // An old way to ask for packets.
+  if (domain === s.AF_INET && bare === SOCK_PACKET) return kindOf(task, s.AF_PACKET, kind, protocol);
   if ((kind & ~(s.SOCK_TYPE_MASK | TYPE_FLAGS)) !== 0) throw errno(EINVAL);
   if (domain < 0 || domain >= s.AF_MAX) throw errno(EAFNOSUPPORT);
   if (bare >= s.SOCK_MAX) throw errno(EINVAL);
@@ -52,8 +55,11 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
     throw errno(EAFNOSUPPORT);
   }
   if (protocol < 0 || protocol >= IPPROTO_MAX) throw errno(EINVAL);
+  if (bare === s.SOCK_RAW && protocol === 0) throw errno(EPROTONOSUPPORT);
   if (bare === s.SOCK_RAW) throw errno(capable(task.credentials, CAP_NET_RAW) ? EPROTONOSUPPORT : EPERM);
   if (bare !== s.SOCK_STREAM && bare !== s.SOCK_DGRAM) throw errno(ESOCKTNOSUPPORT);
+  // Nobody is in the groups that may ping (net.ipv4.ping_group_range).
+  if (bare === s.SOCK_DGRAM && protocol === (domain === s.AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) throw errno(EACCES);
   const natural = bare === s.SOCK_STREAM ? s.IPPROTO_TCP : s.IPPROTO_UDP;
   if (protocol !== 0 && protocol !== natural) throw errno(EPROTONOSUPPORT);
   return { type: bare, protocol: natural };
@@ -129,7 +135,8 @@ const connect = define({
     const address = readAddress(task, at, length);
     const found = socketAt(task, file);
     if (found.family === s.AF_NETLINK) return connectNetlink(task, found, address);
-    if (address.length >= 2 && address[0] === s.AF_UNSPEC && address[1] === 0 && found.type === s.SOCK_DGRAM) return found.disconnect();
+    const isNobody = address.length >= 2 && address[0] === s.AF_UNSPEC && address[1] === 0;
+    if (isNobody && (found.type === s.SOCK_DGRAM || (!found.isUnix && !found.isConnected && !found.listening))) return found.disconnect();
     if (found.type === s.SOCK_DGRAM) return connectPackets(task, found, address);
     connectStream(task, found, address, openAt(task, file).nonblocking);
   },

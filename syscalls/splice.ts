@@ -248,7 +248,7 @@ function copy(task: Task, { from, to, fromPosition, toPosition, size: wanted }: 
 function sendBetween(task: Task, out: Fd, source: Fd, start: number | undefined, wanted: number, largest: number): number {
   const from = openAt(task, source);
   if (!f.canRead(from.flags)) throw errno(EBADF);
-  if (start !== undefined && !from.file.seekable) throw errno(ESPIPE);
+  if (start !== undefined && !from.file.seekable && !from.file.takesPositions) throw errno(ESPIPE);
   if (start !== undefined && start < 0) throw errno(EINVAL);
   const to = openAt(task, out);
   if (!f.canWrite(to.flags)) throw errno(EBADF);
@@ -280,7 +280,7 @@ function sendfile(name: string, offsets: Layout<number>, largest: number) {
         return done;
       } catch (error) {
         // The position is told also where nothing was sent: who cannot be told hears of that.
-        if (error instanceof Errno && start !== undefined) storeAt(task, at, offsets, start);
+        if (error instanceof Errno && start !== undefined && task.user.probe(at, offsets.size, 'write') < offsets.size) throw errno(EFAULT);
         throw error;
       }
     },

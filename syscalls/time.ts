@@ -222,9 +222,10 @@ function clockSleep(name: string, layout: Layout<time.Timespec>) {
     handler: (task, id, how, t) => {
       if (!canSleepOn(id)) throw errno(EOPNOTSUPP);
       const isAlarm = id === time.CLOCK_REALTIME_ALARM || id === time.CLOCK_BOOTTIME_ALARM;
-      const now = isAlarm ? 0n : clockTime(task, id);
+      if (id >= 0 && !isAlarm) clockTime(task, id);
       const wanted = load(task, t, layout);
       if (!time.isValidTime(wanted)) throw errno(EINVAL);
+      const now = isAlarm ? 0n : clockTime(task, id);
       if (isAlarm) throw errno(EOPNOTSUPP);
       const ns = time.toNanoseconds(wanted);
       // A CPU clock stands still while its only thread sleeps: like Linux, this wakes by a signal only.
@@ -308,8 +309,7 @@ const alarm = define({
   handler: (task, seconds) => {
     const { timer, now } = timerOf(task, time.ITIMER_REAL);
     const { left_ns } = timer.read(now);
-    // Linux takes no more than a signed number of seconds.
-    arm(task, time.ITIMER_REAL, { left_ns: BigInt(Math.min(seconds, 0x7fffffff)) * time.SECOND_NS, interval_ns: 0n });
+    arm(task, time.ITIMER_REAL, { left_ns: BigInt(seconds) * time.SECOND_NS, interval_ns: 0n });
     // Rounded to the nearest second, but never down to none.
     return left_ns === 0n ? 0 : Math.max(1, Math.round(Number(left_ns) / 1e9));
   },

@@ -153,7 +153,7 @@ export function write(task: Task, description: Description, span: Span, position
     return moveZero(task, position === undefined ? description.write(scratch(0), how) : description.writeAt(scratch(0), position, how));
   while (done < span.size) {
     const bytes = scratch(span.size - done);
-    const got = description.file.discards === true ? bytes.length : copyIn(task, span, done, bytes);
+    const got = file.discards === true ? bytes.length : wholeParts(file, copyIn(task, span, done, bytes), bytes.length);
     if (got === 0) {
       if (done > 0) break;
       throw errno(EFAULT);
@@ -169,6 +169,12 @@ export function write(task: Task, description: Description, span: Span, position
   }
   if (done > 0 && file.seekable) task.kernel.files.watches.happened(description, IN_MODIFY);
   return done;
+}
+
+/** How much of a write that the program's memory cut short is made. */
+function wholeParts({ hasRecords, writeGrain = 1 }: OpenFile, got: number, wanted: number): number {
+  if (got === wanted) return got;
+  return hasRecords ? 0 : got - (got % writeGrain);
 }
 
 /** Nobody to write to is told of by a signal as well. */

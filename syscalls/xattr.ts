@@ -4,6 +4,7 @@ import { CAP_SETFCAP, CAP_SYS_ADMIN } from '../abi/capability.ts';
 import { E2BIG, EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { S_ISVTX } from '../abi/stat.ts';
+import { AnonymousVnode } from '../fs/anonymous.ts';
 import { owns } from '../fs/permission.ts';
 import type { Vnode } from '../fs/vnode.ts';
 import { capable, parseFileCapabilities } from '../proc/credentials.ts';
@@ -17,6 +18,8 @@ const XATTR = { partial: "host files have none that we could reach: reading answ
 const NAME_MAX = 255, VALUE_MAX = 65536;
 const XATTR_CREATE = 1, XATTR_REPLACE = 2;
 const CAPABILITY = 'security.capability';
+/** Linux has a file system of its own for these, and calls them regular files. */
+const PIDFD = 'anon_inode:[pidfd]';
 /** What every socket has. */
 const SOCKET_NAME = 'system.sockprotoname';
 
@@ -42,7 +45,7 @@ function check(task: Task, vnode: Vnode, name: string, mask: number): void {
     return;
   }
   if (name.startsWith('user.')) {
-    if (vnode.kind !== 'file' && vnode.kind !== 'directory' && !vnode.isFixed) throw errno(writes ? EPERM : ENODATA);
+    if (vnode.kind !== 'file' && vnode.kind !== 'directory' && !(vnode instanceof AnonymousVnode && vnode.label === PIDFD)) throw errno(writes ? EPERM : ENODATA);
     if (writes && vnode.kind === 'directory' && (vnode.stat().mode & S_ISVTX) !== 0 && !owns(task.credentials, vnode.stat())) throw errno(EPERM);
   }
   requireAccess(task, vnode, mask);

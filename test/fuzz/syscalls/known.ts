@@ -18,6 +18,11 @@ const KNOWN: readonly Known[] = [
     explains: ({ definition: { name } }, native) => name.startsWith('old') && native === EOVERFLOW,
   },
   {
+    reason: 'the bare CPU has been up for longer: a time since its start is past or is still to come',
+    explains: ({ definition: { name }, args }, native, here) =>
+      name.startsWith('clock_nanosleep') && (args[1].word & 1) !== 0 && [native, here].every((answer) => ['0', '-4'].includes(answer)),
+  },
+  {
     reason: 'how far clocks of CPU time have come depends on the CPU',
     explains: ({ definition: { name }, args }) => name.startsWith('clock_nanosleep') && CPU_CLOCKS.includes(args[0].word),
   },
