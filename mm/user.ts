@@ -28,11 +28,19 @@ export const MOST_AT_ONCE = 64 * 2 ** 20;
 export class UserMemory {
   readonly space: AddressSpace;
   /** One value's bytes, for those that lie across a page end and for numbers wider than a byte. */
-  readonly #scratch = new Uint8Array(8);
-  readonly #view = new DataView(this.#scratch.buffer);
+  #scratchBytes: Uint8Array | undefined;
+  #scratchView: DataView | undefined;
 
   constructor(space: AddressSpace) {
     this.space = space;
+  }
+
+  /** Made when they are needed, which in most short processes is never. */
+  get #scratch(): Uint8Array {
+    return (this.#scratchBytes ??= new Uint8Array(8));
+  }
+  get #view(): DataView {
+    return (this.#scratchView ??= new DataView(this.#scratch.buffer));
   }
 
   /** Offset in the arena of a byte the guest may access, or -1 when it may not (EFAULT). Throws MustWait and ENOMEM. */
@@ -179,6 +187,14 @@ export class UserMemory {
 
   /** The low 32 bits of `value`, which may be signed. */
   writeU32(addr: Addr, value: number): void {
+    if ((addr & 3) === 0) {
+      const at = this.#reach(addr >>> 0, PROT_WRITE);
+      if (at < 0) throw errno(EFAULT);
+      const { arena } = this.space.frames;
+      arena.words[at >>> 2] = value;
+      arena.changed(at >>> 12);
+      return;
+    }
     this.#view.setUint32(0, value, true);
     this.#store(addr, 4);
   }
@@ -273,8 +289,14 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+const ascii = new TextDecoder();
+
 function latin1(bytes: Uint8Array): string {
+  let bits = 0;
+  for (let i = 0; i < bytes.length; i++) bits |= bytes[i];
+  // Nearly every string is ASCII, and decoding that is quick.
+  if (bits < 0x80) return ascii.decode(bytes);
   let text = '';
-  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096));
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]);
   return text;
 }
