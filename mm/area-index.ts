@@ -1,43 +1,93 @@
 /**
- * The areas of a segment in order of address. What a page fault must know of an area is packed into one word beside it, so that the fault reads a few small
- * tables and not the area: at many areas that is what it costs.
+ * The areas of a segment in order of address. Each is packed into a word, which says all there is to say of simple ones: of these there is no object until
+ * somebody asks for it. So faults, and calls on whole simple areas, read a few small tables: at many areas that is what they cost.
  */
+import { assert } from '../abi/assert.ts';
+import { PROT_ALL, PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
-import type { Area } from './area.ts';
+import { AREA_ACCOUNT, AREA_GROWS_DOWN, Area, type AreaFields, isData } from './area.ts';
 import { PageSet } from './page-set.ts';
 import { AREA_RUN, RunList, type Slab } from './slab.ts';
 
 const PAGES_SHIFT = AREA_RUN - 1;
-const PAGES_MASK = (1 << PAGES_SHIFT) - 1;
+const PAGES = 1 << PAGES_SHIFT;
+const PAGES_MASK = PAGES - 1;
 const LAST_KEY = 2 ** (20 - PAGES_SHIFT) - 1;
 
-/** In an area's word: its PROT_ bits, whether it is plain, and above these the page number of its end. */
+/** In an area's word: its PROT_ bits, what it is like, and above these the page number of its end. */
 export const WORD_PROT = 7;
 /** Private memory without an object: its pages are zero until they are written. */
 export const WORD_PLAIN = 8;
+/** Plain, and nothing else is to be said of it: no name, no advice, no lock. */
+export const WORD_SIMPLE = 16;
+/** AREA_ACCOUNT; counted as data; grows down. */
+export const WORD_ACCOUNT = 32;
+export const WORD_DATA = 64;
+const WORD_GROWS_DOWN = 128;
+/** There is an object for it. */
+const WORD_MADE = 256;
 const WORD_TOP_SHIFT = 12;
 
-function wordOf(area: Area): number {
+/** The word of an area that is like this. */
+export function wordOf(area: Pick<AreaFields, 'top' | 'prot' | 'maxProt' | 'sharing' | 'flags' | 'object' | 'name' | 'file'>): number {
+  const { flags, prot } = area;
   const plain = area.sharing === 'private' && area.object === undefined;
-  return ((area.top / PAGE_SIZE) << WORD_TOP_SHIFT) | (plain ? WORD_PLAIN : 0) | area.prot;
+  const simple = plain && area.name === '' && area.file === undefined && area.maxProt === PROT_ALL && (flags & ~AREA_ACCOUNT) === 0;
+  return (
+    ((area.top / PAGE_SIZE) << WORD_TOP_SHIFT) |
+    (plain ? WORD_PLAIN : 0) |
+    (simple ? WORD_SIMPLE : 0) |
+    ((flags & AREA_ACCOUNT) !== 0 ? WORD_ACCOUNT : 0) |
+    (isData(area) ? WORD_DATA : 0) |
+    ((flags & AREA_GROWS_DOWN) !== 0 ? WORD_GROWS_DOWN : 0) |
+    prot
+  );
+}
+
+/** The word of a simple area with other rights. */
+export function simpleWith(word: number, prot: number): number {
+  const writable = (prot & PROT_WRITE) !== 0;
+  return (word & ~(WORD_PROT | WORD_DATA)) | prot | (writable ? WORD_ACCOUNT | WORD_DATA : 0);
+}
+
+/** The word of a simple area of which there is no object yet. */
+export function unmade(word: number): number {
+  return word & ~WORD_MADE;
+}
+
+/** The word of a simple area with another end, a page number. */
+export function simpleWithTop(word: number, top: number): number {
+  return (word & ((1 << WORD_TOP_SHIFT) - 1)) | (top << WORD_TOP_SHIFT);
 }
 
 /** The page number of the end of the area whose word this is. */
-function topPage(word: number): number {
+export function topPage(word: number): number {
   return word >>> WORD_TOP_SHIFT;
+}
+
+export function growsDown(word: number): boolean {
+  return (word & WORD_GROWS_DOWN) !== 0;
+}
+
+/** Whether neighbours with these words are simple areas that can be one. */
+export function joinSimply(below: number, above: number): boolean {
+  const alike = WORD_SIMPLE | WORD_PROT | WORD_ACCOUNT;
+  return (below & WORD_SIMPLE) !== 0 && ((below ^ above) & alike) === 0;
 }
 
 export class AreaIndex {
   readonly #keys = new PageSet();
-  /** For each page where an area begins, two words: the area's word and its place in `#areas`; zeros elsewhere. */
+  readonly #space: AreaFields['space'];
+  /** For each page where an area begins its word, in another part of the run its place in `#areas`; zeros elsewhere. */
   readonly #slab: Slab;
   readonly #runs = new RunList();
   /** In no order, with gaps; and the gaps. */
   readonly #areas: (Area | undefined)[] = [];
   readonly #gaps: number[] = [];
 
-  constructor(slab: Slab) {
+  constructor(slab: Slab, space: AreaFields['space']) {
     this.#slab = slab;
+    this.#space = space;
   }
 
   get size(): number {
@@ -48,18 +98,46 @@ export class AreaIndex {
     return this.atOrAbove(0);
   }
 
-  get last(): Area | undefined {
-    return this.atOrBelow(2 ** 20 - 1);
+  /** The word of the area that begins at `first`. */
+  wordAt(first: number): number {
+    const run = this.#runs.get(first >>> PAGES_SHIFT);
+    return this.#slab.words(run)[this.#slab.start(run) + (first & PAGES_MASK)];
   }
 
-  /** One of the two words of a page where an area begins. */
-  #word(first: number, which: 0 | 1): number {
+  #place(first: number): number {
     const run = this.#runs.get(first >>> PAGES_SHIFT);
-    return this.#slab.words(run)[this.#slab.start(run) + 2 * (first & PAGES_MASK) + which];
+    return this.#slab.words(run)[this.#slab.start(run) + PAGES + (first & PAGES_MASK)];
   }
 
   #at(first: number): Area | undefined {
-    return first < 0 ? undefined : this.#areas[this.#word(first, 1)];
+    if (first < 0) return undefined;
+    const word = this.wordAt(first);
+    return (word & WORD_MADE) !== 0 ? this.#areas[this.#place(first)] : this.#make(first, word);
+  }
+
+  /** The object of a simple area. */
+  #make(first: number, word: number): Area {
+    const area = new Area({
+      space: this.#space,
+      base: first * PAGE_SIZE,
+      top: topPage(word) * PAGE_SIZE,
+      prot: word & WORD_PROT,
+      maxProt: PROT_ALL,
+      sharing: 'private',
+      flags: (word & WORD_ACCOUNT) !== 0 ? AREA_ACCOUNT : 0,
+      object: undefined,
+      offset: 0,
+      name: '',
+      file: undefined,
+    });
+    this.#enter(first, word | WORD_MADE, this.#keep(area));
+    return area;
+  }
+
+  #keep(area: Area): number {
+    const place = this.#gaps.pop() ?? this.#areas.length;
+    this.#areas[place] = area;
+    return place;
   }
 
   /** Whether an area begins at `page`. */
@@ -72,6 +150,16 @@ export class AreaIndex {
     return this.#keys.has(page) ? this.#at(page) : undefined;
   }
 
+  /** The page where the area that begins last at or below `page` begins, or -1. */
+  firstAtOrBelow(page: number): number {
+    return this.#keys.atOrBelow(page);
+  }
+
+  /** The page where the area that begins first at or above `page` begins, or -1. */
+  firstAtOrAbove(page: number): number {
+    return this.#keys.atOrAbove(page);
+  }
+
   /** The area that begins last at or below `page`. */
   atOrBelow(page: number): Area | undefined {
     return this.#at(this.#keys.atOrBelow(page));
@@ -82,26 +170,31 @@ export class AreaIndex {
     return this.#at(this.#keys.atOrAbove(page));
   }
 
+  /** The page where the area that contains `page` begins, or -1. */
+  firstContaining(page: number): number {
+    const first = this.#keys.atOrBelow(page);
+    return first >= 0 && page < topPage(this.wordAt(first)) ? first : -1;
+  }
+
   /** The word of the area that contains `page`, or 0. */
   word(page: number): number {
     const first = this.#keys.atOrBelow(page);
     if (first < 0) return 0;
-    const word = this.#word(first, 0);
+    const word = this.wordAt(first);
     return page < topPage(word) ? word : 0;
   }
 
   /** The area that contains `page`. */
   containing(page: number): Area | undefined {
-    const first = this.#keys.atOrBelow(page);
-    return first >= 0 && page < topPage(this.#word(first, 0)) ? this.#at(first) : undefined;
+    return this.#at(this.firstContaining(page));
   }
 
   #enter(page: number, word: number, place: number): void {
     const run = this.#runs.get(page >>> PAGES_SHIFT) || this.#add(page >>> PAGES_SHIFT);
-    const at = this.#slab.start(run) + 2 * (page & PAGES_MASK);
+    const at = this.#slab.start(run) + (page & PAGES_MASK);
     const words = this.#slab.words(run);
     words[at] = word;
-    words[at + 1] = place;
+    words[at + PAGES] = place;
   }
 
   #add(key: number): number {
@@ -112,30 +205,55 @@ export class AreaIndex {
 
   /** Requires: no area begins there. */
   insert(page: number, area: Area): void {
-    const place = this.#gaps.pop() ?? this.#areas.length;
-    this.#areas[place] = area;
-    this.#enter(page, wordOf(area), place);
+    this.#enter(page, wordOf(area) | WORD_MADE, this.#keep(area));
+    this.#keys.add(page);
+  }
+
+  /** Enters a simple area by its word. Requires: no area begins there. */
+  insertSimple(page: number, word: number): void {
+    assert((word & (WORD_SIMPLE | WORD_MADE)) === WORD_SIMPLE, 'a word alone is a simple area');
+    const run = this.#runs.get(page >>> PAGES_SHIFT) || this.#add(page >>> PAGES_SHIFT);
+    this.#slab.words(run)[this.#slab.start(run) + (page & PAGES_MASK)] = word;
     this.#keys.add(page);
   }
 
   /** Requires: an area begins there. */
   remove(page: number): void {
-    const place = this.#word(page, 1);
-    this.#areas[place] = undefined;
-    this.#gaps.push(place);
-    this.#enter(page, 0, 0);
+    if ((this.wordAt(page) & WORD_MADE) !== 0) {
+      const place = this.#place(page);
+      this.#areas[place] = undefined;
+      this.#gaps.push(place);
+      this.#enter(page, 0, 0);
+    } else {
+      const run = this.#runs.get(page >>> PAGES_SHIFT);
+      this.#slab.words(run)[this.#slab.start(run) + (page & PAGES_MASK)] = 0;
+    }
     this.#keys.delete(page);
   }
 
-  /** Takes note of an area's end and rights, which have changed; its beginning has not. */
+  /** Gives a simple area, which stays one, another end or other rights. */
+  change(page: number, word: number): void {
+    const run = this.#runs.get(page >>> PAGES_SHIFT);
+    const words = this.#slab.words(run);
+    const at = this.#slab.start(run) + (page & PAGES_MASK);
+    const made = words[at] & WORD_MADE;
+    words[at] = (word & ~WORD_MADE) | made;
+    if (made === 0) return;
+    const area = this.#areas[words[at + PAGES]] as Area;
+    area.top = topPage(word) * PAGE_SIZE;
+    area.prot = word & WORD_PROT;
+    area.flags = (word & WORD_ACCOUNT) !== 0 ? AREA_ACCOUNT : 0;
+  }
+
+  /** Takes note of what has changed in an area; its beginning has not. */
   update(area: Area): void {
     const page = area.base / PAGE_SIZE;
-    this.#enter(page, wordOf(area), this.#word(page, 1));
+    this.#enter(page, wordOf(area) | WORD_MADE, this.#place(page));
   }
 
   /** Whether the word of an area says what the area says. */
   isCurrent(area: Area): boolean {
-    return this.word(area.base / PAGE_SIZE) === wordOf(area);
+    return this.word(area.base / PAGE_SIZE) === (wordOf(area) | WORD_MADE);
   }
 
   /** Gives the tables back. The index is not used again. */

@@ -1,8 +1,8 @@
 /** The areas of one segment in order of address, with the holes between them. What an operation costs hardly depends on how many areas there are. */
 import { assert } from '../abi/assert.ts';
 import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
-import { AREA_GROWS_DOWN, type Area } from './area.ts';
-import { AreaIndex } from './area-index.ts';
+import type { Area, AreaFields } from './area.ts';
+import { AreaIndex, growsDown, topPage } from './area-index.ts';
 import { HolePlaces, HoleSizes } from './holes.ts';
 import type { Slab } from './slab.ts';
 
@@ -18,9 +18,9 @@ export class AreaSet {
   #sizes: HoleSizes | undefined;
   #places: HolePlaces | undefined;
 
-  constructor(slab: Slab, floor: Addr) {
+  constructor(slab: Slab, space: AreaFields['space'], floor: Addr) {
     this.floor = floor;
-    this.#areas = new AreaIndex(slab);
+    this.#areas = new AreaIndex(slab, space);
   }
 
   get size(): number {
@@ -31,8 +31,9 @@ export class AreaSet {
     return this.#areas.first;
   }
 
-  get last(): Area | undefined {
-    return this.#areas.last;
+  /** The end of the last area; the floor where there is none. */
+  get end(): Addr {
+    return this.#topBelow(2 ** 20);
   }
 
   /** The area that contains `addr`. */
@@ -50,7 +51,31 @@ export class AreaSet {
     return this.#areas.has(addr >>> 12);
   }
 
-  /** Takes note of an area's new rights. */
+  /** The word of the area that begins at `addr`, where one does. */
+  wordAt(addr: Addr): number {
+    return this.#areas.wordAt(addr >>> 12);
+  }
+
+  /** Where the area that contains `addr` begins, else the next above it; -1 for none. */
+  baseAbove(addr: Addr): Addr {
+    const page = addr >>> 12;
+    const first = this.#areas.firstContaining(page);
+    const above = first >= 0 ? first : this.#areas.firstAtOrAbove(page + 1);
+    return above < 0 ? -1 : above * PAGE_SIZE;
+  }
+
+  /** Where the first area at or above `addr`, which is page-aligned, begins; -1 for none. */
+  nextBase(addr: Addr): Addr {
+    const page = this.#areas.firstAtOrAbove(addr / PAGE_SIZE);
+    return page < 0 ? -1 : page * PAGE_SIZE;
+  }
+
+  /** Where the hole below the area that begins at `addr` ends. */
+  guardedBase(addr: Addr): Addr {
+    return guarded(addr, this.wordAt(addr));
+  }
+
+  /** Takes note of what has changed in an area. */
   update(area: Area): void {
     this.#areas.update(area);
   }
@@ -65,79 +90,109 @@ export class AreaSet {
     return this.#areas.atOrBelow(addr / PAGE_SIZE - 1);
   }
 
-  #above(area: Area): Area | undefined {
-    return this.#areas.atOrAbove(area.top / PAGE_SIZE);
-  }
-
-  #bottom(area: Area): Addr {
-    return this.before(area.base)?.top ?? this.floor;
+  /** The end of the area that begins last below page `page`, else the floor. */
+  #topBelow(page: number): Addr {
+    const first = this.#areas.firstAtOrBelow(page - 1);
+    return first < 0 ? this.floor : topPage(this.#areas.wordAt(first)) * PAGE_SIZE;
   }
 
   /** Requires: overlaps no area of the set. */
   insert(area: Area): void {
-    const page = area.base / PAGE_SIZE;
-    const above = this.#areas.atOrAbove(page);
-    const bottom = this.#bottom(area);
-    assert(bottom <= area.base && (above === undefined || area.top <= above.base), 'an inserted area overlaps none');
-    if (above !== undefined) this.#removeHole(bottom, above);
-    this.#areas.insert(page, area);
-    this.#addHole(bottom, area);
-    if (above !== undefined) this.#addHole(area.top, above);
+    this.#insert(area.base, area.top, (page) => this.#areas.insert(page, area));
+  }
+
+  /** The same of a simple area, by its word. */
+  insertSimple(base: Addr, word: number): void {
+    this.#insert(base, topPage(word) * PAGE_SIZE, (page) => this.#areas.insertSimple(page, word));
+  }
+
+  #insert(base: Addr, top: Addr, enter: (page: number) => void): void {
+    const page = base / PAGE_SIZE;
+    const above = this.#areas.firstAtOrAbove(page);
+    const bottom = this.#topBelow(page);
+    assert(bottom <= base && (above < 0 || top <= above * PAGE_SIZE), 'an inserted area overlaps none');
+    if (above >= 0) this.#removeHole(bottom, above);
+    enter(page);
+    this.#addHole(bottom, page);
+    if (above >= 0) this.#addHole(top, above);
   }
 
   remove(area: Area): void {
-    const page = area.base / PAGE_SIZE;
-    assert(this.#areas.get(page) === area, 'a removed area is there');
-    const bottom = this.#bottom(area);
-    const above = this.#above(area);
+    assert(this.#areas.get(area.base / PAGE_SIZE) === area, 'a removed area is there');
+    this.removeAt(area.base);
+  }
+
+  /** Takes out the area that begins at `base`. */
+  removeAt(base: Addr): void {
+    const page = base / PAGE_SIZE;
+    const end = topPage(this.#areas.wordAt(page));
+    const bottom = this.#topBelow(page);
+    const above = this.#areas.firstAtOrAbove(end);
+    this.#removeHole(bottom, page);
     this.#areas.remove(page);
-    this.#removeHole(bottom, area);
-    if (above === undefined) return;
-    this.#removeHole(area.top, above);
+    if (above < 0) return;
+    this.#removeHole(end * PAGE_SIZE, above);
     this.#addHole(bottom, above);
+  }
+
+  /** Gives the simple area that begins at `base` another end or other rights; it stays simple. Requires: it stays below its neighbour. */
+  change(base: Addr, word: number): void {
+    const page = base / PAGE_SIZE;
+    const former = topPage(this.#areas.wordAt(page));
+    const end = topPage(word);
+    const above = former === end ? -1 : this.#areas.firstAtOrAbove(former);
+    assert(page < end && (above < 0 || end <= above), 'a changed area stays below its neighbour');
+    if (above >= 0) this.#removeHole(former * PAGE_SIZE, above);
+    this.#areas.change(page, word);
+    if (above >= 0) this.#addHole(end * PAGE_SIZE, above);
   }
 
   /** Moves an area's ends. Requires: it stays between its neighbours and is not empty. */
   resize(area: Area, base: Addr, top: Addr): void {
-    const bottom = this.#bottom(area);
-    const above = this.#above(area);
-    assert(bottom <= base && base < top && (above === undefined || top <= above.base), 'a resized area stays between its neighbours');
-    this.#removeHole(bottom, area);
-    if (above !== undefined) this.#removeHole(area.top, above);
-    const former = area.base;
+    const former = area.base / PAGE_SIZE;
+    const bottom = this.#topBelow(former);
+    const above = this.#areas.firstAtOrAbove(area.top / PAGE_SIZE);
+    assert(bottom <= base && base < top && (above < 0 || top <= above * PAGE_SIZE), 'a resized area stays between its neighbours');
+    this.#removeHole(bottom, former);
+    if (above >= 0) this.#removeHole(area.top, above);
     area.base = base;
     area.top = top;
-    if (base === former) this.#areas.update(area);
+    if (base / PAGE_SIZE === former) this.#areas.update(area);
     else {
-      this.#areas.remove(former / PAGE_SIZE);
+      this.#areas.remove(former);
       this.#areas.insert(base / PAGE_SIZE, area);
     }
-    this.#addHole(bottom, area);
-    if (above !== undefined) this.#addHole(top, above);
+    this.#addHole(bottom, base / PAGE_SIZE);
+    if (above >= 0) this.#addHole(top, above);
   }
 
-  #removeHole(bottom: Addr, above: Area): void {
+  /** The pages between `bottom` and the area that begins at page `above`, less its guard gap; 0 or less when there are none. */
+  #holePages(bottom: Addr, above: number): number {
+    return (guarded(above * PAGE_SIZE, this.#areas.wordAt(above)) - bottom) / PAGE_SIZE;
+  }
+
+  #removeHole(bottom: Addr, above: number): void {
     if (this.#sizes === undefined && this.#places === undefined) return;
-    const pages = holePages(bottom, above);
+    const pages = this.#holePages(bottom, above);
     if (pages <= 0) return;
     this.#sizes?.delete(pages, bottom / PAGE_SIZE);
-    this.#places?.set(above.base / PAGE_SIZE, 0);
+    this.#places?.set(above, 0);
   }
 
-  #addHole(bottom: Addr, above: Area): void {
+  #addHole(bottom: Addr, above: number): void {
     if (this.#sizes === undefined && this.#places === undefined) return;
-    const pages = holePages(bottom, above);
+    const pages = this.#holePages(bottom, above);
     if (pages <= 0) return;
     this.#sizes?.add(pages, bottom / PAGE_SIZE);
-    this.#places?.set(above.base / PAGE_SIZE, pages);
+    this.#places?.set(above, pages);
   }
 
-  #eachHole(visit: (bottom: Addr, above: Area, pages: number) => void): void {
+  #eachHole(visit: (bottom: Addr, above: number, pages: number) => void): void {
     let bottom = this.floor;
-    for (const area of this) {
-      const pages = holePages(bottom, area);
-      if (pages > 0) visit(bottom, area, pages);
-      bottom = area.top;
+    for (let page = this.#areas.firstAtOrAbove(0); page >= 0; page = this.#areas.firstAtOrAbove(page + 1)) {
+      const pages = this.#holePages(bottom, page);
+      if (pages > 0) visit(bottom, page, pages);
+      bottom = topPage(this.#areas.wordAt(page)) * PAGE_SIZE;
     }
   }
 
@@ -156,7 +211,7 @@ export class AreaSet {
   #holePlaces(): HolePlaces {
     if (this.#places === undefined) {
       const places = new HolePlaces();
-      this.#eachHole((_bottom, above, pages) => places.set(above.base / PAGE_SIZE, pages));
+      this.#eachHole((_bottom, above, pages) => places.set(above, pages));
       this.#places = places;
     }
     return this.#places;
@@ -164,18 +219,18 @@ export class AreaSet {
 
   /** The hole below the area that begins at page `page`. */
   #holeBelow(page: number): Range {
-    const top = guardedBase(this.#areas.get(page) as Area);
+    const top = this.guardedBase(page * PAGE_SIZE);
     return { base: top - this.#holePlaces().get(page) * PAGE_SIZE, top };
   }
 
   /** The highest address where `size` bytes fit within `[low, high)`, the hole above the last area included; undefined when nowhere. */
   highestFit(size: number, low: Addr, high: Addr): Addr | undefined {
-    const end = Math.max(this.last?.top ?? this.floor, low);
+    const end = Math.max(this.end, low);
     if (high - end >= size) return high - size;
     const places = this.#holePlaces();
     const pages = size / PAGE_SIZE;
-    const above = this.#areas.atOrAbove(high / PAGE_SIZE);
-    let page = above === undefined ? high / PAGE_SIZE : above.base / PAGE_SIZE;
+    const above = this.#areas.firstAtOrAbove(high / PAGE_SIZE);
+    let page = above < 0 ? high / PAGE_SIZE : above;
     for (page = places.atOrBelow(page, pages); page >= 0; page = places.atOrBelow(page - 1, pages)) {
       const hole = this.#holeBelow(page);
       const top = Math.min(hole.top, high);
@@ -195,7 +250,7 @@ export class AreaSet {
       if (Math.min(hole.top, high) - base >= size) return base;
       if (hole.base >= high) return undefined;
     }
-    const bottom = Math.max(this.last?.top ?? this.floor, low);
+    const bottom = Math.max(this.end, low);
     return high - bottom >= size ? bottom : undefined;
   }
 
@@ -215,7 +270,7 @@ export class AreaSet {
     const expected: string[] = [];
     this.#eachHole((bottom, above, pages) => {
       expected.push(`${bottom / PAGE_SIZE} ${pages}`);
-      const known = this.#places?.get(above.base / PAGE_SIZE) ?? pages;
+      const known = this.#places?.get(above) ?? pages;
       assert(known === pages, 'the index of holes by place matches the areas');
     });
     if (this.#sizes === undefined) return;
@@ -225,11 +280,6 @@ export class AreaSet {
 }
 
 /** Where the hole below an area ends: a guard gap lower for one that grows down (Linux vm_start_gap). */
-function guardedBase(area: Area): Addr {
-  return (area.flags & AREA_GROWS_DOWN) !== 0 ? area.base - STACK_GUARD_GAP : area.base;
-}
-
-/** The pages between `bottom` and the area above it, less its guard gap; 0 or less when there are none. */
-function holePages(bottom: Addr, above: Area): number {
-  return (guardedBase(above) - bottom) / PAGE_SIZE;
+function guarded(base: Addr, word: number): Addr {
+  return growsDown(word) ? base - STACK_GUARD_GAP : base;
 }

@@ -1,7 +1,8 @@
 /** All areas of one space over its segments, with their counts: the elementary edits that every operation on a space is made of. */
 import { assert } from '../abi/assert.ts';
 import { type Addr, PAGE_SIZE, type Range } from '../abi/page.ts';
-import { AREA_ACCOUNT, Area, type AreaFields, areaPages, canMerge, fieldsOf, flagsWith, isData, offsetAt, splitArea } from './area.ts';
+import { Area, type AreaFields, canMerge, fieldsOf, flagsWith, offsetAt, splitArea } from './area.ts';
+import { joinSimply, simpleWith, simpleWithTop, topPage, unmade, WORD_ACCOUNT, WORD_DATA, WORD_SIMPLE, wordOf } from './area-index.ts';
 import type { Commitment } from './commitment.ts';
 import { type Bounds, type Segment, SegmentList } from './segment.ts';
 import type { Slab } from './slab.ts';
@@ -10,6 +11,7 @@ import { USER_TOP } from './placement.ts';
 /** Edits change areas and objects' lists of mappings; pages and MMU entries are the caller's business. */
 export class AreaTable {
   readonly #slab: Slab;
+  readonly #space: AreaFields['space'];
   #segments: SegmentList;
   #count = 0;
   #pages = 0;
@@ -23,9 +25,10 @@ export class AreaTable {
   #changedTop: Addr = 0;
 
   /** Begins with segments of these bounds; its indexes lie in `slab`. What areas promise is added to `commitment`. */
-  constructor(slab: Slab, bounds: readonly Bounds[], commitment: Commitment) {
+  constructor(slab: Slab, space: AreaFields['space'], bounds: readonly Bounds[], commitment: Commitment) {
     this.#slab = slab;
-    this.#segments = new SegmentList(slab, USER_TOP, bounds);
+    this.#space = space;
+    this.#segments = new SegmentList(slab, space, USER_TOP, bounds);
     this.#commitment = commitment;
   }
 
@@ -77,11 +80,14 @@ export class AreaTable {
     let all = 0;
     let data = 0;
     let promised = 0;
-    for (const area of this.in(range)) {
-      const pages = (Math.min(area.top, range.top) - Math.max(area.base, range.base)) / PAGE_SIZE;
+    for (let base = this.#segments.baseAbove(range.base); base < range.top; ) {
+      const word = this.#segments.word(base);
+      const top = topPage(word) * PAGE_SIZE;
+      const pages = (Math.min(top, range.top) - Math.max(base, range.base)) / PAGE_SIZE;
       all += pages;
-      if (isData(area)) data += pages;
-      if ((area.flags & AREA_ACCOUNT) !== 0) promised += pages;
+      if ((word & WORD_DATA) !== 0) data += pages;
+      if ((word & WORD_ACCOUNT) !== 0) promised += pages;
+      base = this.#segments.nextBase(top);
     }
     return { all, data, promised };
   }
@@ -95,40 +101,97 @@ export class AreaTable {
   /** Puts a new area into its segment; one that spans segments becomes one area in each. Requires: the range is free. */
   insert(fields: AreaFields): void {
     const segment = this.#segments.claim(fields.base);
+    const word = wordOf(fields);
+    if ((word & WORD_SIMPLE) !== 0 && fields.top <= segment.limit) return this.insertSimple(fields.base, simpleWith(word, fields.prot));
     const area = new Area(fields);
     area.flags = flagsWith(area.flags, area.sharing, area.prot);
     const rest = fields.top > segment.limit ? splitArea(area, segment.limit) : undefined;
     segment.areas.insert(area);
     attach(area);
-    this.#account(area, 1);
+    this.#account(area.base, segment.areas.wordAt(area.base), 1);
     if (rest !== undefined) this.insert(fieldsOf(rest));
+  }
+
+  /** The same of a simple area, by its word. Requires: it lies in one segment. */
+  insertSimple(base: Addr, word: number): void {
+    const entered = unmade(word);
+    this.#segments.claim(base).areas.insertSimple(base, entered);
+    this.#account(base, entered, 1);
+  }
+
+  /** Puts a simple area in the place of exactly one that is simple too; returns whether that is what was asked. */
+  replaceSimple(fields: AreaFields): boolean {
+    const word = wordOf(fields);
+    const before = (word & WORD_SIMPLE) === 0 ? 0 : this.simpleAt(fields.base, fields.top);
+    if (before === 0 || topPage(before) !== topPage(word)) return false;
+    this.#change(fields.base, before, simpleWith(word, fields.prot));
+    return true;
   }
 
   /** Takes an area out. */
   erase(area: Area): void {
-    const segment = this.segmentOf(area);
-    segment.areas.remove(area);
-    this.#segments.retire(segment);
-    this.#account(area, -1);
+    this.#eraseAt(area.base);
     detach(area);
+  }
+
+  /** Takes out the area that begins at `base`; its object is the caller's business. */
+  #eraseAt(base: Addr): void {
+    const segment = this.#segments.find(base) as Segment;
+    this.#account(base, segment.areas.wordAt(base), -1);
+    segment.areas.removeAt(base);
+    this.#segments.retire(segment);
   }
 
   /** Moves an area's ends; its pages keep their places in the object. */
   resize(area: Area, base: Addr, top: Addr): void {
     const offset = offsetAt(area, base);
-    this.#account(area, -1);
-    this.segmentOf(area).areas.resize(area, base, top);
+    const { areas } = this.segmentOf(area);
+    this.#account(area.base, areas.wordAt(area.base), -1);
+    areas.resize(area, base, top);
     area.offset = offset;
-    this.#account(area, 1);
+    this.#account(base, areas.wordAt(base), 1);
   }
 
   /** Gives a whole area other rights. */
   setProt(area: Area, prot: number): void {
-    this.#account(area, -1);
-    area.prot = prot;
-    area.flags = flagsWith(area.flags, area.sharing, prot);
-    this.segmentOf(area).areas.update(area);
-    this.#account(area, 1);
+    this.#edit(area, () => {
+      area.prot = prot;
+      area.flags = flagsWith(area.flags, area.sharing, prot);
+    });
+  }
+
+  /** Gives a whole area other flags. */
+  setFlags(area: Area, flags: number): void {
+    this.#edit(area, () => {
+      area.flags = flags;
+    });
+  }
+
+  #edit(area: Area, change: () => void): void {
+    const { areas } = this.segmentOf(area);
+    this.#account(area.base, areas.wordAt(area.base), -1);
+    change();
+    areas.update(area);
+    this.#account(area.base, areas.wordAt(area.base), 1);
+  }
+
+  /** The word of the area that begins at `base` and ends at `top` or below, where it is a simple one (area-index.ts), else 0. */
+  simpleAt(base: Addr, top: Addr): number {
+    if (!this.#segments.beginsAt(base)) return 0;
+    const word = this.#segments.word(base);
+    return (word & WORD_SIMPLE) !== 0 && topPage(word) * PAGE_SIZE <= top ? word : 0;
+  }
+
+  /** Gives the simple area at `base` other rights. */
+  setSimpleProt(base: Addr, word: number, prot: number): void {
+    this.#change(base, word, simpleWith(word, prot));
+  }
+
+  /** Gives the simple area at `base`, which had the word `before`, another. */
+  #change(base: Addr, before: number, word: number): void {
+    this.#account(base, before, -1);
+    (this.#segments.find(base) as Segment).areas.change(base, word);
+    this.#account(base, word, 1);
   }
 
   /** The range that everything changed since the last time lies in; undefined where nothing has. For those who watch mappings. */
@@ -139,14 +202,17 @@ export class AreaTable {
     return range.base < range.top ? range : undefined;
   }
 
-  #account(area: Area, sign: 1 | -1): void {
-    if (area.base < this.#changedBase) this.#changedBase = area.base;
-    if (area.top > this.#changedTop) this.#changedTop = area.top;
+  /** Counts the area that begins at `base` and has this word, or counts it no more. */
+  #account(base: Addr, word: number, sign: 1 | -1): void {
+    const top = topPage(word) * PAGE_SIZE;
+    const pages = (sign * (top - base)) / PAGE_SIZE;
+    if (base < this.#changedBase) this.#changedBase = base;
+    if (top > this.#changedTop) this.#changedTop = top;
     this.#count += sign;
-    this.#pages += sign * areaPages(area);
+    this.#pages += pages;
     if (this.#pages > this.#peak) this.#peak = this.#pages;
-    if (isData(area)) this.#dataPages += sign * areaPages(area);
-    if ((area.flags & AREA_ACCOUNT) !== 0) this.#promise(sign * areaPages(area));
+    if ((word & WORD_DATA) !== 0) this.#dataPages += pages;
+    if ((word & WORD_ACCOUNT) !== 0) this.#promise(pages);
   }
 
   #promise(pages: number): void {
@@ -174,9 +240,9 @@ export class AreaTable {
 
   /** Takes every area out, and starts over with other segments. */
   reset(bounds: readonly Bounds[]): void {
-    const former = this.#count === 0 ? [] : [...this.#segments.areas()];
+    const former = [...this.#complex()];
     this.#segments.release();
-    this.#segments = new SegmentList(this.#slab, USER_TOP, bounds);
+    this.#segments = new SegmentList(this.#slab, this.#space, USER_TOP, bounds);
     this.#count = this.#pages = this.#dataPages = this.#peak = 0;
     this.#promise(-this.#promisedPages);
     this.#changedBase = 0;
@@ -188,24 +254,52 @@ export class AreaTable {
   clear(range: Range): void {
     this.cutAt(range.base);
     this.cutAt(range.top);
-    for (let area = this.#segments.findAreaAbove(range.base); area !== undefined && area.base < range.top; ) {
-      const { top } = area;
-      this.erase(area);
-      area = this.#segments.findAreaAbove(top);
+    for (let base = this.#segments.nextBase(range.base); base < range.top; ) {
+      const word = this.#segments.word(base);
+      const top = topPage(word) * PAGE_SIZE;
+      if ((word & WORD_SIMPLE) !== 0) this.#eraseAt(base);
+      else this.erase(this.#segments.findArea(base) as Area);
+      base = this.#segments.nextBase(top);
     }
   }
 
   /** Joins neighbours that can be one area, from the one that ends at `range.base` to the one that begins at `range.top`. */
   merge(range: Range): void {
-    const below = this.#segments.findArea(range.base - 1);
-    let area = below ?? this.#segments.findAreaAbove(range.base);
-    while (area !== undefined && area.base < range.top) {
-      const next: Area | undefined = this.#segments.findArea(area.top);
-      if (next !== undefined && canMerge(area, next) && this.segmentOf(area) === this.segmentOf(next)) {
-        const { top } = next;
-        this.erase(next);
-        this.resize(area, area.base, top);
-      } else area = next ?? (area.top < range.top ? this.#segments.findAreaAbove(area.top) : undefined);
+    for (let border = this.#segments.nextBase(range.base); border <= range.top; border = this.#segments.nextBase(border + PAGE_SIZE)) {
+      this.#mergeAt(border);
+    }
+  }
+
+  /** Joins the area that begins at `border` with the one below, if there is one in the segment and they can be one. */
+  #mergeAt(border: Addr): void {
+    const { areas, base } = this.#segments.find(border) as Segment;
+    const below = border > base ? areas.word(border - PAGE_SIZE) : 0;
+    const above = areas.wordAt(border);
+    if (below === 0 || ((below ^ above) & WORD_SIMPLE) !== 0) return;
+    if (joinSimply(below, above)) {
+      const first = areas.baseAbove(border - PAGE_SIZE);
+      this.#eraseAt(border);
+      return this.#change(first, below, simpleWithTop(below, topPage(above)));
+    }
+    if ((below & WORD_SIMPLE) !== 0) return;
+    const [area, next] = [areas.find(border - PAGE_SIZE) as Area, areas.find(border) as Area];
+    if (!canMerge(area, next)) return;
+    const { top } = next;
+    this.erase(next);
+    this.resize(area, area.base, top);
+  }
+
+  /** Calls `visit` for every area, ascending, with its word. The table may not change meanwhile. */
+  forEachWord(visit: (base: Addr, word: number) => void): void {
+    for (let base = this.#segments.nextBase(0); base < USER_TOP; base = this.#segments.nextBase(base + PAGE_SIZE)) {
+      visit(base, this.#segments.word(base));
+    }
+  }
+
+  /** The areas that are not simple. */
+  *#complex(): Generator<Area> {
+    for (let base = this.#segments.nextBase(0); base < USER_TOP; base = this.#segments.nextBase(base + PAGE_SIZE)) {
+      if ((this.#segments.word(base) & WORD_SIMPLE) === 0) yield this.#segments.findArea(base) as Area;
     }
   }
 }

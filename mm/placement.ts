@@ -1,6 +1,5 @@
 /** Where a mapping goes: the two layouts of an address space, and the choice of a place for a request that names none. Pure: nothing is mapped here. */
 import { type Addr, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
-import { AREA_GROWS_DOWN } from './area.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
 import { NO_SHIFTS, type Shifts, STACK_SHIFT_MAX } from './randomize.ts';
 import type { Bounds, Segment, SegmentKind, SegmentList } from './segment.ts';
@@ -83,15 +82,12 @@ export function heapReserve(layout: LayoutName, brkStart: Addr): Range | undefin
 
 /** Whether `size` bytes at `addr` are free, with the gap a stack above needs. */
 export function isFree(segments: SegmentList, addr: Addr, size: number): boolean {
-  const above = segments.findAreaAbove(addr);
-  if (above === undefined) return addr + size <= USER_TOP;
-  return addr + size <= ((above.flags & AREA_GROWS_DOWN) !== 0 ? above.base - STACK_GUARD_GAP : above.base);
+  return addr + size <= Math.min(segments.guardedBaseAbove(addr), USER_TOP);
 }
 
 /** Whether something is mapped there. */
 export function anyIn(segments: SegmentList, addr: Addr, size: number): boolean {
-  const above = segments.findAreaAbove(addr);
-  return above !== undefined && above.base < addr + size;
+  return segments.baseAbove(addr) < addr + size;
 }
 
 /** An address for the request, or undefined when it fits nowhere. */

@@ -1,7 +1,7 @@
 /** Segments: the few runs of pages an address space consists of (Plan 9's idea), each with its areas; and the ordered list of them. */
 import { assert } from '../abi/assert.ts';
 import type { Addr, Range } from '../abi/page.ts';
-import type { Area } from './area.ts';
+import type { Area, AreaFields } from './area.ts';
 import { AreaSet } from './area-set.ts';
 import type { Slab } from './slab.ts';
 
@@ -25,16 +25,16 @@ export class Segment implements Range {
   readonly limit: Addr;
   readonly areas: AreaSet;
 
-  constructor(slab: Slab, bounds: Bounds) {
+  constructor(slab: Slab, space: AreaFields['space'], bounds: Bounds) {
     this.kind = bounds.kind;
     this.base = bounds.base;
     this.limit = bounds.limit;
-    this.areas = new AreaSet(slab, bounds.base);
+    this.areas = new AreaSet(slab, space, bounds.base);
   }
 
   /** One past its last mapped address: it grows to cover its areas and shrinks when its last area goes. */
   get top(): Addr {
-    return this.areas.last?.top ?? this.base;
+    return this.areas.end;
   }
 }
 
@@ -42,14 +42,16 @@ export class Segment implements Range {
 export class SegmentList {
   readonly #segments: Segment[] = [];
   readonly #slab: Slab;
+  readonly #space: AreaFields['space'];
   /** One past the last address of user memory. */
   readonly #userTop: Addr;
 
   /** Requires: the bounds are disjoint, lowest first. */
-  constructor(slab: Slab, userTop: Addr, bounds: readonly Bounds[]) {
+  constructor(slab: Slab, space: AreaFields['space'], userTop: Addr, bounds: readonly Bounds[]) {
     this.#slab = slab;
+    this.#space = space;
     this.#userTop = userTop;
-    for (const each of bounds) this.#segments.push(new Segment(slab, each));
+    for (const each of bounds) this.#segments.push(new Segment(slab, space, each));
   }
 
   /** Gives the indexes back. The list is not used again. */
@@ -90,7 +92,7 @@ export class SegmentList {
     if (above !== undefined && above.base <= addr) return above;
     assert(addr < this.#userTop, 'mappings lie in user memory');
     const base = index === 0 ? 0 : this.#segments[index - 1].limit;
-    const segment = new Segment(this.#slab, { kind: 'ATTACHED', base, limit: above?.base ?? this.#userTop });
+    const segment = new Segment(this.#slab, this.#space, { kind: 'ATTACHED', base, limit: above?.base ?? this.#userTop });
     this.#segments.splice(index, 0, segment);
     return segment;
   }
@@ -113,6 +115,30 @@ export class SegmentList {
   word(addr: Addr): number {
     const segment = this.find(addr);
     return segment === undefined ? 0 : segment.areas.word(addr);
+  }
+
+  /** Where the lowest area that ends above `addr` begins: the one that contains it, else the next; Infinity where there is none. */
+  baseAbove(addr: Addr): Addr {
+    for (let i = this.#indexAbove(addr); i < this.#segments.length; i++) {
+      const base = this.#segments[i].areas.baseAbove(addr);
+      if (base >= 0) return base;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** The same, less the guard gap of an area that grows down. */
+  guardedBaseAbove(addr: Addr): Addr {
+    const base = this.baseAbove(addr);
+    return this.find(base)?.areas.guardedBase(base) ?? base;
+  }
+
+  /** Where the first area at or above `addr`, which is page-aligned, begins; Infinity where there is none. */
+  nextBase(addr: Addr): Addr {
+    for (let i = this.#indexAbove(addr); i < this.#segments.length; i++) {
+      const base = this.#segments[i].areas.nextBase(addr);
+      if (base >= 0) return base;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   /** Whether an area begins at `addr`. */

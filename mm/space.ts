@@ -1,6 +1,6 @@
 /** An address space: segments of areas over memory objects, the pages it holds of its own, and its MMU, which only ever caches what these say. */
 import { assert } from '../abi/assert.ts';
-import { EACCES, EEXIST, EINVAL, ENOMEM, EPERM, errno } from '../abi/errno.ts';
+import { EEXIST, EINVAL, ENOMEM, EPERM, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE, pageDown, pageUp, type Range } from '../abi/page.ts';
 import {
@@ -14,13 +14,14 @@ import {
   isData,
   type Sharing,
 } from './area.ts';
+import { topPage, WORD_SIMPLE } from './area-index.ts';
 import { STACK_GUARD_GAP } from './area-set.ts';
 import { AreaTable } from './area-table.ts';
 import { childFields, forkAction, mayPromiseFork } from './fork.ts';
 import type { FramePool, Reclaimer } from './frame.ts';
 import type { Mmu } from './mmu.ts';
 import { MemoryObject } from './object.ts';
-import { protectBase } from './protect.ts';
+import { protectBase, protectNext } from './protect.ts';
 import { PageMap } from './page-map.ts';
 import { ZeroPager } from './pager.ts';
 import {
@@ -100,7 +101,7 @@ export class AddressSpace {
     this.maxAreas = options.maxAreas ?? MAX_AREAS;
     this.arrangement = arrange(this.limits.stack);
     const { areaTables, commitment } = options.frames;
-    this.table = new AreaTable(areaTables, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE), commitment);
+    this.table = new AreaTable(areaTables, this, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE), commitment);
   }
 
   get segments(): SegmentList {
@@ -138,7 +139,7 @@ export class AddressSpace {
     const sharing = sharingOf(request.flags);
     if (sharing === 'shared' && (request.flags & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
     if (this.#splits(range) && this.areaCount + 1 > this.maxAreas) throw errno(ENOMEM);
-    const prot = this.#effectiveProt(request.prot, maxProt);
+    const prot = this.effectiveProt(request.prot, maxProt);
     const flags = areaFlags(request.flags, this.frames.commitment.mode, this.lockFuture);
     this.#checkLimits(range, isData({ sharing, prot, flags }));
     const reserves = sharing === 'shared' && request.object === undefined && (flags & AREA_NO_RESERVE) === 0;
@@ -148,20 +149,13 @@ export class AddressSpace {
     // What goes may be all that keeps the object and its file (remap_file_pages).
     request.object?.hold();
     request.file?.acquire();
-    this.#remove(range);
     const object = request.object ?? (sharing === 'shared' ? this.#zeroObject(size, reserves) : undefined);
-    this.table.insert({
-      space: this,
-      ...range,
-      prot,
-      maxProt,
-      sharing,
-      flags,
-      object,
-      offset,
-      name: request.name ?? '',
-      file: request.file,
-    });
+    const fields = { space: this, ...range, prot, maxProt, sharing, flags, object, offset, name: request.name ?? '', file: request.file };
+    if (this.table.replaceSimple(fields)) this.discard(range);
+    else {
+      this.#remove(range);
+      this.table.insert(fields);
+    }
     this.table.merge(range);
     this.softDirty?.mapped(range);
     object?.drop();
@@ -175,7 +169,7 @@ export class AddressSpace {
   }
 
   /** The rights an mmap or mprotect really gives. */
-  #effectiveProt(prot: number, maxProt: number): number {
+  effectiveProt(prot: number, maxProt: number): number {
     const asked = prot & mman.PROT_ALL;
     return this.readImpliesExec && (asked & mman.PROT_READ) !== 0 ? asked | (maxProt & mman.PROT_EXEC) : asked;
   }
@@ -260,8 +254,7 @@ export class AddressSpace {
 
   /** Whether taking the range out leaves an area in two pieces. */
   #splits({ base, top }: Range): boolean {
-    const around = this.segments.findArea(base);
-    return around !== undefined && around.base < base && around.top > top;
+    return this.segments.baseAbove(base) < base && topPage(this.segments.word(base)) * PAGE_SIZE > top;
   }
 
   /** Takes everything out of `range`: areas, pages, MMU entries. */
@@ -286,41 +279,11 @@ export class AddressSpace {
     let done = base;
     try {
       while (done < top) {
-        const area = this.segments.findArea(done);
-        if (area === undefined) throw errno(ENOMEM);
-        done = this.#protectArea(area, { base: done, top: Math.min(area.top, top) }, asked);
+        done = protectNext(this, done, top, asked);
       }
     } finally {
       if (done > base) this.table.merge({ base, top: done });
     }
-  }
-
-  /** Changes the rights of the part of `area` that `range` is, and returns its end. */
-  #protectArea(area: Area, range: Range, asked: number): Addr {
-    const prot = this.#effectiveProt(asked, area.maxProt);
-    if ((prot & ~area.maxProt) !== 0) throw errno(EACCES);
-    if (prot === area.prot) return range.top;
-    const becomesData = !isData(area) && isData({ sharing: area.sharing, flags: area.flags, prot });
-    if (becomesData && this.table.dataPages + areaPages(range) > dataLimit(this.limits)) throw errno(ENOMEM);
-    const promises = ((flagsWith(area.flags, area.sharing, prot) ^ area.flags) & AREA_ACCOUNT) !== 0;
-    if (promises) this.checkPromise(areaPages(range));
-    const cuts = Number(range.base > area.base) + Number(range.top < area.top);
-    if (this.areaCount + cuts > this.maxAreas) throw errno(ENOMEM);
-    const lost = area.prot & ~prot;
-    const part = cuts === 0 ? area : this.#cutOut(range);
-    this.table.setProt(part, prot);
-    if (lost === mman.PROT_WRITE && prot !== mman.PROT_NONE) this.mmu.writeProtect(range);
-    else if (lost !== 0) this.mmu.unmap(range);
-    return range.top;
-  }
-
-  /** Makes one area of exactly `range`, which lies in one. */
-  #cutOut(range: Range): Area {
-    this.table.cutAt(range.base);
-    this.table.cutAt(range.top);
-    const part = this.segments.findArea(range.base);
-    assert(part !== undefined && part.base === range.base && part.top === range.top, 'cutting leaves the exact part');
-    return part;
   }
 
   /** Forgets the pages this space holds of its own in `range`, and all MMU entries there; areas stay. The next touch starts afresh (MADV_DONTNEED, segfree). */
@@ -377,7 +340,7 @@ export class AddressSpace {
   }
 
   #growHeap(range: Range): boolean {
-    const prot = this.#effectiveProt(mman.PROT_READ | mman.PROT_WRITE, mman.PROT_ALL);
+    const prot = this.effectiveProt(mman.PROT_READ | mman.PROT_WRITE, mman.PROT_ALL);
     if (!isFree(this.segments, range.base, Math.min(range.top + PAGE_SIZE, USER_TOP) - range.base)) return false;
     if (this.areaCount > this.maxAreas || !this.#mayExpand(areaPages(range), true) || !this.#mayPromise(areaPages(range))) return false;
     this.table.insert({
@@ -450,15 +413,22 @@ export class AddressSpace {
     child.arrangement = this.arrangement;
     const share = (frame: number): void => frames.share(frame);
     let locked = false;
-    for (const area of this.areas()) {
+    const copy = (range: Range): void => {
+      const held = child.copies.size;
+      child.copies.copyFrom(this.copies, range.base / PAGE_SIZE, range.top / PAGE_SIZE, share);
+      if (child.copies.size > held) this.mmu.writeProtect(range);
+    };
+    this.table.forEachWord((base, word) => {
+      if ((word & WORD_SIMPLE) !== 0) {
+        child.table.insertSimple(base, word);
+        return copy({ base, top: topPage(word) * PAGE_SIZE });
+      }
+      const area = this.find(base) as Area;
       const action = forkAction(area);
       if (action !== 'omit') child.table.insert(childFields(child, area));
       locked ||= (area.flags & AREA_LOCKED) !== 0;
-      if (action !== 'copy') continue;
-      const held = child.copies.size;
-      child.copies.copyFrom(this.copies, area.base / PAGE_SIZE, area.top / PAGE_SIZE, share);
-      if (child.copies.size > held) this.mmu.writeProtect(area);
-    }
+      if (action === 'copy') copy(area);
+    });
     // Locks are not inherited, and what only they kept apart is one area.
     if (locked) child.table.merge({ base: 0, top: USER_TOP });
     return child;

@@ -96,7 +96,7 @@ function setLocks(task: Task, range: Range, locks: number): void {
       table.cutAt(at);
       table.cutAt(top);
       const exact = task.space.find(at);
-      if (exact !== undefined) exact.flags = (exact.flags & ~AREA_LOCKS) | locks;
+      if (exact !== undefined) table.setFlags(exact, (exact.flags & ~AREA_LOCKS) | locks);
     }
     at = top;
   }
@@ -105,8 +105,9 @@ function setLocks(task: Task, range: Range, locks: number): void {
 }
 
 function setAllLocks(task: Task, locks: number): void {
-  for (const area of [...task.space.areas()]) area.flags = (area.flags & ~AREA_LOCKS) | locks;
-  task.space.table.merge({ base: 0, top: USER_TOP });
+  const { table } = task.space;
+  for (const area of [...task.space.areas()]) table.setFlags(area, (area.flags & ~AREA_LOCKS) | locks);
+  table.merge({ base: 0, top: USER_TOP });
 }
 
 const mlock = define({

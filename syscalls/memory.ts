@@ -268,7 +268,7 @@ function changeFlags(off: number, on: number): Advice {
     task.space.table.cutAt(part.base);
     task.space.table.cutAt(part.top);
     const exact = task.space.find(part.base);
-    if (exact !== undefined) exact.flags = flags;
+    if (exact !== undefined) task.space.table.setFlags(exact, flags);
   };
 }
 

@@ -156,7 +156,7 @@ const mbind = define({
     if (task.space.areaCount + 2 > task.space.maxAreas) throw errno(ENOMEM);
     table.cutAt(range.base);
     table.cutAt(range.top);
-    for (const area of [...table.in(range)]) area.flags = (area.flags & ~AREA_POLICY) | (policy << AREA_POLICY_SHIFT);
+    for (const area of [...table.in(range)]) table.setFlags(area, (area.flags & ~AREA_POLICY) | (policy << AREA_POLICY_SHIFT));
     table.merge(range);
   },
 });

@@ -14,7 +14,7 @@ const ANON = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_FIXED;
 
 function flagged(space: AddressSpace, at: number, flag: number): void {
   const area = space.find(at);
-  if (area !== undefined) area.flags |= flag;
+  if (area !== undefined) space.table.setFlags(area, area.flags | flag);
 }
 
 function consistent(...spaces: AddressSpace[]): void {
