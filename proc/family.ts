@@ -34,7 +34,7 @@ export function passChildren(task: Task, to: Task): void {
   for (const child of task.process.children) {
     if (child.parentTid !== task.tid) continue;
     child.parentTid = to.tid;
-    sendDeathSignal(task.kernel, child);
+    sendDeathSignal(task.kernel, child, task.process.pid, task.credentials.uid);
   }
 }
 
@@ -50,15 +50,15 @@ function adopt(kernel: Kernel, dead: Process, child: Process): void {
     reaper.children.add(child);
     child.parentTid = threadsOf(kernel, reaper)[0]?.tid ?? reaper.pid;
   }
-  if (child.status === undefined) sendDeathSignal(kernel, child);
+  if (child.status === undefined) sendDeathSignal(kernel, child, dead.pid, dead.uid);
   else if (reaper === undefined) forget(kernel, child);
   else tellParent(kernel, child);
 }
 
 /** prctl(PR_SET_PDEATHSIG). */
-function sendDeathSignal(kernel: Kernel, child: Process): void {
+function sendDeathSignal(kernel: Kernel, child: Process, pid: number, uid: number): void {
   for (const task of threadsOf(kernel, child)) {
-    if (task.parentDeathSignal !== 0) sendToProcess(kernel, child, userInfo(task.parentDeathSignal, SI_USER, 0, 0));
+    if (task.parentDeathSignal !== 0) sendToProcess(kernel, child, userInfo(task.parentDeathSignal, SI_USER, pid, uid));
   }
 }
 

@@ -19,6 +19,11 @@ import { childInfo, clockTicks, type SignalInfo, userInfo } from './siginfo.ts';
 import { difference, hasSignal, type PendingSignals, setOf, STOP_SIGNALS, withSignal } from './signal.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
 
+/** A signal that a thread brings on itself by a call: SIGPIPE, SIGXFSZ. It looks as if it had sent it. */
+export function ownInfo(task: Task, signo: number): SignalInfo {
+  return userInfo(signo, SI_USER, task.process.pid, task.credentials.uid);
+}
+
 /** What became of a signal: it is pending (perhaps as one with others like it), of no effect, or lost because too many are queued (RLIMIT_SIGPENDING). */
 export type Sent = 'pending' | 'dropped' | 'full';
 

@@ -6,8 +6,7 @@ import { PAGE_SIZE } from '../abi/page.ts';
 import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SIGXFSZ } from '../abi/signal.ts';
 import { MAX_POSITION } from '../fs/description.ts';
-import { sendToTask } from '../proc/send.ts';
-import { kernelInfo } from '../proc/siginfo.ts';
+import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, type Fd, fd, flags, type In, int, latePath, none, off64, pathText, uint } from './kinds.ts';
@@ -46,7 +45,7 @@ function checkSize(task: Task, length: number): void {
   const limit = task.process.limits[RLIMIT_FSIZE].current;
   if (length > MAX_POSITION) throw errno(EFBIG);
   if (limit === RLIM_INFINITY || length <= Number(limit)) return;
-  sendToTask(task, kernelInfo(SIGXFSZ));
+  sendToTask(task, ownInfo(task, SIGXFSZ));
   throw errno(EFBIG);
 }
 

@@ -8,8 +8,7 @@ import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } fro
 import type { LocalSocket, Outgoing, Received } from '../fs/socket.ts';
 import { takeFailure } from '../fs/socket-state.ts';
 import { type Io, isWait } from '../fs/vnode.ts';
-import { sendToTask } from '../proc/send.ts';
-import { kernelInfo } from '../proc/siginfo.ts';
+import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
 import { Blocked } from '../proc/wait.ts';
 import { define } from './define.ts';
@@ -141,7 +140,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
     if (done > 0) return done;
-    if (error.code === EPIPE && !socket.isDatagrams && (how & s.MSG_NOSIGNAL) === 0) sendToTask(task, kernelInfo(SIGPIPE));
+    if (error.code === EPIPE && !socket.isDatagrams && (how & s.MSG_NOSIGNAL) === 0) sendToTask(task, ownInfo(task, SIGPIPE));
     throw error;
   }
   return done;

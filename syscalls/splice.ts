@@ -10,8 +10,7 @@ import { type Description, MAX_POSITION } from '../fs/description.ts';
 import { FifoEnd } from '../fs/fifo.ts';
 import { type Pipe, PipeEnd } from '../fs/pipe.ts';
 import { isWait, type Wait } from '../fs/vnode.ts';
-import { sendToTask } from '../proc/send.ts';
-import { kernelInfo } from '../proc/siginfo.ts';
+import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, type Fd, fd, flags, loadAt, size, storeAt, structOut, structsIn, uint } from './kinds.ts';
@@ -35,7 +34,7 @@ function orAgain(task: Task, on: Wait['on'], nonblocking: boolean): never {
 }
 
 function broken(task: Task): never {
-  sendToTask(task, kernelInfo(SIGPIPE));
+  sendToTask(task, ownInfo(task, SIGPIPE));
   throw errno(EPIPE);
 }
 

@@ -8,8 +8,7 @@ import { SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
 import type { Description, WriteOptions } from '../fs/description.ts';
 import { type Io, isWait, type OpenFile } from '../fs/vnode.ts';
-import { sendToTask } from '../proc/send.ts';
-import { kernelInfo } from '../proc/siginfo.ts';
+import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
 import type { Blocked } from '../proc/wait.ts';
 import { loadAt } from './kinds.ts';
@@ -182,7 +181,7 @@ function checkWrite(task: Task, file: OpenFile, size: number): void {
   try {
     file.checkWrite?.(size);
   } catch (error) {
-    if (error instanceof Errno && error.code === EPIPE) sendToTask(task, kernelInfo(SIGPIPE));
+    if (error instanceof Errno && error.code === EPIPE) sendToTask(task, ownInfo(task, SIGPIPE));
     throw error;
   }
 }
@@ -229,7 +228,7 @@ export function writeSome(
     return position === undefined ? description.write(allowed, how) : description.writeAt(allowed, position, how);
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
-    if (error.code === EPIPE) sendToTask(task, kernelInfo(SIGPIPE));
+    if (error.code === EPIPE) sendToTask(task, ownInfo(task, SIGPIPE));
     if (before === 0) throw error;
     return undefined;
   }
@@ -244,7 +243,7 @@ function withinLimits(task: Task, description: Description, bytes: Uint8Array, p
   const at = description.flags & f.O_APPEND ? description.seekEnd() : (position ?? description.position);
   if (limit !== RLIM_INFINITY && at + bytes.length > Number(limit)) {
     if (at >= Number(limit)) {
-      if (before === 0) sendToTask(task, kernelInfo(SIGXFSZ));
+      if (before === 0) sendToTask(task, ownInfo(task, SIGXFSZ));
       throw errno(EFBIG);
     }
     bytes = bytes.subarray(0, Number(limit) - at);
