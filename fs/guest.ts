@@ -158,7 +158,7 @@ export class GuestFiles implements FileServices {
     this.host = new HostFileSystem(typeof options.root === 'string' ? options.root : undefined, {
       cache: options.cache,
       openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags),
-      openFifo: openHostFifo,
+      openFifo: (vnode, path, flags, isOwn) => (isOwn ? this.fifos.open(vnode, flags) : openHostFifo(vnode, path, flags)),
     });
     this.streams = new HostStreams({ terminal: options.terminal, files: this.host, jobs: () => this.jobs });
     const openSpecial: OverlayOptions['openSpecial'] = (vnode, rdev, flags) =>

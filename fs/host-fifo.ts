@@ -1,10 +1,37 @@
-/** Fifos of the host. Their other end may be another process of the host, so nobody can wake us: a wait looks again after a moment. */
+/**
+ * Fifos of the host that were there before. Their other end may be another process of the host, so nobody can wake us: a wait looks again after a
+ * moment. Those that guests make are pipes of the machine (fs/fifo.ts), under the name on the host.
+ */
 import { EAGAIN, ENXIO, Errno, errno } from '../abi/errno.ts';
 import { canRead, canWrite, O_ACCMODE, O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } from '../abi/fcntl.ts';
 import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import * as host from './hostfs.ts';
 import type { Io, OpenFile, Vnode, Wait } from './vnode.ts';
 import { NOBODY } from './wait.ts';
+
+/** `isOwn`: guests of this machine made it. */
+export type FifoOpener = (vnode: Vnode, path: string, flags: number, isOwn: boolean) => OpenFile | Wait;
+
+/** Fifos that guests have made: both their ends are in the machine, and nobody outside is waited for. */
+export class OwnFifos {
+  private readonly made: Set<string> = new Set();
+
+  add(path: string): void {
+    const key = keyOf(path);
+    if (key !== undefined) this.made.add(key);
+  }
+
+  has(path: string): boolean {
+    const key = this.made.size === 0 ? undefined : keyOf(path);
+    return key !== undefined && this.made.has(key);
+  }
+}
+
+/** A fifo, and not another one that has its inode number later. */
+function keyOf(path: string): string | undefined {
+  const stat = host.lstat(path);
+  return stat && `${stat.dev}:${stat.ino}:${stat.birthtimeNs}`;
+}
 
 const LOOK_AGAIN: Wait = { kind: 'wait', on: NOBODY, retry_ms: 2 };
 

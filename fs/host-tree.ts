@@ -29,6 +29,7 @@ import {
 } from '../abi/fcntl.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import { HostDirectoryFile, HostFile } from './host-file.ts';
+import { type FifoOpener, OwnFifos } from './host-fifo.ts';
 import * as host from './hostfs.ts';
 import { HostDescriptor } from './hostfs.ts';
 import type { PageCache } from '../mm/cache.ts';
@@ -55,8 +56,6 @@ const SAFE = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 /** What opens a device node, by its number: the machine has its own devices and never touches the host's. Undefined: no such device. */
 export type DeviceOpener = (vnode: Vnode, rdev: number, flags: number) => OpenFile | undefined;
 /** What opens a fifo: the host path gives descriptors of it. */
-export type FifoOpener = (vnode: Vnode, path: string, flags: number) => OpenFile | Wait;
-
 export interface HostFileSystemOptions {
   readonly cache: PageCache<string>;
   readonly openDevice: DeviceOpener;
@@ -101,6 +100,8 @@ export class HostFileSystem {
     this.seen = undefined;
     return seen.stat;
   }
+
+  readonly ownFifos: OwnFifos = new OwnFifos();
 
   /** At each new walk, and when something changes. */
   forgetSeen(): void {
@@ -306,11 +307,10 @@ export class HostVnode implements Vnode, Directory {
       case 'directory':
         return this.openDirectory();
       case 'symlink':
-        throw errno(ELOOP);
       case 'socket':
-        throw errno(ENXIO);
+        throw errno(this.kind === 'symlink' ? ELOOP : ENXIO);
       case 'fifo':
-        return this.system.options.openFifo(this, this.path(), flags);
+        return this.system.options.openFifo(this, this.path(), flags, this.system.ownFifos.has(this.path()));
       case 'character':
       case 'block': {
         const file = this.system.options.openDevice(this, Number(this.hostStat().rdev), flags);
@@ -421,13 +421,11 @@ export class HostVnode implements Vnode, Directory {
   /** Device nodes are refused: they would be the host's devices. Sockets have no call in node that makes just the node. */
   mknod(name: string, mode: number): void {
     const kind = mode & S_IFMT;
-    if (kind === S_IFREG || kind === 0) {
-      this.create(name, mode, O_RDONLY).file.close();
-      return;
-    }
+    if (kind === S_IFREG || kind === 0) return this.create(name, mode, O_RDONLY).file.close();
     if (this.lookup(name) !== undefined) throw errno(EEXIST);
     if (kind !== S_IFIFO) throw errno(EPERM);
     host.mkfifo(this.system.at(this, name), mode);
+    this.system.ownFifos.add(this.system.at(this, name));
   }
 
   symlink(name: string, target: string): void {
