@@ -3,7 +3,7 @@ import { CAP_NET_BIND_SERVICE } from '../abi/capability.ts';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
 import { IN_CREATE } from '../abi/inotify.ts';
 import { W_OK } from '../abi/fcntl.ts';
-import { ADDRESS_MAX, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, NETLINK_ADDRESS, SOCK_DGRAM, UNIX_ADDRESS } from '../abi/socket.ts';
+import { ADDRESS_MAX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, NETLINK_ADDRESS, SOCK_DGRAM, UNIX_ADDRESS } from '../abi/socket.ts';
 import { makeDevice, S_IFSOCK } from '../abi/stat.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
 import { hold, newName } from '../fs/path.ts';
@@ -12,6 +12,7 @@ import { type Address, checkInet, familyOf, mustBeLocal, mustBeReachable, portOf
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import type { Fd } from './kinds.ts';
+import { bindRaw, isRaw } from './socket-raw.ts';
 import { bindNetlink } from './socket-netlink.ts';
 import { outsideDatagrams } from './socket-outside.ts';
 import { AT_FDCWD, changeable, entryAt, openAt, own, placeAt, requireAccess } from './paths.ts';
@@ -35,7 +36,7 @@ export function writeAddress(task: Task, address: Address, at: number, sizeAt: n
   task.user.writeU32(sizeAt, address.length);
 }
 
-const EMPTY_ADDRESS: Readonly<Record<number, number>> = { [AF_UNIX]: 2, [AF_INET]: 16, [AF_INET6]: 28, [AF_NETLINK]: NETLINK_ADDRESS };
+const EMPTY_ADDRESS: Readonly<Record<number, number>> = { [AF_UNIX]: 2, [AF_INET]: 16, [AF_INET6]: 28, [AF_NETLINK]: NETLINK_ADDRESS, [AF_PACKET]: 18 };
 
 /** What getsockname and getpeername say of an end without a name. */
 export function shown(socket: LocalSocket, address: Address | undefined): Address {
@@ -59,6 +60,7 @@ function unixName(address: Address): { readonly path: string } | { readonly key:
 
 export function bindSocket(task: Task, socket: LocalSocket, address: Address): void {
   if (socket.family === AF_NETLINK) return bindNetlink(task, socket, address);
+  if (isRaw(socket)) return bindRaw(socket, address);
   if (socket.isUnix) return bindUnix(task, socket, address);
   checkInet(socket.family, address);
   if (task.kernel.files.sockets.network === undefined) mustBeLocal(socket.family, address);

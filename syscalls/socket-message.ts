@@ -16,6 +16,7 @@ import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, p
 import { openAt, waiting } from './paths.ts';
 import { autobind, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
 import { type Control, ControlWriter, controlOf, giveRights, mayFly, tell } from './socket-control.ts';
+import { isRaw, rawTarget } from './socket-raw.ts';
 import { netlinkTarget } from './socket-netlink.ts';
 import { outsideDatagrams } from './socket-outside.ts';
 import { copyIn, copyOut, scratch, single, type Span, vector, writable } from './transfer.ts';
@@ -68,6 +69,7 @@ function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Lo
 function addressed(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Uint8Array | undefined {
   if (to === undefined || to.length === 0) return undefined;
   if (socket.family === s.AF_NETLINK) return netlinkTarget(task, socket, to);
+  if (isRaw(socket)) return rawTarget(socket, to);
   return socket.isUnix || !socket.isDatagrams ? undefined : to.slice(0, socket.family === s.AF_INET ? s.INET_ADDRESS : s.INET6_ADDRESS);
 }
 

@@ -159,12 +159,23 @@ const UDP: Readonly<Record<number, Option>> = {
   103: { initial: 0, least: 0, most: 65_535 },
 };
 
+/** SOL_RAW: which kinds of ICMP messages are not heard. */
+const RAW: Readonly<Record<number, Option>> = { 1: { initial: 0 } };
+
+/** SOL_PACKET: what is kept of packet sockets' options: statistics and promiscuity over the loopback say nothing. */
+const PACKET: Readonly<Record<number, Option>> = { ...all([8, 9, 15, 20], FLAG), 1: NUMBER, 2: NUMBER, 6: { initial: 0, size: 8 } };
+
+const SOL_PACKET = 263,
+  SOL_RAW = 255;
+
 const LEVELS: Readonly<Record<number, Readonly<Record<number, Option>>>> = {
   [SOL_SOCKET]: SOCKET,
   [IPPROTO_IP]: IP,
   [IPPROTO_TCP]: TCP,
   [IPPROTO_UDP]: UDP,
   [IPPROTO_IPV6]: IPV6,
+  [SOL_RAW]: RAW,
+  [SOL_PACKET]: PACKET,
 };
 
 
@@ -186,6 +197,10 @@ export function hasLevel(socket: LocalSocket, level: number): boolean {
       return isInet(socket) && isStream(socket);
     case IPPROTO_UDP:
       return isInet(socket) && socket.protocol === IPPROTO_UDP;
+    case SOL_RAW:
+      return socket.family === 2 && socket.type === 3 && socket.protocol === 1;
+    case SOL_PACKET:
+      return socket.family === 17;
     default:
       return false;
   }

@@ -2,7 +2,7 @@
 import { latin1 } from '../abi/latin1.ts';
 import { CAP_NET_RAW } from '../abi/capability.ts';
 import {
-  EACCES, EAFNOSUPPORT, EALREADY, ECONNREFUSED, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno,
+  EAFNOSUPPORT, EALREADY, ECONNREFUSED, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno,
 } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import * as s from '../abi/socket.ts';
@@ -19,6 +19,7 @@ import { define, multiplexer, type Words } from './define.ts';
 import { choice, type Fd, fd, fdResult, flags, int, none, pointerIn, pointerOut } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { bindSocket, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
+import { connectRaw, isRaw, packetKind, rawKind, rawService, startRaw } from './socket-raw.ts';
 import { connectNetlink, netlinkKind, netlinkService } from './socket-netlink.ts';
 import { recvfrom, recvmmsg32, recvmmsg64, recvmsg, sendmmsg, sendmsg, sendto } from './socket-message.ts';
 import { awaitOutside, connectOutside, listenOutside, outsideDatagrams } from './socket-outside.ts';
@@ -29,8 +30,8 @@ const type = flags({ SOCK_CLOEXEC: s.SOCK_CLOEXEC, SOCK_NONBLOCK: s.SOCK_NONBLOC
   mask: 0xf, values: { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_RAW: 3, SOCK_RDM: 4, SOCK_SEQPACKET: 5 },
 });
 const TYPE_FLAGS = s.SOCK_CLOEXEC | s.SOCK_NONBLOCK;
-const PARTIAL = { partial: 'AF_UNIX, AF_INET and AF_INET6 over the machine\'s own loopback, AF_NETLINK (ROUTE, GENERIC and between programs); EAFNOSUPPORT for others' };
-const IPPROTO_MAX = 263, IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
+const PARTIAL = { partial: 'AF_UNIX, AF_INET and AF_INET6 over the machine\'s own loopback, raw and packet sockets that hear each other and echo, AF_NETLINK (ROUTE, GENERIC and between programs); EAFNOSUPPORT for others' };
+const IPPROTO_MAX = 263;
 const SOCK_PACKET = 10;
 /** sockfs's device minor. */
 const SOCKFS = 8;
@@ -49,17 +50,18 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
     return { type: bare === s.SOCK_RAW ? s.SOCK_DGRAM : bare, protocol: 0 };
   }
   if (domain === s.AF_NETLINK) return netlinkKind(task, bare, protocol);
-  if (domain === s.AF_PACKET && !capable(task.credentials, CAP_NET_RAW)) throw errno(EPERM);
+  if (domain === s.AF_PACKET) {
+    if (!capable(task.credentials, CAP_NET_RAW)) throw errno(EPERM);
+    return packetKind(bare, protocol);
+  }
   if (domain !== s.AF_INET && domain !== s.AF_INET6) {
     task.kernel.tracer.note?.(task, `address family ${domain} is not there; answered EAFNOSUPPORT`);
     throw errno(EAFNOSUPPORT);
   }
   if (protocol < 0 || protocol >= IPPROTO_MAX) throw errno(EINVAL);
-  if (bare === s.SOCK_RAW && protocol === 0) throw errno(EPROTONOSUPPORT);
-  if (bare === s.SOCK_RAW) throw errno(capable(task.credentials, CAP_NET_RAW) ? EPROTONOSUPPORT : EPERM);
+  const raw = rawKind(task, domain, bare, protocol);
+  if (raw !== undefined) return raw;
   if (bare !== s.SOCK_STREAM && bare !== s.SOCK_DGRAM) throw errno(ESOCKTNOSUPPORT);
-  // Nobody is in the groups that may ping (net.ipv4.ping_group_range).
-  if (bare === s.SOCK_DGRAM && protocol === (domain === s.AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) throw errno(EACCES);
   const natural = bare === s.SOCK_STREAM ? s.IPPROTO_TCP : s.IPPROTO_UDP;
   if (protocol !== 0 && protocol !== natural) throw errno(EPROTONOSUPPORT);
   return { type: bare, protocol: natural };
@@ -87,8 +89,10 @@ function make(task: Task, domain: number, kind: { readonly type: number; readonl
     label: `socket:[${ino}]`, kind: 'socket', mode: S_IFSOCK | 0o777, device: SOCKFS, ino, now_ns: kernel.clock.realtime(), owner,
     attributes: new FixedAttributes(new Map([['system.sockprotoname', protocolName(domain, kind.type)]])),
   });
-  const service = domain === s.AF_NETLINK ? netlinkService(task, kind.protocol) : undefined;
-  return new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: credentialsOf(task), groups: credentials.groups, service, now_ns: () => kernel.clock.realtime() });
+  const service = domain === s.AF_NETLINK ? netlinkService(task, kind.protocol) : rawService(task, domain, kind);
+  const made = new LocalSocket({ vnode, names: kernel.files.sockets, family: domain, ...kind, credentials: credentialsOf(task), groups: credentials.groups, service, now_ns: () => kernel.clock.realtime() });
+  startRaw(made);
+  return made;
 }
 
 function enter(task: Task, socket: LocalSocket, how: number): number {
@@ -135,6 +139,7 @@ const connect = define({
     const address = readAddress(task, at, length);
     const found = socketAt(task, file);
     if (found.family === s.AF_NETLINK) return connectNetlink(task, found, address);
+    if (isRaw(found)) return connectRaw(found, address);
     const isNobody = address.length >= 2 && address[0] === s.AF_UNSPEC && address[1] === 0;
     if (isNobody && (found.type === s.SOCK_DGRAM || (!found.isUnix && !found.isConnected && !found.listening))) return found.disconnect();
     if (found.type === s.SOCK_DGRAM) return connectPackets(task, found, address);
