@@ -335,6 +335,7 @@ export class Machine {
     this.faulting = false;
     this.tracer.fault?.(task, addr, access, outcome);
     if (outcome.kind === 'done') {
+      task.minorFaults++;
       task.process.minorFaults++;
       return true;
     }

@@ -9,6 +9,7 @@ import { releaseLocks } from './futex-pi.ts';
 import type { ExitStatus, Process } from './process.ts';
 import { retarget } from './send.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
+import { addSwitches } from './switches.ts';
 
 /** One thread ends (exit). The last one ends the process with this status. */
 export function exitTask(task: Task, code: number): void {
@@ -75,6 +76,7 @@ function endTask(task: Task): void {
     const [heir] = threadsOf(kernel, process);
     if (heir !== undefined) passChildren(task, heir);
   }
+  addSwitches(process.endedSwitches, task.switches);
   users.drop(task.actions);
   if (users.drop(task.files)) task.files.closeAll();
   if (users.drop(task.fs)) {

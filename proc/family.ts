@@ -16,6 +16,7 @@ import type { ExitStatus, Process } from './process.ts';
 import { sendToProcess } from './send.ts';
 import { childInfo, clockTicks, kernelInfo, userInfo } from './siginfo.ts';
 import { type Kernel, type Task, threadsOf } from './task.ts';
+import { inheritUsage } from './usage.ts';
 
 /** The process has just ended: its children get another parent, its own parent is told, and nobody is left stopped in a group without a guide. */
 export function leaveFamily(kernel: Kernel, process: Process): void {
@@ -189,10 +190,7 @@ function use(task: Task, { child, code }: ChildEvent): void {
   else if (code === CLD_CONTINUED) child.continueReport = false;
   else {
     const { process, kernel } = task;
-    process.childrenUser_ns += child.userTime_ns + child.childrenUser_ns;
-    process.childrenSystem_ns += child.systemTime_ns + child.childrenSystem_ns;
-    process.childrenFaults += child.minorFaults + child.childrenFaults;
-    process.childrenPeak = Math.max(process.childrenPeak, child.peakResident, child.childrenPeak);
+    inheritUsage(kernel, process, child);
     forget(kernel, child);
   }
 }

@@ -7,6 +7,7 @@ import type { Job } from './job.ts';
 import { defaultLimits, type Limit, ProcessMemoryLimits } from './limits.ts';
 import { PosixTimers } from './posix-timers.ts';
 import { PendingSignals } from './signal.ts';
+import type { Switches } from './switches.ts';
 import { IntervalTimers } from './timers.ts';
 
 /** How a process ended. */
@@ -111,7 +112,11 @@ export class Process {
   childrenUser_ns: bigint = 0n;
   childrenSystem_ns: bigint = 0n;
   childrenFaults: number = 0;
+  childrenMajorFaults: number = 0;
   childrenPeak: number = 0;
+  readonly childrenSwitches: Switches = { voluntary: 0, involuntary: 0 };
+  /** Of threads that have ended. */
+  readonly endedSwitches: Switches = { voluntary: 0, involuntary: 0 };
   /** Page faults without and with I/O. */
   minorFaults: number = 0;
   majorFaults: number = 0;

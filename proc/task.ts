@@ -25,6 +25,7 @@ import type { Semaphores } from './semaphores.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import type { SignalInfo } from './siginfo.ts';
 import { EMPTY_SET, type SignalActions, TaskSignals } from './signal.ts';
+import type { Switches } from './switches.ts';
 import type { Users } from './users.ts';
 
 /** Where paths start. Shared under CLONE_FS. */
@@ -164,7 +165,9 @@ export class Task {
   /** ioprio_set: class and level; 0 is none. */
   ioPriority: number = 0;
   /** How often it stopped running because it had to wait, and because its time was up while others wanted to run. */
-  readonly switches = { voluntary: 0, involuntary: 0 };
+  readonly switches: Switches = { voluntary: 0, involuntary: 0 };
+  /** Page faults of its own; the process counts those of all. */
+  minorFaults = 0;
   /** CPU time used by this thread, in nanoseconds. */
   cpuTime_ns: bigint = 0n;
 

@@ -3,10 +3,10 @@ import { CAP_SYS_RESOURCE } from '../abi/capability.ts';
 import { EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import * as abi from '../abi/resource.ts';
-import { toTimespec } from '../abi/time.ts';
 import { capable } from '../proc/credentials.ts';
 import { type Limit, limitNumber } from '../proc/limits.ts';
 import type { Task } from '../proc/task.ts';
+import { childrenUsage, ownUsage, rusageOf, threadUsage } from '../proc/usage.ts';
 import { define } from './define.ts';
 import { choice, load, none, pid, store, structIn, structOut } from './kinds.ts';
 
@@ -78,25 +78,24 @@ const prlimit64 = define({
 const getrusage = define({
   name: 'getrusage',
   args: [['who', choice({ RUSAGE_SELF: abi.RUSAGE_SELF, RUSAGE_CHILDREN: abi.RUSAGE_CHILDREN, RUSAGE_THREAD: abi.RUSAGE_THREAD })], ['usage', structOut(abi.rusage, 'struct rusage')]],
-  result: none, support: { partial: 'times, faults and the most memory used; the other members are 0' },
+  result: none, support: { partial: 'times, faults, switches and the most memory used; what disks and swapping cost is 0' },
   handler: (task, who, usage) => store(task, usage, abi.rusage, usageOf(task, who)),
 });
 
 function usageOf(task: Task, who: number): abi.Rusage {
-  task.kernel.account();
-  const { process } = task;
-  const zero: abi.Rusage = abi.rusage.read(new DataView(new ArrayBuffer(abi.rusage.size)), 0);
+  const { kernel, process } = task;
+  kernel.account();
+  notePeak(task);
   switch (who) {
-    case abi.RUSAGE_SELF:
-      return { ...zero, ...timesOf(process.userTime_ns, process.systemTime_ns), minflt: process.minorFaults, majflt: process.majorFaults, maxrss: peakResident(task) };
-    case abi.RUSAGE_CHILDREN: return { ...zero, ...timesOf(process.childrenUser_ns, process.childrenSystem_ns) };
-    case abi.RUSAGE_THREAD: return { ...zero, ...timesOf(task.cpuTime_ns, 0n) };
+    case abi.RUSAGE_SELF: return rusageOf(ownUsage(kernel, process));
+    case abi.RUSAGE_CHILDREN: return rusageOf(childrenUsage(process));
+    case abi.RUSAGE_THREAD: return rusageOf(threadUsage(task));
     default: throw errno(EINVAL);
   }
 }
 
 /** The most memory seen in use when somebody asked, in KiB: Linux notes it at every page. */
-function peakResident(task: Task): number {
+function notePeak(task: Task): void {
   const { space, process } = task;
   let pages = Math.max(space.copies.size, space.peakResident);
   for (const { object, offset, base, top } of space.areas()) {
@@ -105,14 +104,6 @@ function peakResident(task: Task): number {
     });
   }
   process.peakResident = Math.max(process.peakResident, pages * (PAGE_SIZE / 1024));
-  return process.peakResident;
-}
-
-function timesOf(user_ns: bigint, system_ns: bigint) {
-  const [user, system] = [toTimespec(user_ns), toTimespec(system_ns)];
-  return {
-    utime_sec: user.tv_sec, utime_usec: Math.floor(user.tv_nsec / 1000), stime_sec: system.tv_sec, stime_usec: Math.floor(system.tv_nsec / 1000),
-  };
 }
 
 export const calls = [getLimit('ugetrlimit', abi.RLIM32_INFINITY), getLimit('getrlimit', abi.RLIM_OLD_INFINITY), setrlimit, prlimit64, getrusage];

@@ -2,10 +2,10 @@
 import { EAGAIN, ECHILD, EINVAL, ESRCH, errno } from '../abi/errno.ts';
 import * as resource from '../abi/resource.ts';
 import { SIGCHLD } from '../abi/signal.ts';
-import { toTimespec } from '../abi/time.ts';
 import { type ChildEvent, takeEvent, WALL, WCLONE, WCONTINUED, WEXITED, WNOHANG, WNOTHREAD, WNOWAIT, WUNTRACED } from '../proc/family.ts';
 import type { Process } from '../proc/process.ts';
 import type { Task } from '../proc/task.ts';
+import { rusageOf, wholeUsage } from '../proc/usage.ts';
 import { Blocked, block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { choice, flags, none, pid, pidResult, pointerOut, storeAt } from './kinds.ts';
@@ -41,7 +41,7 @@ function wait(task: Task, who: number, status: number, options: number, usage: n
   const event = waitFor(task, matching(task, who), options | WEXITED);
   if (event === undefined) return 0;
   if (event instanceof Blocked) return event;
-  if (usage !== 0) storeAt(task, usage, resource.rusage, childUsage(event.child));
+  if (usage !== 0) storeAt(task, usage, resource.rusage, rusageOf(wholeUsage(task.kernel, event.child)));
   if (status !== 0) task.user.writeU32(status, event.status);
   return event.child.pid;
 }
@@ -49,17 +49,6 @@ function wait(task: Task, who: number, status: number, options: number, usage: n
 /** Fetches pages before a child's end is used up: the call may have to run again for them. */
 function probe(task: Task, at: number, size: number): void {
   if (at !== 0) task.user.probe(at, size, 'write');
-}
-
-/** What one child and those it has waited for have used. */
-function childUsage(child: Process): resource.Rusage {
-  const zero: resource.Rusage = resource.rusage.read(new DataView(new ArrayBuffer(resource.rusage.size)), 0);
-  const [user, system] = [toTimespec(child.userTime_ns + child.childrenUser_ns), toTimespec(child.systemTime_ns + child.childrenSystem_ns)];
-  return {
-    ...zero, utime_sec: user.tv_sec, utime_usec: Math.floor(user.tv_nsec / 1000), stime_sec: system.tv_sec,
-    stime_usec: Math.floor(system.tv_nsec / 1000), minflt: child.minorFaults + child.childrenFaults,
-    maxrss: Math.max(child.peakResident, child.childrenPeak),
-  };
 }
 
 const wait4 = define({
@@ -88,7 +77,7 @@ const waitid = define({
     probe(task, usage, resource.rusage.size);
     const event = waitById(task, type, id, info, options);
     if (event instanceof Blocked) return event;
-    if (event !== undefined && usage !== 0) storeAt(task, usage, resource.rusage, childUsage(event.child));
+    if (event !== undefined && usage !== 0) storeAt(task, usage, resource.rusage, rusageOf(wholeUsage(task.kernel, event.child)));
     writeInfo(task, info, event);
   },
 });
