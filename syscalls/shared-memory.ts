@@ -48,7 +48,6 @@ function attach(task: Task, id: number, wanted: number, how: number): number {
   checkAccess(segment, task.credentials, (readOnly ? 0o444 : 0o666) | (executable ? 0o111 : 0));
   const size = segment.object.size;
   if (addr !== 0 && (how & ipc.SHM_REMAP) === 0) {
-    if (addr + size > 2 ** 32) throw errno(EINVAL);
     const above = task.space.segments.findAreaAbove(addr);
     if (above !== undefined && above.base < addr + size) throw errno(EINVAL);
   }

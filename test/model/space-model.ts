@@ -32,7 +32,16 @@ export interface ModelPage {
   /** The private value, once written. */
   own: number | undefined;
   readonly grows: boolean;
+  /** mlock, MADV_DONTFORK, MADV_WIPEONFORK. */
+  locked?: boolean;
+  stays?: boolean;
+  wiped?: boolean;
+  /** MADV_FREE: `own` may have gone unless it is written again or locked. */
+  given?: boolean;
 }
+
+/** What may be said of pages. */
+export type Mark = 'locked' | 'stays' | 'wiped';
 
 export type Expected = number | 'MAPERR' | 'ACCERR' | 'BUS';
 
@@ -80,14 +89,39 @@ export class ModelSpace {
     if (access === 'fetch' && (at.prot & 4) === 0) return 'ACCERR';
     if (access === 'write') {
       if (at.shared) at.file?.values.set(at.index, value);
-      else at.own = value;
+      else Object.assign(at, { own: value, given: false });
     }
     return at.own ?? at.file?.value(at.index) ?? 0;
   }
 
+  /** Where there are pages, what is said of them; what is wiped is private and of no file, or nothing is said. */
+  mark(page: number, count: number, mark: Mark, on: boolean): void {
+    for (let i = 0; i < count; i++) {
+      const at = this.pages.get(page + i);
+      if (at !== undefined && (mark !== 'wiped' || !on || isPlain(at))) at[mark] = on;
+    }
+  }
+
+  /** MADV_FREE of pages that are private and of no file; locked ones are refused. */
+  giveUp(page: number, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const at = this.pages.get(page + i);
+      if (at !== undefined && at.own !== undefined && isPlain(at) && at.locked !== true) at.given = true;
+    }
+  }
+
+  /** Tells the model that a page that might have gone has. */
+  gone(page: number): void {
+    const at = this.pages.get(page);
+    if (at !== undefined) Object.assign(at, { own: undefined, given: false });
+  }
+
   fork(): ModelSpace {
     const child = new ModelSpace();
-    for (const [page, at] of this.pages) child.pages.set(page, { ...at });
+    for (const [page, at] of this.pages) {
+      if (at.stays !== true)
+        child.pages.set(page, { ...at, locked: false, ...(at.wiped === true ? { own: undefined, given: false } : {}) });
+    }
     child.brkStart = this.brkStart;
     child.brkTop = this.brkTop;
     child.stackPage = this.stackPage;
@@ -97,4 +131,8 @@ export class ModelSpace {
   truncated(file: ModelFile): void {
     for (const at of this.pages.values()) if (at.file === file && at.index >= file.pages) at.own = undefined;
   }
+}
+
+export function isPlain({ shared, file }: ModelPage): boolean {
+  return !shared && file === undefined;
 }

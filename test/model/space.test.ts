@@ -4,10 +4,11 @@ import { expect, test } from 'vitest';
 import { Errno } from '../../abi/errno.ts';
 import * as mman from '../../abi/mman.ts';
 import { type Access, PAGE_SIZE } from '../../abi/page.ts';
-import { objectPage } from '../../mm/area.ts';
+import { AREA_DONT_FORK, AREA_LOCKED, AREA_WIPE_ON_FORK, objectPage } from '../../mm/area.ts';
 import { PageCache } from '../../mm/cache.ts';
 import { checkAccounts, checkFrames, checkInvariants } from '../../mm/check.ts';
 import { FramePool } from '../../mm/frame.ts';
+import { freeLazily } from '../../mm/lazy.ts';
 import type { MemoryObject } from '../../mm/object.ts';
 import type { Outcome } from '../../mm/outcome.ts';
 import type { Pager } from '../../mm/pager.ts';
@@ -16,11 +17,14 @@ import { remap } from '../../mm/remap.ts';
 import { AddressSpace } from '../../mm/space.ts';
 import { UserMemory } from '../../mm/user.ts';
 import { entriesOf, errnoOf, MapMmu, PlainArena, touch } from '../unit/mm-parts.ts';
-import { type Expected, initialValue, ModelFile, type ModelPage, ModelSpace } from './space-model.ts';
+import { type Expected, initialValue, type Mark, ModelFile, type ModelPage, ModelSpace } from './space-model.ts';
 
 /** Places where things meet: a quiet run, the border of DATA and PRIVATE with its guard page, the lowest pages, and the program. */
 const WINDOWS = [0x50000, 0x50000, 0x50000, 0x17ffa, 0x8044, 0x8050];
 const STACK_LIMIT = 64 * PAGE_SIZE;
+
+const MARKS: Readonly<Record<Mark, number>> = { locked: AREA_LOCKED, stays: AREA_DONT_FORK, wiped: AREA_WIPE_ON_FORK };
+const ALL_MARKS = AREA_LOCKED | AREA_DONT_FORK | AREA_WIPE_ON_FORK;
 
 type Kind = 'anonymous' | 'shared' | 'file' | 'read-only file' | 'shared file';
 type Op =
@@ -32,7 +36,9 @@ type Op =
   | { op: 'remap'; at: number; oldCount: number; newCount: number; to: number; flags: number }
   | { op: 'brk'; by: number }
   | { op: 'stack'; depth: number; value: number }
-  | { op: 'fork' | 'release' | 'clear' | 'writeBack' | 'reclaim' }
+  | { op: 'mark'; at: number; count: number; mark: Mark; on: boolean }
+  | { op: 'giveUp'; at: number; count: number }
+  | { op: 'fork' | 'release' | 'clear' | 'writeBack' | 'reclaim' | 'pressure' }
   | { op: 'truncate'; pages: number };
 type Step = Op & { space: number; file: number };
 
@@ -49,6 +55,12 @@ const anyOp: fc.Arbitrary<Op> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ ...only('unmap'), at: page, count }) },
   { weight: 1, arbitrary: fc.record({ ...only('discard'), at: page, count }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ ...only('mark'), at: page, count, mark: fc.constantFrom<Mark>('locked', 'stays', 'wiped'), on: fc.boolean() }),
+  },
+  { weight: 4, arbitrary: fc.record({ ...only('giveUp'), at: page, count }) },
+  { weight: 3, arbitrary: fc.record({ ...only('pressure') }) },
   { weight: 4, arbitrary: fc.record({ ...only('protect'), at: page, count, prot }) },
   {
     weight: 12,
@@ -148,8 +160,22 @@ class Run {
     for (const { real } of this.pairs) checkInvariants(real, entriesOf(real));
     const spaces = this.pairs.map(({ real }) => real);
     const objects = [0, 1].flatMap((file) => this.cache.peek(file) ?? []);
+    this.checkMarks();
     checkFrames(this.frames, spaces, objects);
     checkAccounts(this.frames, spaces, objects);
+  }
+
+  /** What is said of a page is what its area says, and what is locked is there. */
+  checkMarks(): void {
+    for (const { real, model } of this.pairs) {
+      for (const [page, at] of model.pages) {
+        const flags = (real.find(page * PAGE_SIZE)?.flags ?? 0) & ALL_MARKS;
+        const said =
+          (at.locked === true ? MARKS.locked : 0) | (at.stays === true ? MARKS.stays : 0) | (at.wiped === true ? MARKS.wiped : 0);
+        if (flags !== said) expect({ page, flags }).toEqual({ page, flags: said });
+        if (at.given === true && at.locked === true && real.copies.get(page) < 0) expect(`locked page ${page}`).toBe('there');
+      }
+    }
   }
 
   perform(step: Step, pair: Pair): void {
@@ -164,9 +190,20 @@ class Run {
         real.discard({ base: step.at * PAGE_SIZE, top: (step.at + step.count) * PAGE_SIZE });
         for (let i = 0; i < step.count; i++) {
           const at = model.get(step.at + i);
-          if (at !== undefined) at.own = undefined;
+          if (at !== undefined) Object.assign(at, { own: undefined, given: false });
         }
         return;
+      case 'mark':
+        return this.mark(step, pair);
+      case 'giveUp':
+        for (const area of [...real.table.in({ base: step.at * PAGE_SIZE, top: (step.at + step.count) * PAGE_SIZE })]) {
+          if (area.object !== undefined || (area.flags & AREA_LOCKED) !== 0) continue;
+          const base = Math.max(area.base, step.at * PAGE_SIZE);
+          freeLazily(real, { base, top: Math.min(area.top, (step.at + step.count) * PAGE_SIZE) });
+        }
+        return model.giveUp(step.at, step.count);
+      case 'pressure':
+        return this.pressure();
       case 'protect':
         expect(errnoOf(() => real.protect(step.at * PAGE_SIZE, step.count * PAGE_SIZE, step.prot))).toBe(
           model.protect(step.at, step.count, step.prot),
@@ -238,7 +275,39 @@ class Run {
     }));
   }
 
+  mark({ at, count, mark, on }: Step & { op: 'mark' }, { real, model }: Pair): void {
+    const range = { base: at * PAGE_SIZE, top: (at + count) * PAGE_SIZE };
+    real.table.cutAt(range.base);
+    real.table.cutAt(range.top);
+    for (const area of real.table.in(range)) {
+      if (mark === 'wiped' && on && (area.object !== undefined || area.sharing === 'shared')) continue;
+      area.flags = on ? area.flags | MARKS[mark] : area.flags & ~MARKS[mark];
+    }
+    real.table.merge(range);
+    // What went before it was locked is gone.
+    for (let i = 0; i < count; i++) this.settle({ real, model }, at + i);
+    model.mark(at, count, mark, on);
+  }
+
+  /** Somebody wants a frame and there is none: what was given up goes, but not what is locked. */
+  pressure(): void {
+    const { limit } = this.frames;
+    this.frames.limit = 0;
+    const frame = this.frames.allocate();
+    this.frames.limit = limit;
+    if (frame >= 0) this.frames.free(frame);
+  }
+
+  /** A page that was given up and not locked shows zero when it has gone. */
+  settle({ real, model }: Pair, page: number): void {
+    const at = model.get(page);
+    if (at?.given === true && real.copies.get(page) < 0) {
+      model.gone(page);
+    }
+  }
+
   touch({ real, model }: Pair, page: number, access: Access, value: number): void {
+    this.settle({ real, model }, page);
     const before = undo(model, page);
     const expected = model.touch(page, access, value);
     const got = outcomeName(touch(real, page * PAGE_SIZE, access, access === 'write' ? value : undefined));
@@ -284,6 +353,7 @@ class Run {
     const { at, oldCount, newCount, to, flags } = step;
     const grows = Array.from({ length: oldCount }, (_, i) => model.get(at + i)?.grows === true).includes(true);
     const old = Array.from({ length: oldCount }, (_, i) => model.get(at + i));
+    const kept = (flags & mman.MREMAP_DONTUNMAP) !== 0 ? this.areasIn(real, at, oldCount) : [];
     const whole = (flags & mman.MREMAP_FIXED) !== 0 && oldCount === newCount;
     let addr: number;
     try {
@@ -302,7 +372,9 @@ class Run {
     }
     const page = addr / PAGE_SIZE;
     expect(grows).toBe(false);
-    if (whole) return this.moveAll(step, model, old);
+    const locked = old.map((each) => each?.locked);
+    for (const range of kept) model.mark(range.first, range.count, 'locked', false);
+    if (whole) return this.moveAll(step, model, old, locked);
     if ((flags & mman.MREMAP_FIXED) !== 0) model.unmap(to, newCount);
     if (page !== at && (flags & mman.MREMAP_FIXED) === 0) expect(model.isFree(page, newCount)).toBe(true);
     const first = old[0];
@@ -314,21 +386,35 @@ class Run {
       for (let i = 0; i < oldCount; i++) {
         const was = old[i];
         if (!empties || i >= newCount) model.pages.delete(at + i);
-        else if (was !== undefined && !was.shared) model.pages.set(at + i, { ...was, own: undefined });
+        else if (was !== undefined && !was.shared) model.pages.set(at + i, { ...was, own: undefined, given: false });
       }
     }
-    model.map(page, newCount, (i) => ({ ...first, index: first.index + i, own: i < oldCount ? old[i]?.own : undefined }));
+    model.map(page, newCount, (i) => {
+      const { own, given } = (i < oldCount ? old[i] : undefined) ?? { own: undefined, given: false };
+      return { ...first, index: first.index + i, own, given, locked: locked[0] };
+    });
   }
 
   /** A fixed move of one size takes all areas along; over holes, what is at the new place stays. */
-  moveAll({ at, to, flags }: Step & { op: 'remap' }, model: ModelSpace, old: readonly (ModelPage | undefined)[]): void {
+  moveAll(
+    { at, to, flags }: Step & { op: 'remap' },
+    model: ModelSpace,
+    old: readonly (ModelPage | undefined)[],
+    locked: readonly (boolean | undefined)[],
+  ): void {
     const keeps = (flags & mman.MREMAP_DONTUNMAP) !== 0;
     old.forEach((was, i) => {
       if (was === undefined) return;
-      model.pages.set(to + i, { ...was });
+      model.pages.set(to + i, { ...was, locked: locked[i] });
       if (!keeps) model.pages.delete(at + i);
-      else if (!was.shared) model.pages.set(at + i, { ...was, own: undefined });
+      else if (!was.shared) model.pages.set(at + i, { ...was, own: undefined, given: false });
     });
+  }
+
+  /** The areas that overlap so many pages, whole. */
+  areasIn(real: AddressSpace, page: number, count: number): { first: number; count: number }[] {
+    const range = { base: page * PAGE_SIZE, top: (page + count) * PAGE_SIZE };
+    return [...real.table.in(range)].map(({ base, top }) => ({ first: base / PAGE_SIZE, count: (top - base) / PAGE_SIZE }));
   }
 
   /** Takes over which pages are mapped. */
@@ -387,11 +473,12 @@ function anonymousPage(prot: number): ModelPage {
 
 function undo(model: ModelSpace, page: number): () => void {
   const at = model.get(page);
-  const own = at?.own;
+  const { own, given } = at ?? {};
   const shared = at?.file?.values.get(at.index);
   return () => {
     if (at === undefined) return;
     at.own = own;
+    at.given = given;
     if (shared === undefined) at.file?.values.delete(at.index);
     else at.file?.values.set(at.index, shared);
   };
