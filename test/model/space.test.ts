@@ -37,7 +37,7 @@ type Op =
   | { op: 'brk'; by: number }
   | { op: 'stack'; depth: number; value: number }
   | { op: 'mark'; at: number; count: number; mark: Mark; on: boolean }
-  | { op: 'giveUp'; at: number; count: number }
+  | { op: 'giveUp'; at: number; count: number; value: number; locks: boolean; wanted: boolean }
   | { op: 'fork' | 'release' | 'clear' | 'writeBack' | 'reclaim' | 'pressure' }
   | { op: 'truncate'; pages: number };
 type Step = Op & { space: number; file: number };
@@ -59,7 +59,10 @@ const anyOp: fc.Arbitrary<Op> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ ...only('mark'), at: page, count, mark: fc.constantFrom<Mark>('locked', 'stays', 'wiped'), on: fc.boolean() }),
   },
-  { weight: 4, arbitrary: fc.record({ ...only('giveUp'), at: page, count }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ ...only('giveUp'), at: page, count, value, locks: fc.boolean(), wanted: fc.boolean() }),
+  },
   { weight: 3, arbitrary: fc.record({ ...only('pressure') }) },
   { weight: 4, arbitrary: fc.record({ ...only('protect'), at: page, count, prot }) },
   {
@@ -196,12 +199,7 @@ class Run {
       case 'mark':
         return this.mark(step, pair);
       case 'giveUp':
-        for (const area of [...real.table.in({ base: step.at * PAGE_SIZE, top: (step.at + step.count) * PAGE_SIZE })]) {
-          if (area.object !== undefined || (area.flags & AREA_LOCKED) !== 0) continue;
-          const base = Math.max(area.base, step.at * PAGE_SIZE);
-          freeLazily(real, { base, top: Math.min(area.top, (step.at + step.count) * PAGE_SIZE) });
-        }
-        return model.giveUp(step.at, step.count);
+        return this.giveUp(step, pair);
       case 'pressure':
         return this.pressure();
       case 'protect':
@@ -289,13 +287,30 @@ class Run {
     model.mark(at, count, mark, on);
   }
 
+  /** What has just been written is given up, perhaps locked, and perhaps wanted at once. */
+  giveUp({ at, count, value, locks, wanted, ...rest }: Step & { op: 'giveUp' }, pair: Pair): void {
+    const { real, model } = pair;
+    for (let i = 0; i < count; i++) this.touch(pair, at + i, 'write', value);
+    const range = { base: at * PAGE_SIZE, top: (at + count) * PAGE_SIZE };
+    for (const area of [...real.table.in(range)]) {
+      if (area.object !== undefined || (area.flags & AREA_LOCKED) !== 0) continue;
+      freeLazily(real, { base: Math.max(area.base, range.base), top: Math.min(area.top, range.top) });
+    }
+    model.giveUp(at, count);
+    if (locks) this.mark({ ...rest, op: 'mark', at, count, mark: 'locked', on: true }, pair);
+    if (wanted) this.pressure();
+  }
+
   /** Somebody wants a frame and there is none: what was given up goes, but not what is locked. */
   pressure(): void {
     const { limit } = this.frames;
     this.frames.limit = 0;
-    const frame = this.frames.allocate();
+    // Pages of files go first.
+    for (let i = 0; i < 4; i++) {
+      const frame = this.frames.allocate();
+      if (frame >= 0) this.frames.free(frame);
+    }
     this.frames.limit = limit;
-    if (frame >= 0) this.frames.free(frame);
   }
 
   /** A page that was given up and not locked shows zero when it has gone. */
