@@ -1,5 +1,6 @@
 /** execve, as the machine does it: finds and checks the program, lets the old one go, loads the new one, and tells task and process. */
 import { EACCES, ENOENT, ENOTDIR, EPERM, errno } from './abi/errno.ts';
+import { IN_ACCESS, IN_CLOSE_NOWRITE, IN_OPEN } from './abi/inotify.ts';
 import { ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, PER_CLEAR_ON_SETID, READ_IMPLIES_EXEC } from './abi/mman.ts';
 import { MS_NOSUID } from './abi/mount.ts';
 import { RLIM_INFINITY, RLIMIT_STACK } from './abi/resource.ts';
@@ -50,6 +51,10 @@ export function execute(machine: Executor, task: Task, execution: Execution): Re
     if (execution.search) return program;
     throw errno(program.errno);
   }
+  const { watches } = task.kernel.files;
+  const target = { vnode: program.image.place.vnode, place: program.image.place };
+  watches.happened(target, IN_OPEN);
+  watches.happened(target, IN_ACCESS);
   try {
     const promotion = promote(task, program);
     if (promotion === undefined && execution.search) return refusal(EPERM, 'has more capabilities than may be given', path);
@@ -60,6 +65,7 @@ export function execute(machine: Executor, task: Task, execution: Execution): Re
     return refused;
   } finally {
     program.close();
+    watches.happened(target, IN_CLOSE_NOWRITE);
   }
 }
 

@@ -7,8 +7,10 @@ import { Description } from './description.ts';
 import { Devices } from './devfs.ts';
 import { Fifos } from './fifo.ts';
 import { openHostFifo } from './host-fifo.ts';
+import { FileHandles } from './handles.ts';
 import { HostFileSystem } from './host-tree.ts';
 import * as host from './hostfs.ts';
+import { Leases } from './leases.ts';
 import { LockTable } from './locks.ts';
 import { MemFileSystem } from './memfs.ts';
 import { MountTable, type TmpfsOptions } from './mount-table.ts';
@@ -98,6 +100,10 @@ export interface FileServices {
   readonly queues: PosixQueues;
   /** Who is bound to which name or port. */
   readonly sockets: SocketNames<LocalSocket>;
+  /** Files by handle. */
+  readonly handles: FileHandles;
+  /** Leases on files. */
+  readonly leases: Leases;
   /** For a file without a place: a number that no other such file has. */
   nextInode(): bigint;
   /** A session's leader has ended: its terminal is nobody's any more. */
@@ -131,6 +137,8 @@ export class GuestFiles implements FileServices {
   readonly watches: Watches = new Watches();
   readonly queues: PosixQueues = new PosixQueues();
   readonly sockets: SocketNames<LocalSocket> = new SocketNames();
+  readonly handles: FileHandles = new FileHandles();
+  readonly leases: Leases = new Leases();
   readonly ptys: PtyTable;
   readonly mounts: MountTable;
   /** Roots of the machine's own file systems, by type. */

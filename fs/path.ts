@@ -34,6 +34,8 @@ export class DirectoryPlace implements Place {
   readonly mounts: Map<string, DirectoryPlace> = new Map();
   /** Of a mount's root: what the guest asked for; and the mount that it covers. */
   mount: MountInfo | undefined;
+  /** Of a mount's root: its number in mountinfo; 0 for all others. */
+  mountId = 0;
   covered: DirectoryPlace | undefined;
   /** Files that are seen where the directory itself has none of that name (our device nodes). */
   readonly fallbacks: Map<string, Vnode> = new Map();
@@ -82,10 +84,21 @@ export interface Walked {
   readonly slash: boolean;
 }
 
+/** The number of the mount that a place lies in; 0 for files without a place. */
+export function mountIdOf(place: Place): number {
+  for (let at: Place | undefined = place; at !== undefined; at = at.parent)
+    if (at instanceof DirectoryPlace && at.mountId !== 0) return at.mountId;
+  return 0;
+}
+
+/** Linux numbers mounts from somewhere above 0. */
+const FIRST_MOUNT_ID = 20;
+
 /** The tree of all mounted file systems. */
 export class Tree {
   readonly root: DirectoryPlace;
   private readonly cached: Set<DirectoryPlace> = new Set();
+  private lastMountId = FIRST_MOUNT_ID;
 
   private readonly onWalk: () => void;
   private readonly owner: Owner;
@@ -95,6 +108,7 @@ export class Tree {
     this.owner = owner;
     this.root = new DirectoryPlace(root, undefined, '');
     this.root.uses = 1;
+    this.root.mountId = FIRST_MOUNT_ID;
     this.onWalk = onWalk;
   }
 
@@ -102,6 +116,7 @@ export class Tree {
   mount(at: DirectoryPlace, name: string, vnode: Vnode): DirectoryPlace {
     const place = new DirectoryPlace(vnode, at, name);
     place.uses = 1;
+    place.mountId = ++this.lastMountId;
     hold(at);
     at.mounts.set(name, place);
     return place;

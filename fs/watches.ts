@@ -45,6 +45,10 @@ export class Watches {
   private count = 0;
   /** Descriptions open on each file: the last one's end is the end of a file without a name. */
   private readonly open: Map<string, number> = new Map();
+  /** Notices of directories (F_NOTIFY), by who asked. */
+  readonly notices: WeakMap<Description, Watcher> = new WeakMap();
+  /** How many of them may write. */
+  private readonly writing: Map<string, number> = new Map();
   /** Open files that were moved, by where they are now, and those that have no name any more. */
   private readonly moved: Map<string, Place> = new Map();
   private readonly nameless: Set<string> = new Set();
@@ -78,6 +82,7 @@ export class Watches {
   opened(description: Description, created: boolean): void {
     const { key } = description.vnode;
     this.open.set(key, (this.open.get(key) ?? 0) + 1);
+    if (canWrite(description.flags)) this.writing.set(key, (this.writing.get(key) ?? 0) + 1);
     description.onClose('watches', () => this.closed(description));
     const { parent, name } = description.place;
     if (created && parent !== undefined) this.named(parent.vnode, i.IN_CREATE, name);
@@ -87,6 +92,7 @@ export class Watches {
   private closed(description: Description): void {
     const { key } = description.vnode;
     const left = (this.open.get(key) ?? 1) - 1;
+    if (canWrite(description.flags)) this.wroteLess(key);
     this.happened(description, canWrite(description.flags) ? i.IN_CLOSE_WRITE : i.IN_CLOSE_NOWRITE);
     if (left > 0) {
       this.open.set(key, left);
@@ -95,6 +101,17 @@ export class Watches {
     this.open.delete(key);
     this.moved.delete(key);
     if (this.nameless.delete(key)) this.destroyed(key);
+  }
+
+  private wroteLess(key: string): void {
+    const writers = (this.writing.get(key) ?? 1) - 1;
+    if (writers > 0) this.writing.set(key, writers);
+    else this.writing.delete(key);
+  }
+
+  /** Who has a file open by open calls. */
+  openings(key: string): { readonly all: number; readonly writers: number } {
+    return { all: this.open.get(key) ?? 0, writers: this.writing.get(key) ?? 0 };
   }
 
   /** An event of the file that its directory hears of too. */

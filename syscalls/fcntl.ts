@@ -1,5 +1,5 @@
 /** fcntl: what it asks of descriptors, descriptions and files. */
-import { EAGAIN, EBADF, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { EBADF, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { NSIG } from '../abi/signal.ts';
 import { struct, u32 } from '../abi/struct.ts';
@@ -10,6 +10,7 @@ import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { descriptorLimit } from './file.ts';
 import { address, choice, type Fd, fd, intResult, loadAt, storeAt } from './kinds.ts';
+import { notifyOf, setLease } from './lease.ts';
 import { getLock, setLock } from './lock.ts';
 import { requireOwner } from './paths.ts';
 
@@ -85,10 +86,11 @@ function fcntl(task: Task, fd: Fd, command: number, argument: number): number {
     case f.F_GETSIG:
       return description.signal;
     case f.F_GETLEASE:
-      return f.F_UNLCK;
+      return task.kernel.files.leases.typeOf(description);
     case f.F_SETLEASE:
-      if (argument === f.F_UNLCK || description.vnode.kind !== 'file') throw errno(argument === f.F_UNLCK ? EAGAIN : EINVAL);
-      throw errno(EAGAIN);
+      return setLease(task, fd, description, argument);
+    case f.F_NOTIFY:
+      return notifyOf(task, fd, description, argument);
     case f.F_GET_SEALS:
       return description.vnode.kind === 'file' ? (description.vnode.seals ?? unknownCommand()) : unknownCommand();
     case f.F_ADD_SEALS:
@@ -220,7 +222,7 @@ function fcntlCall(name: string) {
       ['arg', address],
     ],
     result: intResult,
-    support: { partial: 'leases and F_NOTIFY answer EAGAIN or EINVAL' },
+    support: 'full',
     onInterrupt: (task) => {
       task.kernel.files.locks.waitOver(task.files);
       return undefined;

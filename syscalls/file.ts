@@ -29,6 +29,7 @@ import {
   structIn,
   uint,
 } from './kinds.ts';
+import { breakLeases } from './lease.ts';
 import { AT_FDCWD, changeable, openFlags, orWait, own, refuseRunning, requireOwner, waiting, walkAt } from './paths.ts';
 
 /** Everything that open knows; open and openat ignore other bits, openat2 refuses them. */
@@ -76,6 +77,15 @@ function open(task: Task, dir: Fd, path: In<string>, given: number, permissions:
   return fd;
 }
 
+/** Opens a file that was found without a path. */
+export function openHandle(task: Task, place: Place, given: number): number {
+  const how = given & f.O_PATH ? given & PATH_FLAGS : given & KNOWN_FLAGS & ~(f.O_CREAT | f.O_EXCL);
+  task.files.limit = descriptorLimit(task);
+  const fd = task.files.free();
+  task.files.add(openPlace(task, place, how), (how & f.O_CLOEXEC) !== 0, fd);
+  return fd;
+}
+
 export function descriptorLimit(task: Task): number {
   const { current } = task.process.limits[RLIMIT_NOFILE];
   return current > 0x100000n ? 0x100000 : Number(current);
@@ -118,6 +128,7 @@ function openPlace(task: Task, place: Place, how: number): Description {
   if (vnode.kind === 'directory' && (isOdd || f.canWrite(how) || how & (f.O_CREAT | f.O_TRUNC))) throw errno(EISDIR);
   if ((vnode.kind === 'character' || vnode.kind === 'block') && mountFlags(place) & MS_NODEV) throw errno(EACCES);
   checkRights(task, vnode, how);
+  breakLeases(task, vnode, how);
   if (vnode.kind === 'socket') throw errno(ENXIO);
   if (f.canWrite(how) || how & f.O_TRUNC) refuseRunning(task, vnode);
   const small = vnode.kind === 'file' && !(how & f.O_LARGEFILE);

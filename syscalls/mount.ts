@@ -1,6 +1,6 @@
 /** mount, umount, pivot_root and their relatives. There is one tree for all processes: what one mounts all see. Linux: fs/namespace.c. */
 import { CAP_SYS_ADMIN } from '../abi/capability.ts';
-import { EAGAIN, EBUSY, EINVAL, ENODEV, ENOTBLK, ENOTDIR, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
+import { EAGAIN, EBUSY, EINVAL, ENODEV, ENOTBLK, ENOTDIR, EPERM, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import * as m from '../abi/mount.ts';
 import { isMountRoot, type MountTable, mountOf } from '../fs/mount-table.ts';
@@ -9,8 +9,8 @@ import type { Place } from '../fs/vnode.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task, WorkingPlace } from '../proc/task.ts';
 import { define } from './define.ts';
-import { address, dirfd, flags, hex, int, none, path, pathOrNull, pointerIn, pointerOut } from './kinds.ts';
-import { AT_FDCWD, atFlags, onlyFlags, placeAt, vnodeAt } from './paths.ts';
+import { address, flags, hex, int, none, path, pathOrNull, pointerIn } from './kinds.ts';
+import { AT_FDCWD, onlyFlags, placeAt } from './paths.ts';
 
 const mountFlagNames = flags({
   MS_RDONLY: m.MS_RDONLY, MS_NOSUID: m.MS_NOSUID, MS_NODEV: m.MS_NODEV, MS_NOEXEC: m.MS_NOEXEC, MS_SYNCHRONOUS: m.MS_SYNCHRONOUS,
@@ -156,15 +156,4 @@ const quotactl = define({
   },
 });
 
-const nameToHandle = define({
-  name: 'name_to_handle_at',
-  args: [['dirfd', dirfd], ['pathname', path], ['handle', pointerOut], ['mount_id', pointerOut], ['flags', atFlags]],
-  result: none, support: { stub: 'EOPNOTSUPP: no file system gives handles' },
-  handler: (task, dir, name, _handle, _mount, how) => {
-    onlyFlags(how, f.AT_SYMLINK_FOLLOW | f.AT_EMPTY_PATH);
-    vnodeAt(task, dir, name, how & f.AT_SYMLINK_FOLLOW ? how & ~f.AT_SYMLINK_FOLLOW : how | f.AT_SYMLINK_NOFOLLOW);
-    throw errno(EOPNOTSUPP);
-  },
-});
-
-export const calls = [mount, umount, umount2, pivotRoot, quotactl, nameToHandle];
+export const calls = [mount, umount, umount2, pivotRoot, quotactl];

@@ -10,6 +10,7 @@ import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, type Fd, fd, flags, type In, int, latePath, none, off64, pathText, uint } from './kinds.ts';
+import { breakLeases } from './lease.ts';
 import { AT_FDCWD, openAt, placeAt, refuseRunning, requireAccess, tame } from './paths.ts';
 import { MAX_OFF } from './transfer.ts';
 
@@ -23,6 +24,7 @@ function truncatePath(task: Task, name: In<string>, length: number): void {
   refuseRunning(task, vnode);
   checkSize(task, length);
   tame(task, vnode);
+  breakLeases(task, vnode, f.O_WRONLY);
   vnode.truncate(length);
   task.kernel.files.watches.happened({ vnode, place }, IN_MODIFY);
 }

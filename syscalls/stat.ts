@@ -5,11 +5,13 @@ import * as s from '../abi/stat.ts';
 import type { Struct } from '../abi/struct.ts';
 import { SECOND_NS } from '../abi/time.ts';
 import type { FileSystemStat, Stat } from '../fs/vnode.ts';
+import { mountIdOf } from '../fs/path.ts';
+import type { Place } from '../fs/vnode.ts';
 import { type Credentials, realCredentials } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, dirfd, type Fd, fd, flags, type In, latePath, none, path, pathText, pointerOut, store, structOut, uint } from './kinds.ts';
-import { AT_FDCWD, accessMode, atFlags, onlyFlags, placeAt, requireAccess, vnodeAt } from './paths.ts';
+import { AT_FDCWD, accessMode, atFlags, onlyFlags, placeAt, requireAccess, targetAt, vnodeAt } from './paths.ts';
 
 // ---- stat in all widths ----------------------------------------------------------------------------------------------------------------
 
@@ -184,12 +186,13 @@ const statx = define({
   handler: (task, dir, name, how, mask, to) => {
     if (mask & s.STATX_RESERVED || (how & f.AT_STATX_SYNC_TYPE) === f.AT_STATX_SYNC_TYPE) throw errno(EINVAL);
     onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH | f.AT_STATX_SYNC_TYPE);
-    store(task, to, s.statx, statxOf(vnodeAt(task, dir, nameOrEmpty(task, name, how), how).stat(), mask));
+    const { vnode, place } = targetAt(task, dir, nameOrEmpty(task, name, how), how);
+    store(task, to, s.statx, statxOf(vnode.stat(), mask, place));
   },
 });
 
 /** Filled with all there is, whatever the mask asks for, as Linux's file systems do; the time of birth only where there is one. */
-function statxOf(stat: Stat, mask: number): s.Statx {
+function statxOf(stat: Stat, mask: number, place: Place): s.Statx {
   const time = (ns: bigint) => ({ tv_sec: seconds(ns), tv_nsec: nanoseconds(ns), pad: 0 });
   const birth = stat.btime_ns !== undefined && (mask & s.STATX_BTIME) !== 0;
   return {
@@ -213,7 +216,7 @@ function statxOf(stat: Stat, mask: number): s.Statx {
     stx_rdev_minor: s.deviceMinor(stat.rdev),
     stx_dev_major: s.deviceMajor(stat.dev),
     stx_dev_minor: s.deviceMinor(stat.dev),
-    stx_mnt_id: 1,
+    stx_mnt_id: mountIdOf(place),
   };
 }
 

@@ -12,6 +12,7 @@ import { calls as exec } from './exec.ts';
 import { calls as fcntl } from './fcntl.ts';
 import { calls as file } from './file.ts';
 import { calls as futex } from './futex.ts';
+import { calls as handle } from './handle.ts';
 import { calls as identity } from './identity.ts';
 import { calls as inotify } from './inotify.ts';
 import { calls as io } from './io.ts';
@@ -62,6 +63,7 @@ const FAMILIES: readonly (readonly Definition[])[] = [
   fcntl,
   file,
   futex,
+  handle,
   identity,
   inotify,
   io,

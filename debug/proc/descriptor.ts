@@ -1,15 +1,15 @@
 /** /proc/PID/fdinfo/N: position, flags, what only its kind of file knows, and the locks on it; and /proc/locks. */
 import { O_CLOEXEC } from '../../abi/fcntl.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
+import { mountIdOf } from '../../fs/path.ts';
 import type { LockEntry } from '../../fs/locks.ts';
 import type { Kernel, Task } from '../../proc/task.ts';
-import { mountIdOf } from './mounts.ts';
 
 export function descriptorText(task: Task, fd: number): string {
   const description = task.files.get(fd);
   const { position, vnode, isPathOnly, place } = description;
   const flags = (description.flags & ~O_CLOEXEC) | (task.files.closeOnExec(fd) ? O_CLOEXEC : 0);
-  const mount = mountIdOf(task.fs.tree, place);
+  const mount = mountIdOf(place);
   const head = `pos:\t${position}\nflags:\t0${flags.toString(8)}\nmnt_id:\t${mount}\nino:\t${vnode.stat().ino}\n`;
   if (isPathOnly) return head;
   const { locks } = task.kernel.files;

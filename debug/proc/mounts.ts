@@ -2,7 +2,6 @@
 import { MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../abi/mount.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import { type DirectoryPlace, pathOf, type Tree } from '../../fs/path.ts';
-import type { Place } from '../../fs/vnode.ts';
 import type { Task } from '../../proc/task.ts';
 
 interface MountEntry {
@@ -29,8 +28,6 @@ const TYPES: Readonly<Record<number, string>> = {
   0xef53: 'ext4',
 };
 const ST_RDONLY = 1;
-/** Linux numbers from somewhere above 0. */
-const FIRST_ID = 20;
 
 const OPTIONS = [
   [MS_NOSUID, 'nosuid'],
@@ -51,7 +48,7 @@ function optionsText(flags: number): string {
 export function mountsOf(tree: Tree): MountEntry[] {
   const entries: MountEntry[] = [];
   const add = (place: DirectoryPlace, parent: number): void => {
-    const id = FIRST_ID + entries.length;
+    const id = place.mountId;
     const { type, flags } = place.vnode.statfs();
     const { mount } = place;
     const name = mount?.type || (TYPES[type] ?? 'ext4');
@@ -77,16 +74,6 @@ export function mountsOf(tree: Tree): MountEntry[] {
   };
   add(tree.root, 1);
   return entries;
-}
-
-/** The number of the mount that a place lies in. */
-export function mountIdOf(tree: Tree, place: Place): number {
-  const entries = new Map<Place, number>(mountsOf(tree).map((entry) => [entry.place, entry.id]));
-  for (let at: Place | undefined = place; at !== undefined; at = at.parent) {
-    const id = entries.get(at);
-    if (id !== undefined) return id;
-  }
-  return 0;
 }
 
 /** With the path as the task sees it; what lies outside of its root it does not see. */

@@ -8,6 +8,7 @@ import type { Kernel } from '../../proc/task.ts';
 const SETTINGS: Readonly<Record<string, string | ((kernel: Kernel) => string)>> = {
   'fs/aio-max-nr': '65536',
   'fs/aio-nr': '0',
+  'fs/dir-notify-enable': '1',
   'fs/epoll/max_user_watches': '1048576',
   'fs/file-max': '1048576',
   'fs/file-nr': (kernel) => `${openFiles(kernel)}\t0\t1048576`,
