@@ -211,6 +211,7 @@ function nameOf({ execfn, image }: Program, { isNameless }: Execution): string {
 
 function forgetOldProgram(task: Task, program: Program): void {
   const { process } = task;
+  process.hasExecuted = true;
   process.executable = pathOf(program.image.place, task.fs.root) ?? program.image.path;
   process.argv = program.argv;
   process.envp = program.env;

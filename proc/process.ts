@@ -123,6 +123,9 @@ export class Process {
   /** Largest resident size noted, in KiB. */
   peakResident: number = 0;
 
+  /** It runs a program of its own, not its maker's any more. */
+  hasExecuted: boolean = false;
+
   constructor(pid: number, parent: Process | undefined, started_ns: bigint, limits: Limit[] = defaultLimits()) {
     this.pid = pid;
     this.limits = limits;

@@ -3,6 +3,7 @@ import * as cap from '../abi/capability.ts';
 import { EFAULT, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { array, struct, u32, x32 } from '../abi/struct.ts';
 import { capable, isSecured } from '../proc/credentials.ts';
+import { INIT_PID } from '../proc/pids.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { setCredentials } from './identity.ts';
@@ -26,6 +27,9 @@ function words(task: Task, at: InOut<Header>): number {
   throw errno(EINVAL);
 }
 
+/** What the machine itself, process 1, may do. */
+const MACHINE = { effective: cap.ALL_CAPABILITIES, permitted: cap.ALL_CAPABILITIES, inheritable: 0n };
+
 const capget = define({
   name: 'capget', args: [['header', structInOut(header, 'struct __user_cap_header_struct')], ['data', pointerOut]], result: none, support: 'full',
   handler: (task, at, to) => {
@@ -39,10 +43,10 @@ const capget = define({
     }
     const target = loadAt(task, at, header).pid | 0;
     if (target < 0) throw errno(EINVAL);
-    const other = target === 0 ? task : task.kernel.tasks.get(target);
-    if (other === undefined) throw errno(ESRCH);
+    const credentials = target === INIT_PID ? MACHINE : (target === 0 ? task : task.kernel.tasks.get(target))?.credentials;
+    if (credentials === undefined) throw errno(ESRCH);
     if (to === 0) return;
-    const { effective, permitted, inheritable } = other.credentials;
+    const { effective, permitted, inheritable } = credentials;
     for (let i = 0; i < halves; i++) {
       const half = (set: cap.CapabilitySet): number => Number((set >> BigInt(32 * i)) & 0xffff_ffffn);
       storeAt(task, to + i * data.size, data, { effective: half(effective), permitted: half(permitted), inheritable: half(inheritable) });

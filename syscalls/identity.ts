@@ -1,6 +1,6 @@
 /** Who a task is: process and thread ids, users and groups in their 16 and 32-bit forms, sessions and process groups. */
 import { CAP_SETGID, CAP_SETUID } from '../abi/capability.ts';
-import { EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { EACCES, EINVAL, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { array, u16, u32 } from '../abi/struct.ts';
 import { capable, type Credentials, hidesProcess, withFileUserChanged, withUserChanged } from '../proc/credentials.ts';
 import { INIT_PID } from '../proc/pids.ts';
@@ -24,11 +24,16 @@ function simple<R>(name: string, result: Result<R>, handler: (task: Task) => R) 
 
 // ---- Processes and sessions ----------------------------------------------------------------------------------------------------
 
-/** The process that a pid argument means (0: the caller's own); ESRCH where there is none. */
-function processOf(task: Task, number: number): Process {
-  const process = number === 0 ? task.process : task.kernel.processes.get(number);
-  if (process === undefined || number < 0) throw errno(ESRCH);
+/** The process that a number means, be it one of its threads' (0: the caller's own); ESRCH where there is none. */
+function processOf({ kernel, process: own }: Task, number: number): Process {
+  const process = number === 0 ? own : (kernel.processes.get(number) ?? kernel.tasks.get(number)?.process);
+  if (process === undefined) throw errno(ESRCH);
   return process;
+}
+
+/** A number of the process's; the machine, which nobody sees more of, leads a group and a session of its own. */
+function numberOf(task: Task, number: number, which: 'pgid' | 'sid'): number {
+  return number === INIT_PID ? INIT_PID : processOf(task, number)[which];
 }
 
 const setpgid = define({
@@ -36,8 +41,12 @@ const setpgid = define({
   handler: (task, number, group) => {
     if (group < 0 || (group === 0 && number < 0)) throw errno(EINVAL);
     const process = processOf(task, number);
+    if (number !== 0 && process.pid !== number) throw errno(EINVAL);
     if (process !== task.process && process.parent !== task.process) throw errno(ESRCH);
-    if (process.pid === process.sid || process.sid !== task.process.sid) throw errno(EPERM);
+    if (process.sid !== task.process.sid) throw errno(EPERM);
+    // A child that runs a program of its own arranges itself.
+    if (process !== task.process && process.hasExecuted) throw errno(EACCES);
+    if (process.pid === process.sid) throw errno(EPERM);
     const wanted = group === 0 ? process.pid : group;
     const exists = [...task.kernel.processes.values()].some((other) => other.pgid === wanted && other.sid === process.sid);
     if (wanted !== process.pid && !exists) throw errno(EPERM);
@@ -58,8 +67,8 @@ const sessions = [
   simple('gettid', pidResult, (task) => task.tid),
   simple('getppid', pidResult, (task) => task.process.parent?.pid ?? (task.process.orphan ? INIT_PID : 0)),
   simple('getpgrp', pidResult, (task) => task.process.pgid),
-  define({ name: 'getpgid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => processOf(task, n).pgid }),
-  define({ name: 'getsid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => processOf(task, n).sid }),
+  define({ name: 'getpgid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => numberOf(task, n, 'pgid') }),
+  define({ name: 'getsid', args: [['pid', pid]], result: pidResult, support: 'full', handler: (task, n) => numberOf(task, n, 'sid') }),
   setpgid,
   setsid,
 ];

@@ -8,6 +8,7 @@ import { ESP } from '../emu/engine.ts';
 import { NOBODY } from '../fs/wait.ts';
 import { capable } from '../proc/credentials.ts';
 import { pendingSignals } from '../proc/deliver.ts';
+import { INIT_PID } from '../proc/pids.ts';
 import type { Process } from '../proc/process.ts';
 import { forceSignal, sendToProcess, sendToTask } from '../proc/send.ts';
 import { alternateStackFlags, onAlternateStack, popOldFrame, popRtFrame } from '../proc/sigframe.ts';
@@ -212,6 +213,17 @@ export function sendOne(task: Task, target: Process, info: SignalInfo, number: n
   if (number !== 0 && sendToProcess(task.kernel, target, info) === 'full') throw errno(EAGAIN);
 }
 
+/**
+ * The machine is there as process 1, adopts orphans, and hears nothing, as Linux's first process hears nothing that it has no handler for. Returns
+ * whether it was meant.
+ */
+function toMachine({ credentials }: Task, target: number, number: number): boolean {
+  if (target !== INIT_PID) return false;
+  checkNumber(number);
+  if (!capable(credentials, CAP_KILL) && credentials.euid !== 0 && credentials.uid !== 0) throw errno(EPERM);
+  return true;
+}
+
 /** The process that a number means: any of its threads' will do. */
 function processOf({ kernel }: Task, number: number): Process | undefined {
   return kernel.processes.get(number) ?? kernel.tasks.get(number)?.process;
@@ -221,6 +233,7 @@ const kill = define({
   name: 'kill', args: [['pid', pid], ['sig', signo]], result: none, support: 'full',
   handler: (task, target, number) => {
     const info = userInfo(number, abi.SI_USER, task.process.pid, task.credentials.uid);
+    if (toMachine(task, target, number)) return;
     if (target > 0) {
       const process = processOf(task, target);
       if (process === undefined) throw errno(ESRCH);
@@ -252,6 +265,7 @@ function threadOf(task: Task, tgid: number, tid: number): Task {
 }
 
 function sendToThread(task: Task, tgid: number, tid: number, number: number): void {
+  if ((tgid === 0 || tgid === tid) && toMachine(task, tid, number)) return;
   sendThread(task, threadOf(task, tgid, tid), userInfo(number, abi.SI_TKILL, task.process.pid, task.credentials.uid), number);
 }
 
@@ -291,6 +305,7 @@ const rtSigqueueinfo = define({
   handler: (task, target, number, info) => {
     const decoded = readInfo(task, number, info);
     checkSender(decoded, target === task.tid);
+    if (toMachine(task, target, number)) return;
     const process = processOf(task, target);
     if (process === undefined) throw errno(ESRCH);
     sendOne(task, process, decoded, number);

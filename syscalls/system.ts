@@ -1,5 +1,5 @@
 /** The machine as a whole: its name, its memory, its random numbers, and what only an administrator could ask of it. */
-import { CAP_SYS_ADMIN, CAP_SYSLOG } from '../abi/capability.ts';
+import { CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYSLOG } from '../abi/capability.ts';
 import { EFAULT, EINVAL, EPERM, errno } from '../abi/errno.ts';
 import { array, bytes, i32, struct, text, u16, u32 } from '../abi/struct.ts';
 import { SECOND_NS } from '../abi/time.ts';
@@ -130,8 +130,25 @@ function forbidden(name: string, args: readonly Parameter[]) {
   });
 }
 
+/** Linux: the order of sys_reboot. The machine's end is not a guest's to decide. */
+const REBOOT_MAGIC = 0xfee1_dead;
+const REBOOT_MAGIC2: ReadonlySet<number> = new Set([672274793, 85072278, 369367448, 537993216]);
+const CAD_ON = 0x89ab_cdef, CAD_OFF = 0;
+
+const reboot = define({
+  name: 'reboot', args: [['magic', hex], ['magic2', hex], ['cmd', hex], ['arg', address]], result: none,
+  support: { partial: 'the key combination can be switched; everything else is EPERM' },
+  handler: (task, magic, magic2, command) => {
+    if (!capable(task.credentials, CAP_SYS_BOOT)) throw errno(EPERM);
+    if (magic !== REBOOT_MAGIC || !REBOOT_MAGIC2.has(magic2)) throw errno(EINVAL);
+    if (command === CAD_ON || command === CAD_OFF) return;
+    task.kernel.tracer.note?.(task, 'reboot is for the one who started the machine; answered EPERM');
+    throw errno(EPERM);
+  },
+});
+
 const administration = [
-  forbidden('reboot', [['magic', hex], ['magic2', hex], ['cmd', hex], ['arg', address]]),
+  reboot,
   forbidden('swapon', [['path', path], ['swapflags', int]]),
   forbidden('swapoff', [['path', path]]),
   forbidden('acct', [['filename', string]]),
