@@ -12,6 +12,8 @@ export interface PagedInode {
   look(file: HostDescriptor): void;
   /** Somebody asks whether others have changed the host's file. */
   revalidate(file: HostDescriptor): void;
+  /** A mapping has changed what the file shows. */
+  stored(file: HostDescriptor): void;
   /** The object is gone. */
   released(): void;
 }
@@ -67,7 +69,8 @@ export class FilePager implements Pager {
     return failing(() => {
       if (!this.file.writable) throw new Errno(EBADF);
       let position = index * PAGE_SIZE;
-      const size = Math.min(from.length * PAGE_SIZE, Number(host.fstat(this.file.fd).size) - position);
+      const stat = host.fstat(this.file.fd);
+      const size = Math.min(from.length * PAGE_SIZE, Number(stat.size) - position);
       if (size <= 0) return;
       try {
         for (let left = upTo(from, size); left.length > 0; ) {
@@ -77,9 +80,15 @@ export class FilePager implements Pager {
           left = behind(left, moved);
         }
       } finally {
+        // The file changed when it was stored to, not now.
+        setTimes(this.file, stat, seconds(stat.mtimeNs));
         this.inode.look(this.file);
       }
     });
+  }
+
+  changed(): void {
+    this.inode.stored(this.file);
   }
 
   punch(base: number, top: number): PagerResult {
@@ -96,6 +105,20 @@ export class FilePager implements Pager {
   release(): void {
     this.file.drop();
     this.inode.released();
+  }
+}
+
+/** In seconds, of which Node passes whole microseconds on: what was given to the host so stays as it is when it is given again. */
+function seconds(ns: bigint): number {
+  return Number(ns / 1_000_000_000n) + (Number(ns % 1_000_000_000n) + 500) / 1e9;
+}
+
+/** Gives the file a time of change, where we may; its time of access stays. */
+export function setTimes(file: HostDescriptor, stat: host.HostStat, mtime: number): void {
+  try {
+    host.futimes(file.fd, seconds(stat.atimeNs), mtime);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
   }
 }
 

@@ -423,6 +423,11 @@ export function isTerminal(fd: number): boolean {
   return isatty(fd);
 }
 
+/** By the clock that stamps the host's files. */
+export function realtime_ms(): number {
+  return Date.now();
+}
+
 /** Milliseconds that only grow. */
 export function now_ms(): number {
   return performance.now();

@@ -9,10 +9,12 @@ import type { MemoryObject } from '../mm/object.ts';
 import { NO_FRAME } from '../mm/page-map.ts';
 import type { Pager } from '../mm/pager.ts';
 import { WriteErrors } from '../mm/write-errors.ts';
-import { FilePager } from './file-pager.ts';
+import { FilePager, setTimes } from './file-pager.ts';
 import * as host from './hostfs.ts';
 import type { HostDescriptor } from './hostfs.ts';
 
+/** The clock by which Linux stamps files ticks this often, at least. */
+const TICK_MS = 4;
 /** Files in core before those that nobody uses are given up. */
 const MANY = 512;
 
@@ -24,6 +26,8 @@ export class Inode {
   private pager: FilePager | undefined;
   /** Size and time of change when we last looked or wrote: others' changes show as a difference at the next open. */
   private seen: { size: bigint; mtime_ns: bigint } | undefined;
+  /** When a mapping last changed the file's time. */
+  private stored_ms = 0;
   /** Write-backs that failed, for everybody who has the file open. */
   readonly errors: WriteErrors = new WriteErrors();
   /** Open files that may write. */
@@ -168,6 +172,15 @@ export class Inode {
     if (this.object === undefined) return;
     this.object.dropFrom(first / PAGE_SIZE);
     this.object.truncate(size + to - from);
+    this.look(file);
+  }
+
+  /** Linux sets the time of change at the first store to a clean page, by a clock that ticks a few hundred times a second. */
+  stored(file: HostDescriptor): void {
+    const now_ms = host.realtime_ms();
+    if (now_ms - this.stored_ms < TICK_MS && now_ms >= this.stored_ms) return;
+    this.stored_ms = now_ms;
+    setTimes(file, host.fstat(file.fd), now_ms / 1000);
     this.look(file);
   }
 

@@ -224,7 +224,10 @@ export class MemoryObject {
 
   /** Notes that page `index`, which must be in memory, differs from what the pager has. */
   markDirty(index: number): void {
-    if (!this.isDirty(index)) this.#dirty++;
+    if (!this.isDirty(index)) {
+      this.#dirty++;
+      this.pager.changed?.();
+    }
     this.pages.mark(index, DIRTY);
   }
 

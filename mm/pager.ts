@@ -36,6 +36,8 @@ export interface Pager {
   pageInRun?(index: number, into: readonly Uint8Array[]): PagerResult;
   /** As `pageOut` for consecutive pages: with a failure, none counts as taken. */
   pageOutRun?(index: number, from: readonly Uint8Array[]): PagerResult;
+  /** A page that was as it is behind the pager has been stored to: its file has changed from now on. */
+  changed?(): void;
   /** There is no place to take pages back to: the object keeps every page it has, and writing back means nothing. */
   readonly memoryOnly?: boolean;
   /** Makes bytes `[base, top)` a hole in what is behind the pager; the object's pages follow. Absent: nothing is behind. */

@@ -98,9 +98,10 @@ function isSeenOnce(area: Area, page: number): boolean {
   if (object === undefined) return false;
   if (object.areas.size === 1) return true;
   const index = area.offset + page - area.base / PAGE_SIZE;
+  const frame = object.pages.get(index);
   let seen = 0;
   object.forEachMapped(index, index + 1, (mapping, range) => {
-    if (mapping.space.mmu.translate(range.base, 1) >= 0) seen++;
+    if (Math.floor(mapping.space.mmu.translate(range.base, 1) / PAGE_SIZE) === frame) seen++;
   });
   return seen <= 1;
 }
