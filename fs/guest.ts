@@ -201,6 +201,7 @@ export class GuestFiles implements FileServices {
       now_ns,
       ...owner,
       bytes: limits?.bytes,
+      inodes: limits?.inodes,
       openSpecial,
       mayGrow: () => frames.inUse < frames.limit * MEMORY_FILE_SHARE,
       pages: (name, identity) => new MemoryObject({ frames, pager: new ZeroPager(name, identity), size: 0 }),

@@ -1,7 +1,7 @@
 /** Mounts that guests make and take away: file systems of memory and of the machine, binds of what is there, and their flags. Linux: fs/namespace.c. */
 import { EBUSY, EINVAL, ELOOP, ENODEV, ENOTDIR, errno } from '../abi/errno.ts';
 import * as m from '../abi/mount.ts';
-import type { MemFileSystem } from './memfs.ts';
+import { type MemFileSystem, MemVnode } from './memfs.ts';
 import type { MountInfo } from './mount-info.ts';
 import { OverlayFileSystem, type OverlayOptions } from './overlay.ts';
 import { DirectoryPlace, hold, liesBelow, pathOf, release, type Tree } from './path.ts';
@@ -18,6 +18,7 @@ export interface MountTableOptions {
 /** What tmpfs is asked for. */
 export interface TmpfsOptions {
   readonly bytes?: number;
+  readonly inodes?: number;
   readonly uid?: number;
   readonly gid?: number;
   readonly mode?: number;
@@ -104,9 +105,13 @@ export class MountTable {
   }
 
   /** New flags; writing through what was opened before goes on. */
-  remount(target: Place, flags: number): void {
+  remount(target: Place, flags: number, data: string): void {
     if (!(target instanceof DirectoryPlace) || !isMountRoot(target)) throw errno(EINVAL);
     const { vnode, mount } = target;
+    if (mount?.bare instanceof MemVnode && (mount.type === 'tmpfs' || mount.type === 'ramfs')) {
+      const { bytes, inodes } = tmpfsOptions(data);
+      mount.bare.limit({ ...(bytes !== undefined && { bytes }), ...(inodes !== undefined && { inodes }) });
+    }
     const info = mount ?? { source: '/dev/root', type: '', flags: 0, root: '/', data: '', bare: vnode, isExpiring: false };
     target.mount = { ...info, flags };
     this.guard(target);
@@ -238,10 +243,11 @@ function tmpfsOptions(data: string): TmpfsOptions {
     const bytes = size === null ? undefined : Number(size[1]) * UNITS[size[2].toLowerCase()];
     const isOctal = /^[0-7]+$/.test(value);
     const isNumber = /^\d+$/.test(value);
-    if (name === '' || name === 'huge' || name === 'inode64' || name === 'inode32' || name === 'nr_inodes' || name === 'mpol') continue;
+    if (name === '' || name === 'huge' || name === 'inode64' || name === 'inode32' || name === 'mpol') continue;
     if (name === 'size' && /^\d+%$/.test(value)) continue;
     else if (name === 'size' && bytes !== undefined) options = { ...options, bytes };
     else if (name === 'nr_blocks' && bytes !== undefined) options = { ...options, bytes: bytes * 4096 };
+    else if (name === 'nr_inodes' && bytes !== undefined) options = { ...options, inodes: bytes === 0 ? undefined : bytes };
     else if (name === 'mode' && isOctal) options = { ...options, mode: Number.parseInt(value, 8) & 0o7777 };
     else if (name === 'uid' && isNumber) options = { ...options, uid: Number(value) };
     else if (name === 'gid' && isNumber) options = { ...options, gid: Number(value) };

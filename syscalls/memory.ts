@@ -3,10 +3,12 @@ import { CAP_SYS_RAWIO } from '../abi/capability.ts';
 import { EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
 import { canRead, canWrite, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import * as mman from '../abi/mman.ts';
+import { MS_NOEXEC } from '../abi/mount.ts';
 import { PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
 import { SIGKILL } from '../abi/signal.ts';
 import { array, u32 } from '../abi/struct.ts';
 import { Description } from '../fs/description.ts';
+import { mountFlags } from '../fs/mount-table.ts';
 import { pathOf } from '../fs/path.ts';
 import {
   AREA_DONT_DUMP, AREA_DONT_FORK, AREA_HUGE_PAGES, AREA_LOCKED, AREA_MERGEABLE, AREA_NO_HUGE_PAGES, AREA_RANDOM_READ, AREA_SEQUENTIAL_READ, AREA_WIPE_ON_FORK,
@@ -98,17 +100,20 @@ function mapFile(task: Task, request: MapRequest, description: Description, offs
   const fresh = description.file.mapsFresh === true;
   const object = description.file.memoryObject?.(pathOf(description.place, task.fs.root) ?? description.place.name);
   const sealed = shared && ((description.vnode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
+  const isNoExec = (mountFlags(description.place) & MS_NOEXEC) !== 0;
   const check = () => {
     request.check?.();
     sharingOf(how);
     if ((how & mman.MAP_TYPE) === mman.MAP_SHARED_VALIDATE && (how & ~LEGACY_FLAGS) !== 0) throw errno(EOPNOTSUPP);
     if (shared && (rights & mman.PROT_WRITE) !== 0 && !canWrite(description.flags)) throw errno(EACCES);
     if (!canRead(description.flags)) throw errno(EACCES);
+    if (isNoExec && (rights & mman.PROT_EXEC) !== 0) throw errno(EPERM);
     if (object === undefined && !fresh) throw errno(ENODEV);
     if ((how & mman.MAP_GROWSDOWN) !== 0) throw errno(EINVAL);
     if (sealed && (rights & mman.PROT_WRITE) !== 0) throw errno(EPERM);
   };
-  const maxProt = shared && (sealed || !canWrite(description.flags)) ? mman.PROT_ALL & ~mman.PROT_WRITE : mman.PROT_ALL;
+  const isNoWrite = shared && (sealed || !canWrite(description.flags));
+  const maxProt = mman.PROT_ALL & ~(isNoWrite ? mman.PROT_WRITE : 0) & ~(isNoExec ? mman.PROT_EXEC : 0);
   // Shared memory made so has the mapping's size, whatever part of the file is asked for (Linux shmem_zero_setup).
   if (fresh) return task.space.map({ ...request, offset, maxProt, check, file: shared ? undefined : description });
   return task.space.map({ ...request, object, offset, maxProt, check, file: description });

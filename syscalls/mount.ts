@@ -55,7 +55,7 @@ const mount = define({
     if (how & m.MS_NOUSER) throw errno(EINVAL);
     const mounts = table(task);
     const lasting = how & LASTING;
-    if (how & m.MS_REMOUNT) return mounts.remount(at, lasting);
+    if (how & m.MS_REMOUNT) return mounts.remount(at, lasting, options);
     if (how & m.MS_BIND) return mounts.bind(sourceOf(task, source), at, (how & m.MS_REC) !== 0);
     if (how & PROPAGATION) return checkPropagation(at, how);
     if (how & m.MS_MOVE) return mounts.move(sourceOf(task, source), at);

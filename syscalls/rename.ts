@@ -189,7 +189,7 @@ const renameat2 = define({
     ['flags', renameFlags],
   ],
   result: none,
-  support: { partial: 'RENAME_WHITEOUT answers EINVAL; on host files an exchange is three renames' },
+  support: { partial: 'on host files RENAME_WHITEOUT answers EINVAL, and an exchange is three renames' },
   handler: renameAt,
 });
 

@@ -4,14 +4,16 @@ import * as f from '../abi/fcntl.ts';
 import * as s from '../abi/stat.ts';
 import type { Struct } from '../abi/struct.ts';
 import { SECOND_NS } from '../abi/time.ts';
-import type { FileSystemStat, Stat } from '../fs/vnode.ts';
+import type { Stat } from '../fs/vnode.ts';
+import { MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_SYNCHRONOUS } from '../abi/mount.ts';
+import { mountFlags } from '../fs/mount-table.ts';
 import { mountIdOf } from '../fs/path.ts';
 import type { Place } from '../fs/vnode.ts';
 import { type Credentials, realCredentials } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, dirfd, type Fd, fd, flags, type In, latePath, none, path, pathText, pointerOut, store, structOut, uint } from './kinds.ts';
-import { AT_FDCWD, accessMode, atFlags, onlyFlags, placeAt, requireAccess, targetAt, vnodeAt } from './paths.ts';
+import { AT_FDCWD, accessMode, atFlags, onlyFlags, placeAt, requireAccess, type Target, targetAt, vnodeAt } from './paths.ts';
 
 // ---- stat in all widths ----------------------------------------------------------------------------------------------------------------
 
@@ -222,7 +224,17 @@ function statxOf(stat: Stat, mask: number, place: Place): s.Statx {
 
 // ---- statfs ----------------------------------------------------------------------------------------------------------------------------
 
-function statfsOf(stat: FileSystemStat, wide: boolean): s.Statfs {
+/** ST_ bits of the mount that a place lies in. */
+function mountBits(place: Place): number {
+  const flags = mountFlags(place);
+  const isRelative = mountIdOf(place) !== 0 && (flags & MS_NOATIME) === 0;
+  return (isRelative ? ST_RELATIME : 0) | (flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS | MS_NOATIME | MS_NODIRATIME));
+}
+
+const ST_RELATIME = 0x1000;
+
+function statfsOf({ vnode, place }: Target, wide: boolean): s.Statfs {
+  const stat = vnode.statfs();
   const { bsize, blocks, bfree, bavail, files, ffree } = stat;
   if (!wide && [bsize, blocks, bfree, bavail, files, ffree].some((n) => n > 0xffffffff)) throw errno(EOVERFLOW);
   return {
@@ -236,7 +248,7 @@ function statfsOf(stat: FileSystemStat, wide: boolean): s.Statfs {
     f_fsid: [0, 0],
     f_namelen: stat.namelen,
     f_frsize: bsize,
-    f_flags: stat.flags,
+    f_flags: stat.flags | mountBits(place),
     f_spare: [0, 0, 0, 0],
   };
 }
@@ -249,7 +261,7 @@ const statfsPath = define({
   ],
   result: none,
   support: 'full',
-  handler: (task, name, to) => store(task, to, s.statfs32, statfsOf(placeAt(task, AT_FDCWD, name).vnode.statfs(), false)),
+  handler: (task, name, to) => store(task, to, s.statfs32, statfsOf(targetAt(task, AT_FDCWD, name, 0), false)),
 });
 const statfsFd = define({
   name: 'fstatfs',
@@ -259,7 +271,7 @@ const statfsFd = define({
   ],
   result: none,
   support: 'full',
-  handler: (task, file, to) => store(task, to, s.statfs32, statfsOf(task.files.get(file).vnode.statfs(), false)),
+  handler: (task, file, to) => store(task, to, s.statfs32, statfsOf(task.files.get(file), false)),
 });
 
 /** Programs may pass the size with or without the padding of other machines (compat_sys_statfs64 takes 84 and 88). */
@@ -277,7 +289,7 @@ const statfs64Path = define({
   support: 'full',
   handler: (task, name, bytes, to) => {
     checkStatfsSize(bytes);
-    store(task, to, s.statfs64, statfsOf(placeAt(task, AT_FDCWD, name).vnode.statfs(), true));
+    store(task, to, s.statfs64, statfsOf(targetAt(task, AT_FDCWD, name, 0), true));
   },
 });
 const statfs64Fd = define({
@@ -291,7 +303,7 @@ const statfs64Fd = define({
   support: 'full',
   handler: (task, file, bytes, to) => {
     checkStatfsSize(bytes);
-    store(task, to, s.statfs64, statfsOf(task.files.get(file).vnode.statfs(), true));
+    store(task, to, s.statfs64, statfsOf(task.files.get(file), true));
   },
 });
 

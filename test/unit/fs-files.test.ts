@@ -19,6 +19,7 @@ import {
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from '../../abi/poll.ts';
 import { Description } from '../../fs/description.ts';
 import { FdTable } from '../../fs/fdtable.ts';
+import { mkfifo } from '../../fs/hostfs.ts';
 import { LockTable } from '../../fs/locks.ts';
 import { MemFileSystem } from '../../fs/memfs.ts';
 import { isWait } from '../../fs/vnode.ts';
@@ -241,7 +242,7 @@ test('a directory lists what it holds once, in pieces too, and what goes meanwhi
 });
 
 test('fifos of the host wait for a writer and end when it has gone', () => {
-  root.files.tree.root.vnode.directory?.mknod('fifo', 0o10600, 0);
+  mkfifo(path.join(root.directory, 'fifo'), 0o600);
   const reader = root.open('/fifo', O_RDONLY);
   expect(isWait(reader.read(new Uint8Array(4)))).toBe(true);
   const writer = root.open('/fifo', O_WRONLY);
@@ -252,6 +253,16 @@ test('fifos of the host wait for a writer and end when it has gone', () => {
   expect(reader.read(new Uint8Array(4))).toBe(0);
   reader.release();
   expect(isWait(root.resolve('/fifo').vnode.open(O_WRONLY))).toBe(true);
+});
+
+test('fifos that guests make have both their ends in the machine', () => {
+  root.files.tree.root.vnode.directory?.mknod('own', 0o10600, 0);
+  expect(fs.lstatSync(path.join(root.directory, 'own')).isFIFO()).toBe(true);
+  const [reader, other, writer] = [O_RDONLY, O_RDONLY, O_WRONLY].map((flags) => root.open('/own', flags));
+  writer.write(bytes('abc'));
+  expect(reader.file.poll() & other.file.poll() & POLLIN).toBe(POLLIN);
+  expect(readAll(other)).toBe('abc');
+  for (const end of [reader, other, writer]) end.release();
 });
 
 test('memory files have names, links, directories and pages', () => {

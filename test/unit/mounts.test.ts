@@ -1,7 +1,7 @@
 /** Mounts that guests make: memory, binds, flags, moves, and what may not be taken away. */
 import * as fs from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
-import { O_CREAT, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, RENAME_WHITEOUT } from '../../abi/fcntl.ts';
 import { MS_RDONLY } from '../../abi/mount.ts';
 import { mountFlags } from '../../fs/mount-table.ts';
 import { bytes, errorOf, type TestRoot, testRoot, text } from './fs-parts.ts';
@@ -43,6 +43,31 @@ test('a file system in memory covers a directory until it is taken away, and hol
   expect(errorOf(() => files.mounts.add(resolve('/a'), 'x', 'ext4', 0, ''))).toBe('ENODEV');
 });
 
+test('a file system in memory holds no more files than it was made for, names and unnamed ones counted, until it is given more', () => {
+  const { files, resolve } = made();
+  files.mounts.add(resolve('/a'), 'none', 'tmpfs', 0, 'nr_inodes=4');
+  const top = resolve('/a').vnode.directory;
+  top?.create('f', 0o600, O_RDWR).file.close();
+  top?.mkdir('d', 0o700);
+  const unnamed = top?.createUnnamed?.(0o600, O_RDWR);
+  expect(errorOf(() => top?.symlink('s', 'f'))).toBe('ENOSPC');
+  expect(resolve('/a').vnode.statfs()).toMatchObject({ files: 4, ffree: 0 });
+  expect(errorOf(() => top?.link('g', resolve('/a/f').vnode))).toBe('ENOSPC');
+  top?.unlink('f');
+  top?.rmdir('d');
+  unnamed?.close();
+  expect(resolve('/a').vnode.statfs()).toMatchObject({ ffree: 3 });
+  const kept = top?.createUnnamed?.(0o600, O_RDWR);
+  const secret = top?.createUnnamed?.(0o600, O_RDWR | O_EXCL);
+  if (kept !== undefined) top?.link('kept', kept.vnode);
+  expect(resolve('/a/kept').vnode.stat().nlink).toBe(1);
+  expect(errorOf(() => secret && top?.link('secret', secret.vnode))).toBe('ENOENT');
+  files.mounts.remount(resolve('/a'), 0, 'nr_inodes=9');
+  expect(resolve('/a').vnode.statfs()).toMatchObject({ files: 9, ffree: 6 });
+  top?.rename('kept', top, 'moved', RENAME_WHITEOUT);
+  expect(resolve('/a/kept').vnode.kind).toBe('character');
+});
+
 test('mounts lie over each other, and the last one goes first', () => {
   const { files, resolve } = made();
   files.mounts.add(resolve('/b'), 'one', 'tmpfs', 0, '');
@@ -64,13 +89,13 @@ test('a bind shows the same files, read-only where it is remounted so, and what 
   expect(content('/b/f')).toBe('of a');
   expect(errorOf(() => resolve('/b/sub/inside'))).toBe('ENOENT');
   expect(resolve('/c/sub/inside').vnode.kind).toBe('directory');
-  files.mounts.remount(resolve('/b'), MS_RDONLY);
+  files.mounts.remount(resolve('/b'), MS_RDONLY, '');
   expect(mountFlags(resolve('/b/f'))).toBe(MS_RDONLY);
   expect(errorOf(() => resolve('/b/f').vnode.open(O_RDWR))).toBe('EROFS');
   expect(errorOf(() => resolve('/b').vnode.directory?.mkdir('x', 0o700))).toBe('EROFS');
   expect(content('/b/f')).toBe('of a');
   expect(errorOf(() => resolve('/a/f').vnode.open(O_RDWR))).toBe('ok');
-  files.mounts.remount(resolve('/b'), 0);
+  files.mounts.remount(resolve('/b'), 0, '');
   expect(errorOf(() => resolve('/b/f').vnode.open(O_RDWR | O_CREAT))).toBe('ok');
   files.mounts.bind(resolve('/plain'), resolve('/a/f'), false);
   expect(content('/a/f')).toBe('plain');
