@@ -70,12 +70,11 @@ uintptr_t seg_interpret(uint32_t *pc)
                 return pc[1] | SEG_EXIT_BUDGET;
             }
             seg_budget = left;
-            pc[3]++;
-            pc += 4;
+            pc += 3;
             break;
         }
         case SEG_OP_goto_tb:
-            pc = *(uint32_t **)pc[1];
+            pc = (uint32_t *)pc[1];
             if (likely_(pc[0] == SEG_OP_block)) {
                 goto block;
             }

@@ -61,7 +61,7 @@ static TranslationBlock *find_block(CPUState *cpu, uint32_t cflags)
 
 void tb_set_jmp_target(TranslationBlock *tb, int n, uintptr_t addr)
 {
-    tb->jmp_target_arg[n] = addr;
+    *(uintptr_t *)((uintptr_t)tb->tc.ptr + tb->jmp_target_arg[n]) = addr;
 }
 
 static void link_blocks(TranslationBlock *from, int n, TranslationBlock *to)

@@ -41,9 +41,9 @@
     X(i_i) X(i_ii) X(i_iii) X(i_iiii) X(i_iiiii) X(i_il) X(l_i) X(l_ii) X(l_iii) X(l_l) X(l_ll) X(l_il) X(v_) X(i_)
 
 enum SegOp {
-    /* TranslationBlock*, number of instructions, execution count: the first instruction of each block. */
+    /* TranslationBlock*, number of instructions: the first instruction of each block. */
     SEG_OP_block,
-    /* address of the jump slot */
+    /* where to go on, which changes as blocks are linked */
     SEG_OP_goto_tb,
     /* find the next block by the CPU state */
     SEG_OP_goto_next,

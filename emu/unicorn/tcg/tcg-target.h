@@ -45,7 +45,7 @@ typedef enum { TCG_REG_R0, TCG_AREG0 } TCGReg;
 #define TCG_TARGET_HAS_muluh_i32 0
 #define TCG_TARGET_HAS_mulsh_i32 0
 #define TCG_TARGET_HAS_goto_ptr 1
-#define TCG_TARGET_HAS_direct_jump 0
+#define TCG_TARGET_HAS_direct_jump 1
 #define TCG_TARGET_HAS_MEMORY_BSWAP 0
 #define TCG_TARGET_DEFAULT_MO (0)
 

@@ -481,7 +481,8 @@ static void seg_emit_op(TCGContext *s, TCGOp *op)
         break;
     case INDEX_op_goto_tb:
         tcg_out32(s, SEG_OP_goto_tb);
-        tcg_out32(s, (uint32_t)(uintptr_t)(s->tb_jmp_target_addr + args[0]));
+        s->tb_jmp_insn_offset[args[0]] = tcg_current_code_size(s);
+        tcg_out32(s, 0);
         set_jmp_reset_offset(s, args[0]);
         break;
     case INDEX_op_qemu_ld_i32:
@@ -635,7 +636,6 @@ static int seg_gen_code(TCGContext *s, TranslationBlock *tb)
     tcg_out32(s, SEG_OP_block);
     tcg_out32(s, (uint32_t)(uintptr_t)tb);
     tcg_out32(s, tb->icount);
-    tcg_out32(s, 0);
 
     QTAILQ_FOREACH_SAFE(op, &s->ops, link, next) {
         switch (op->opc) {
