@@ -31,10 +31,10 @@ export type { About, Failure, Received };
 export class LocalSocket implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
-  readonly canNotWait = true;
   readonly isPackets: boolean;
   readonly checkWrite: (size: number) => void = (size) => checkSend(this, size);
   readonly hasRecords: boolean;
+  readonly writesWhole: boolean;
   readonly label: string | undefined;
   readonly changes: Waiters = new Waiters();
   readonly family: number;
@@ -100,6 +100,7 @@ export class LocalSocket implements OpenFile {
     this.family = options.family;
     this.type = options.type;
     this.isPackets = this.hasRecords = options.type !== s.SOCK_STREAM;
+    this.writesWhole = options.family === s.AF_UNIX || this.isPackets;
     this.protocol = options.protocol;
     this.credentials = options.credentials;
     this.groups = options.groups;
@@ -438,7 +439,6 @@ export class LocalSocket implements OpenFile {
     this.room.wakeAll();
   }
 
-  /** To nobody in particular. */
   disconnect(): void {
     this.peer = undefined;
     this.remote = undefined;

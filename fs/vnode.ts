@@ -208,11 +208,13 @@ export interface OpenFile {
   checkWrite?(size: number): void;
   /** Reads give whole records, which are lost where they cannot be delivered. */
   readonly hasRecords?: boolean;
+  /** A write whose bytes cannot all be read from the program's memory is not made. */
+  readonly writesWhole?: boolean;
   /** A write whose bytes cannot all be read from the program's memory takes a multiple of so many. */
   readonly writeGrain?: number;
   /** Each piece of a vector is a write of its own, and flags mean nothing to it. Linux: do_loop_readv_writev. */
   readonly writesPieces?: boolean;
-  /** Reads and writes can be asked not to wait (RWF_NOWAIT). */
+  /** Reads and writes can be asked not to wait (RWF_NOWAIT), as of all sockets. */
   readonly canNotWait?: boolean;
   /** Appends; returns bytes written. The description then sets its position from `stat`. */
   append?(from: Uint8Array): Io;

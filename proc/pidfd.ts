@@ -5,7 +5,7 @@ import { anonymous } from '../fs/anonymous.ts';
 import { Description } from '../fs/description.ts';
 import type { OpenFile, Vnode } from '../fs/vnode.ts';
 import type { Waiters } from '../fs/wait.ts';
-import { O_RDWR } from '../abi/fcntl.ts';
+import { O_EXCL, O_RDWR } from '../abi/fcntl.ts';
 import type { Process } from './process.ts';
 import type { Task } from './task.ts';
 
@@ -54,5 +54,8 @@ export class PidFile implements OpenFile {
 /** `flags` may have O_NONBLOCK, which only waitid looks at. */
 export function describeProcess(task: Task, process: Process, flags: number, thread?: Task): Description {
   const vnode = anonymous('[pidfd]', BigInt(process.pid), task.kernel.clock.realtime());
-  return new Description(new PidFile(vnode, process, thread), vnode.place, O_RDWR | flags);
+  const description = new Description(new PidFile(vnode, process, thread), vnode.place, O_RDWR | flags);
+  // PIDFD_THREAD shows among the flags.
+  if (thread !== undefined) description.flags |= O_EXCL;
+  return description;
 }

@@ -14,9 +14,9 @@ import { AT_FDCWD, atFlags, dropCapabilities, onlyFlags, openAt, requireAccess, 
 // ---- chmod and chown -------------------------------------------------------------------------------------------------------------------
 
 function changeMode(task: Task, { vnode, place }: Target, permissions: number): void {
-  if (vnode.isFixed) throw errno(EOPNOTSUPP);
+  if (vnode.isFixed || vnode.kind === 'symlink') throw errno(EOPNOTSUPP);
   const stat = vnode.stat();
-  if (vnode.kind !== 'symlink' && !owns(task.credentials, stat)) throw errno(EPERM);
+  if ( !owns(task.credentials, stat)) throw errno(EPERM);
   vnode.chmod(chmodMode(task.credentials, stat, permissions & 0o7777));
   task.fs.tree.rightsChanged(place);
   task.kernel.files.watches.happened({ vnode, place }, IN_ATTRIB);

@@ -51,10 +51,10 @@ const nameToHandle = define({
 const openByHandle = define({
   name: 'open_by_handle_at', args: [['mount_fd', fd], ['handle', pointerIn], ['flags', openFlags]], result: fdResult, support: 'full',
   handler: (task, mount, at, how) => {
-    if (!capable(task.credentials, CAP_DAC_READ_SEARCH)) throw errno(EPERM);
-    if (mount !== AT_FDCWD && !task.files.has(mount)) throw errno(EBADF);
     const { size, type } = loadAt(task, at, handleHeader);
-    if (size === 0 || size > MAX_HANDLE) throw errno(EINVAL);
+    if (size === 0 || size > MAX_HANDLE || type < 0) throw errno(EINVAL);
+    if (mount !== AT_FDCWD && !task.files.has(mount)) throw errno(EBADF);
+    if (!capable(task.credentials, CAP_DAC_READ_SEARCH)) throw errno(EPERM);
     if (size !== HANDLE || type !== HANDLE_TYPE || task.user.readU32(at + handleHeader.size + 4) !== MARK) throw errno(ESTALE);
     return openHandle(task, task.kernel.files.handles.place(task.user.readU32(at + handleHeader.size)), how);
   },

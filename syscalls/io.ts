@@ -91,10 +91,10 @@ function positioned(task: Task, file: Fd, at: number): Description {
 }
 
 /** What the flags ask of reads and writes is mostly so (they are synchronous). Linux: kiocb_set_rw_flags, do_loop_readv_writev. */
-function checkRwFlags({ canNotWait }: OpenFile, how: number, isSimple: boolean): void {
+function checkRwFlags({ canNotWait, vnode }: OpenFile, how: number, isSimple: boolean): void {
   if (how & ~(isSimple ? 1 : 0x3f)) throw errno(EOPNOTSUPP);
   if (how & RWF_APPEND && how & RWF_NOAPPEND) throw errno(EINVAL);
-  if (how & RWF_NOWAIT && !canNotWait) throw errno(EOPNOTSUPP);
+  if (how & RWF_NOWAIT && !canNotWait && vnode.kind !== 'socket') throw errno(EOPNOTSUPP);
 }
 
 function readVector(task: Task, description: Description, at: number, pieces: number, position?: number, how = 0): number | Blocked {

@@ -38,17 +38,18 @@ export function getLock(task: Task, description: Description, at: number, layout
   if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK) throw errno(EINVAL);
   if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
   const other = task.kernel.files.locks.conflict(description.vnode.key, owner, lock.l_type, rangeOf(description, lock));
-  const answer =
-    other === undefined
-      ? { ...lock, l_type: f.F_UNLCK }
-      : {
-          l_type: other.type,
-          l_whence: f.SEEK_SET,
-          l_start: other.range.start,
-          l_len: other.range.end === Infinity ? 0 : other.range.end - other.range.start,
-          l_pid: other.pid,
-        };
-  storeAt(task, at, layout, answer);
+  // Nothing else of the struct changes.
+  if (other === undefined) {
+    task.user.writeU16(at, f.F_UNLCK);
+    return 0;
+  }
+  storeAt(task, at, layout, {
+    l_type: other.type,
+    l_whence: f.SEEK_SET,
+    l_start: other.range.start,
+    l_len: other.range.end === Infinity ? 0 : other.range.end - other.range.start,
+    l_pid: other.pid,
+  });
   return 0;
 }
 
@@ -87,6 +88,8 @@ export function setLock(
   throw block(locks.released);
 }
 
+const LOCK_MAND = 32;
+
 const flock = define({
   name: 'flock',
   args: [
@@ -96,9 +99,12 @@ const flock = define({
   result: none,
   support: 'full',
   handler: (task, file, operation) => {
+    // An old kind of lock that does nothing.
+    if (operation & LOCK_MAND) return;
     const kind = operation & ~f.LOCK_NB;
     if (kind !== f.LOCK_SH && kind !== f.LOCK_EX && kind !== f.LOCK_UN) throw errno(EINVAL);
     const description = openAt(task, file);
+    if (kind !== f.LOCK_UN && !f.canRead(description.flags) && !f.canWrite(description.flags)) throw errno(EBADF);
     const { locks } = task.kernel.files;
     const { key } = description.vnode;
     const wanted = kind === f.LOCK_UN ? 'none' : kind === f.LOCK_EX ? 'exclusive' : 'shared';

@@ -57,6 +57,8 @@ function receive(task: Task, id: number, at: number, room: number, type: number,
   if (got === undefined) {
     if (id < 0 || (room | 0) < 0) throw errno(EINVAL);
     checkWanted(how, (how & ipc.IPC_NOWAIT) !== 0);
+    // Linux makes the copy from what lies where it is to go.
+    if ((how & ipc.MSG_COPY) !== 0) task.user.read(at, Math.min(room, ipc.MSGMAX));
     const queue = messages.table.find(id);
     checkAccess(queue, task.credentials, 0o444);
     const wanted = { type: type === -0x8000_0000 ? -0x7fff_ffff : type, flags: how, room };

@@ -24,7 +24,11 @@ const MOST = 0x7fff_f000;
 
 function vectors(task: Task, at: number, number: number): Iovec[] {
   if (number > VECTORS_MAX) throw errno(EINVAL);
-  return Array.from({ length: number }, (_, i) => loadAt(task, at + i * iovec.size, iovec));
+  return Array.from({ length: number }, (_, i) => {
+    const part = loadAt(task, at + i * iovec.size, iovec);
+    if (part.size > 0x7fff_ffff) throw errno(EINVAL);
+    return part;
+  });
 }
 
 /** The memory of a process that the task may look into: its own, one of the same user, any for root. */

@@ -6,7 +6,7 @@ import type { Place } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { dirfd, type Fd, flags, type In, latePath, none, path, pathText } from './kinds.ts';
-import { AT_FDCWD, directoryOf, entryAt, existing, onlyFlags, severable } from './paths.ts';
+import { AT_FDCWD, directoryOf, entryAt, existing, onlyFlags, own, severable } from './paths.ts';
 
 function isMountPoint(walked: Walked): boolean {
   return walked.parent.mounts.has(walked.name);
@@ -93,12 +93,14 @@ function endOf(task: Task, dir: Fd, path: string): Walked | Errno {
   }
 }
 
-function ends(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>): [Walked, Walked] {
+function ends(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>, how: number): [Walked, Walked] {
   const source = endOf(task, fromDir, pathText(task, from));
   const target = endOf(task, toDir, pathText(task, to));
+  if (!(source instanceof Errno) && !isPlain(source)) throw errno(EBUSY);
+  if (!(target instanceof Errno) && !isPlain(target)) throw errno(how & f.RENAME_NOREPLACE ? EEXIST : EBUSY);
   if (source instanceof Errno) throw source;
   if (target instanceof Errno) {
-    if (isPlain(source)) existing(source);
+    existing(source);
     throw target;
   }
   return [source, target];
@@ -108,9 +110,7 @@ function renameAt(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<s
   if (how & ~(f.RENAME_NOREPLACE | f.RENAME_EXCHANGE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
   const exchange = (how & f.RENAME_EXCHANGE) !== 0;
   if (exchange && how & (f.RENAME_NOREPLACE | f.RENAME_WHITEOUT)) throw errno(EINVAL);
-  const [source, target] = ends(task, fromDir, from, toDir, to);
-  if (!isPlain(source)) throw errno(EBUSY);
-  if (!isPlain(target)) throw errno(how & f.RENAME_NOREPLACE ? EEXIST : EBUSY);
+  const [source, target] = ends(task, fromDir, from, toDir, to, how);
   const moved = existing(source);
   if (how & f.RENAME_NOREPLACE && target.place !== undefined) throw errno(EEXIST);
   if (exchange) existing(target);
@@ -125,6 +125,7 @@ function renameAt(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<s
   const overWasLast = over !== undefined && watches.isLastName(over);
   directoryOf(source).rename(source.name, into, target.name, how);
   task.fs.tree.renamed(source.parent, source.name, target.parent, target.name, exchange);
+  if (how & f.RENAME_WHITEOUT) own(task, source.parent.vnode, source.parent.vnode.directory?.lookup(source.name));
   if (over?.key === moved.vnode.key) return;
   watches.renamed(moved.vnode, source, target, exchange ? undefined : over, overWasLast);
   if (exchange && over !== undefined) watches.renamed(over, target, source, undefined, false);

@@ -314,7 +314,7 @@ const ioprioGet = define({
 
 /** Linux: ioprio_check_cap. */
 function checkIoPriority(task: Task, wanted: number): void {
-  switch (wanted >>> abi.IOPRIO_CLASS_SHIFT) {
+  switch ((wanted >>> abi.IOPRIO_CLASS_SHIFT) & 7) {
     case abi.IOPRIO_CLASS_RT:
       if (!capable(task.credentials, CAP_SYS_ADMIN) && !capable(task.credentials, CAP_SYS_NICE)) throw errno(EPERM);
       return;
@@ -334,7 +334,7 @@ const ioprioSet = define({
       const { uid, euid } = task.credentials;
       const isOurs = other.credentials.uid === euid || other.credentials.uid === uid;
       if (!isOurs && !capable(task.credentials, CAP_SYS_NICE)) throw errno(EPERM);
-      other.ioPriority = wanted;
+      other.ioPriority = wanted & 0xffff;
     }
   },
 });

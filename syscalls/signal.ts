@@ -149,7 +149,8 @@ const ssetmask = define({
   name: 'ssetmask', args: [['newmask', uint]], result: intResult, support: 'full',
   handler: (task, low) => {
     const old = task.signals.mask.low;
-    task.signals.mask = difference({ low, high: 0 }, UNBLOCKABLE);
+    // The number is signed, and a 64-bit kernel's words hold all signals.
+    task.signals.mask = difference({ low, high: low >= 0x8000_0000 ? 0xffff_ffff : 0 }, UNBLOCKABLE);
     return old;
   },
 });

@@ -139,7 +139,7 @@ const fallocate = define({
     if (!f.canWrite(description.flags)) throw errno(EBADF);
     if (description.vnode.kind === 'fifo') throw errno(ESPIPE);
     if (description.vnode.kind === 'directory') throw errno(EISDIR);
-    if (description.vnode.kind !== 'file') throw errno(ENODEV);
+    if (description.vnode.kind !== 'file') throw errno(description.file.takesPositions ? EOPNOTSUPP : ENODEV);
     if (offset + length > MAX_POSITION) throw errno(EFBIG);
     const { file: opened } = description;
     if (opened.allocate === undefined || how & ~(opened.allocates ?? ANY_MODE)) throw errno(EOPNOTSUPP);

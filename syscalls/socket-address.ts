@@ -1,6 +1,6 @@
 /** Socket addresses between guest memory, names in the file system, and the sockets they mean. */
 import { CAP_NET_BIND_SERVICE } from '../abi/capability.ts';
-import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, EDESTADDRREQ, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
 import { IN_CREATE } from '../abi/inotify.ts';
 import { W_OK } from '../abi/fcntl.ts';
 import { ADDRESS_MAX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, NETLINK_ADDRESS, SOCK_DGRAM, UNIX_ADDRESS } from '../abi/socket.ts';
@@ -133,7 +133,7 @@ export function socketNamed(task: Task, socket: LocalSocket, address: Address): 
     if (portOf(address) === 0) throw errno(socket.ports === 'udp' ? EINVAL : EADDRNOTAVAIL);
     return socket.atPort(address);
   }
-  if (address.length <= 2) throw errno(address.length === 0 ? EDESTADDRREQ : EINVAL);
+  if (address.length <= 2) throw errno(EINVAL);
   const name = unixName(address);
   const { sockets } = task.kernel.files;
   let found: LocalSocket | undefined;

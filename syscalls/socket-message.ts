@@ -21,6 +21,7 @@ import { netlinkTarget } from './socket-netlink.ts';
 import { outsideDatagrams } from './socket-outside.ts';
 import { copyIn, copyOut, scratch, single, type Span, vector, writable } from './transfer.ts';
 
+const MSG_FASTOPEN = 0x2000_0000;
 const messageFlags = flags({
   MSG_OOB: s.MSG_OOB, MSG_PEEK: s.MSG_PEEK, MSG_TRUNC: s.MSG_TRUNC, MSG_DONTWAIT: s.MSG_DONTWAIT, MSG_EOR: s.MSG_EOR, MSG_ERRQUEUE: s.MSG_ERRQUEUE, MSG_MORE: s.MSG_MORE, MSG_WAITALL: s.MSG_WAITALL,
   MSG_NOSIGNAL: s.MSG_NOSIGNAL, MSG_WAITFORONE: s.MSG_WAITFORONE, MSG_CMSG_CLOEXEC: s.MSG_CMSG_CLOEXEC,
@@ -104,7 +105,11 @@ function send(task: Task, file: Fd, sending: Sending): number {
   const { span, flags: how } = sending;
   const socket = socketAt(task, file);
   const isUrgent = (how & s.MSG_OOB) !== 0;
+  if (isUrgent && socket.isUnix && !socket.isPackets && sending.to !== undefined && sending.to.length > 0 && socket.isConnected) throw errno(EISCONN);
   if (isUrgent && (socket.isUnix || socket.isDatagrams)) throw errno(EOPNOTSUPP);
+  // An opening that carries bytes goes somewhere.
+  const isOpening = (how & MSG_FASTOPEN) !== 0 && socket.protocol === s.IPPROTO_TCP && !socket.isConnected;
+  if (isOpening && (sending.to === undefined || sending.to.length === 0)) throw errno(EINVAL);
   mayFly(task, sending.rights);
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
   const to = target(task, socket, sending.to);
@@ -151,8 +156,8 @@ function send(task: Task, file: Fd, sending: Sending): number {
 function sendMessage(task: Task, file: Fd, at: number, how: number): number {
   socketAt(task, file);
   const header = loadAt(task, at, s.messageHeader);
-  if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const to = header.name === 0 ? undefined : readAddress(task, header.name, Math.min(header.nameSize, s.ADDRESS_MAX));
+  if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const span = vector(task, header.iov, header.iovCount);
   const control = header.control === 0 || header.controlSize === 0 ? {} : controlOf(task, socketAt(task, file), header.control, header.controlSize);
   return send(task, file, { span, flags: how, to, ...control });
@@ -213,8 +218,8 @@ function sourceOf({ socket, from }: Receipt): Uint8Array | undefined {
 function receiveMessage(task: Task, file: Fd, at: number, how: number): number {
   socketAt(task, file);
   const header = loadAt(task, at, s.messageHeader);
-  if (header.iovCount > 1024) throw errno(EMSGSIZE);
   if (header.name !== 0 && header.nameSize < 0) throw errno(EINVAL);
+  if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const span = vector(task, header.iov, header.iovCount);
   const asked = socketAt(task, file);
   if ((how & s.MSG_ERRQUEUE) !== 0 && !asked.isUnix) return receiveFailure(task, asked, span, at, header);

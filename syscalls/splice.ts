@@ -252,9 +252,8 @@ function sendBetween(task: Task, out: Fd, source: Fd, start: number | undefined,
   const to = openAt(task, out);
   if (!f.canWrite(to.flags)) throw errno(EBADF);
   const position = start ?? from.position;
-  const end = start === undefined ? MAX_POSITION : largest;
-  if (position >= end && wanted > 0) throw errno(EOVERFLOW);
-  const most = Math.min(wanted, MOST, end - position);
+  if (position >= largest && largest === MAX_OFF && start !== undefined && wanted > 0) throw errno(EOVERFLOW);
+  const most = Math.min(wanted, MOST, start === undefined || largest !== MAX_OFF ? MOST : largest - position);
   const pipe = pipeOf(to);
   if (pipe !== undefined) {
     const done = fill(task, from, position, pipe, most, to.nonblocking);

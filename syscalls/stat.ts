@@ -281,7 +281,7 @@ function checkStatfsSize(size: number): void {
 const statfs64Path = define({
   name: 'statfs64',
   args: [
-    ['path', path],
+    ['path', latePath],
     ['size', count],
     ['buf', structOut(s.statfs64, 'struct statfs64')],
   ],
@@ -289,7 +289,7 @@ const statfs64Path = define({
   support: 'full',
   handler: (task, name, bytes, to) => {
     checkStatfsSize(bytes);
-    store(task, to, s.statfs64, statfsOf(targetAt(task, AT_FDCWD, name, 0), true));
+    store(task, to, s.statfs64, statfsOf(targetAt(task, AT_FDCWD, pathText(task, name), 0), true));
   },
 });
 const statfs64Fd = define({

@@ -113,6 +113,9 @@ const ioctl = define({
         if (description.vnode.kind !== 'socket') throw errno(ENOTTY);
         storeAt(task, at, i32, signedOwner(task, description));
         return 0;
+      case io.FIOQSIZE:
+        if (!['file', 'directory', 'symlink'].includes(description.vnode.kind)) throw errno(ENOTTY);
+        return ofFile(task, description, what, at);
       default:
         return ofFile(task, description, what, at);
     }
@@ -143,7 +146,7 @@ function ofPlainFile(task: Task, description: Description, what: number, at: num
       return 0;
     }
     case io.FIOQSIZE:
-      storeAt(task, at, s64, stat.size);
+      storeAt(task, at, s64, stat.blocks * 512);
       return 0;
     case io.FIGETBSZ:
       storeAt(task, at, i32, stat.blksize);

@@ -131,6 +131,7 @@ function readFile(task: Task, description: Description, span: Span, position: nu
 function readStream(task: Task, description: Description, span: Span, nonblocking?: boolean): number | Blocked {
   const { file } = description;
   const wanted = Math.min(span.size, CHUNK);
+  if (wanted === 0 && file.vnode.kind === 'socket') return 0;
   const room = writable(task, span, wanted);
   if (room === 0 && wanted > 0 && !file.hasRecords && file.poll() & POLLIN) throw errno(EFAULT);
   const bytes = scratch(room === 0 || file.hasRecords ? wanted : room);
@@ -155,6 +156,7 @@ export function write(task: Task, description: Description, span: Span, position
     const got = file.discards === true ? bytes.length : wholeParts(file, copyIn(task, span, done, bytes), bytes.length);
     if (got === 0) {
       if (done > 0) break;
+      withinLimits(task, description, bytes, position, 0);
       throw errno(EFAULT);
     }
     const moved = writeSome(task, description, bytes.subarray(0, got), position === undefined ? undefined : position + done, done, how);
@@ -171,9 +173,9 @@ export function write(task: Task, description: Description, span: Span, position
 }
 
 /** How much of a write that the program's memory cut short is made. */
-function wholeParts({ hasRecords, writeGrain = 1 }: OpenFile, got: number, wanted: number): number {
+function wholeParts({ writesWhole, writeGrain = 1 }: OpenFile, got: number, wanted: number): number {
   if (got === wanted) return got;
-  return hasRecords ? 0 : got - (got % writeGrain);
+  return writesWhole ? 0 : got - (got % writeGrain);
 }
 
 /** Nobody to write to is told of by a signal as well. */

@@ -8,7 +8,7 @@ import { Machine, memoryRoot } from '../../../index.ts';
 import { build, type Fixture } from '../../drivers/fixtures.ts';
 import { native } from '../../drivers/native.ts';
 import { explain } from './known.ts';
-import { VOLATILE } from './policy.ts';
+import { RESULT_VOLATILE, VOLATILE } from './policy.ts';
 import { describe, encode, type RandomCall, type RandomProgram } from './programs.ts';
 
 const NOBODY = 65_534;
@@ -107,8 +107,18 @@ function answers(output: string): Map<number, { readonly calls: string[]; end: s
   return programs;
 }
 
-/** Of each program only the first unexplained difference counts. */
+/** As `once`, and what differs must differ again, twice: a busy machine makes calls late that are to be cut short, and timers early. */
 export async function compare(programs: readonly RandomProgram[]): Promise<Verdict> {
+  const verdict = await once(programs);
+  for (let again = 0; again < 2 && verdict.failures.length > 0; again++) {
+    const repeated = await once(verdict.failures.map(({ program }) => program));
+    verdict.failures.splice(0, verdict.failures.length, ...repeated.failures);
+  }
+  return verdict;
+}
+
+/** Of each program only the first unexplained difference counts. */
+async function once(programs: readonly RandomProgram[]): Promise<Verdict> {
   const verdict: Verdict = { calls: 0, known: new Map(), failures: [] };
   const [theirs, ours] = (await Promise.all([runNative(programs), runHere(programs)])).map(answers);
   for (const program of programs) {
@@ -124,12 +134,11 @@ export async function compare(programs: readonly RandomProgram[]): Promise<Verdi
       const [a, b] = [comparable(call, there.calls[i]), comparable(call, here.calls[i])];
       verdict.calls++;
       if (a === b) continue;
-      const reason = explain(call, a, b);
-      if (reason !== undefined) {
-        verdict.known.set(reason, (verdict.known.get(reason) ?? 0) + 1);
-        continue;
-      }
-      differs = true;
+      const known = explain(call, a, b);
+      differs = known?.diverges ?? known === undefined;
+      if (known !== undefined) verdict.known.set(known.reason, (verdict.known.get(known.reason) ?? 0) + 1);
+      if (differs && known !== undefined) break;
+      if (known !== undefined) continue;
       failure(call, a, b);
       break;
     }
@@ -139,15 +148,16 @@ export async function compare(programs: readonly RandomProgram[]): Promise<Verdi
 }
 
 function comparable({ definition }: RandomCall, answer = 'not made'): string {
-  if (!VOLATILE.has(definition.name)) return answer;
-  return answer.split(' ')[0];
+  const [result] = answer.split(' ');
+  if (RESULT_VOLATILE.has(definition.name)) return Number(result) < 0 && Number(result) > -4096 ? result : 'success';
+  return VOLATILE.has(definition.name) ? result : answer;
 }
 
 /** The smallest program found that differs in a call of the same name; undefined where it does not differ again. */
 export async function shrink(difference: Difference): Promise<Difference | undefined> {
   let best: Difference | undefined;
   const attempt = async (calls: readonly RandomCall[]): Promise<boolean> => {
-    const { failures } = await compare([{ ...difference.program, calls }]);
+    const { failures } = await once([{ ...difference.program, calls }]);
     if (failures[0]?.call?.definition.name !== difference.call?.definition.name || failures.length === 0) return false;
     best = failures[0];
     return true;

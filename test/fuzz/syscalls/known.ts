@@ -1,8 +1,10 @@
 /** Where this machine may answer otherwise than the bare CPU's kernel, each with its reason. docs/SYSCALLS.md explains them to users. */
 import type { RandomCall } from './programs.ts';
 
-interface Known {
+export interface Known {
   readonly reason: string;
+  /** The runs stand apart afterwards: the rest of the program is not compared. */
+  readonly diverges?: boolean;
   readonly explains: (call: RandomCall, native: string, here: string) => boolean;
 }
 
@@ -11,7 +13,6 @@ const EOVERFLOW = '-75';
 /** The clocks of CPU time that a process and a thread use. */
 const CPU_CLOCKS = [2, 3];
 
-/** After each of them the two runs stand where they would have stood without. */
 const KNOWN: readonly Known[] = [
   {
     reason: "inode numbers of the bare CPU's sockets and pipes have grown beyond 16 bits",
@@ -23,12 +24,22 @@ const KNOWN: readonly Known[] = [
       name.startsWith('clock_nanosleep') && (args[1].word & 1) !== 0 && [native, here].every((answer) => ['0', '-4'].includes(answer)),
   },
   {
+    reason: 'urgent bytes of unix sockets are an option of kernels, which this one has',
+    diverges: true,
+    explains: ({ definition: { name } }, _native, here) => name.startsWith('send') && here === '-95',
+  },
+  {
+    reason: 'positions beyond 2^53 are not kept',
+    diverges: true,
+    explains: ({ definition: { name }, args }, _native, here) => name === '_llseek' && args[1].word >= 0x20_0000 && here === '-22',
+  },
+  {
     reason: 'how far clocks of CPU time have come depends on the CPU',
     explains: ({ definition: { name }, args }) => name.startsWith('clock_nanosleep') && CPU_CLOCKS.includes(args[0].word),
   },
 ];
 
 /** The reason why two answers of a call may differ; undefined where they must not. */
-export function explain(call: RandomCall, native: string, here: string): string | undefined {
-  return KNOWN.find(({ explains }) => explains(call, native, here))?.reason;
+export function explain(call: RandomCall, native: string, here: string): Known | undefined {
+  return KNOWN.find(({ explains }) => explains(call, native, here));
 }

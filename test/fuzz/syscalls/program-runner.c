@@ -181,13 +181,14 @@ static void child(void) {
 static void watch(pid_t pid) {
   uint32_t before = 0;
   int still = 0, status;
-  while (waitpid(pid, &status, WNOHANG) == 0) {
+  for (pid_t ended; (ended = waitpid(pid, &status, WNOHANG | WUNTRACED)) == 0 || WIFSTOPPED(status);) {
+    if (ended == pid) kill(pid, SIGCONT);
     struct timespec tick = {0, 8000000};
     nanosleep(&tick, 0);
     uint32_t now = shared->progress;
     if (now != before || (now & 1) == 0) before = now, still = 0;
     else if (++still >= 100) kill(pid, SIGKILL);
-    else if (still >= 3) kill(pid, SIGCONT), kill(pid, SIGUSR1);
+    else if (still >= 3) kill(pid, SIGUSR1);
   }
   if (WIFEXITED(status)) say("exit %d\n", WEXITSTATUS(status));
   else say("signal %d\n", WTERMSIG(status));

@@ -3,7 +3,7 @@ import { AT_FDCWD } from '../../../abi/fcntl.ts';
 import { type Definition, type SampleSource, sampleArguments } from '../../../syscalls/define.ts';
 import { SYSCALLS } from '../../../syscalls/table.ts';
 import { addressFor, type Below, IMAGE_SIZE, makeImage, nameFor } from './image.ts';
-import { isHarmless, isUsed, resourceCalls, UNPROVEN } from './policy.ts';
+import { isHarmless, isUsed, resourceCalls } from './policy.ts';
 
 export const LITERAL = 0,
   SLOT = 1,
@@ -37,18 +37,15 @@ const SLOT_WORD = 0xf1d0_0000,
 
 export class Generator {
   private readonly seed: number;
-  private readonly used: typeof USED;
 
-  /** `proven`: without the calls that are known to answer otherwise in places. */
-  constructor(seed: number, { proven = false }: { readonly proven?: boolean } = {}) {
+  constructor(seed: number) {
     this.seed = seed;
-    this.used = proven ? USED.filter(({ definition }) => !UNPROVEN.has(definition.name)) : USED;
   }
 
   program(index: number): RandomProgram {
     const below = randomOf(Math.imul(this.seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
     const image = makeImage(below);
-    const { used } = this;
+    const used = USED;
     const makers = used.filter(({ definition }) => resourceCalls.has(definition.name));
     const repertoire = Array.from({ length: REPERTOIRE }, () => used[below(used.length)]);
     for (let i = 0; i < 2; i++) repertoire.push(makers[below(makers.length)]);

@@ -1,9 +1,11 @@
 /**
- * Long comparison of system calls with the bare CPU: `npm run soak:syscalls -- [--seed N] [--calls N] [--first N | --program N] [--keep N] [--proven]`, as root.
- * With --proven only calls are made that have not been seen to differ. Ends with status 1 when something differs without explanation; --keep says how many differences are shrunk and shown.
+ * Long comparison of system calls with the bare CPU: `npm run soak:syscalls -- [--seed N] [--calls N] [--first N | --program N] [--keep N] [--samples N]`, as root.
+ * Ends with status 1 when something differs without explanation; --keep says how many differences are shrunk and shown, --samples how many of each kind are listed.
  */
 import { parseArgs } from 'node:util';
+import { SYSCALLS } from '../../../syscalls/table.ts';
 import { compare, type Difference, report, shrink, unavailable } from './campaign.ts';
+import { coverage } from './policy.ts';
 import { describe, Generator } from './programs.ts';
 
 const { values } = parseArgs({
@@ -14,28 +16,33 @@ const { values } = parseArgs({
     program: { type: 'string' },
     keep: { type: 'string', default: '20' },
     samples: { type: 'string', default: '3' },
-    proven: { type: 'boolean', default: false },
   },
 });
 const BATCH = 60;
+const definitions = SYSCALLS.filter((each) => each !== undefined);
 const cannot = await unavailable();
 if (cannot !== undefined) {
   console.error(`cannot compare: ${cannot}`);
   process.exit(2);
 }
-const generator = new Generator(Number(values.seed), { proven: values.proven });
+const generator = new Generator(Number(values.seed));
+console.log(coverage(definitions));
 const wanted = values.program === undefined ? Number(values.calls) : 1;
 const failures: Difference[] = [];
+const made = new Set<string>();
 const known = new Map<string, number>();
 let done = 0;
 for (let first = Number(values.program ?? values.first); done < wanted; first += BATCH) {
   const count = values.program === undefined ? BATCH : 1;
-  const verdict = await compare(Array.from({ length: count }, (_, i) => generator.program(first + i)));
+  const programs = Array.from({ length: count }, (_, i) => generator.program(first + i));
+  for (const { calls } of programs) for (const { definition } of calls) made.add(definition.name);
+  const verdict = await compare(programs);
   done += verdict.calls;
   failures.push(...verdict.failures);
   for (const [reason, times] of verdict.known) known.set(reason, (known.get(reason) ?? 0) + times);
   console.log(`${done} calls, ${failures.length} programs differ, programs up to ${first + count}`);
 }
+console.log(`${made.size} different calls were made`);
 for (const [reason, times] of known) console.log(`${times} known: ${reason}`);
 const byKind = new Map<string, Difference[]>();
 for (const failure of failures) {
