@@ -38,7 +38,7 @@ export const ALLOWED: readonly AllowedDifference[] = [
   {
     name: 'neighbours that Linux does not join',
     reason:
-      'Linux joins two anonymous mappings only if their records of private pages (anon_vma) can be shared, which depends on which was touched first; and it keeps apart what was given different advice on reading ahead. Here equal neighbours are always one.',
+      'Linux joins two anonymous mappings only if their records of private pages (anon_vma) can be shared, which depends on which was touched first. Here equal neighbours are always one.',
     explains: (operation, native, other) => operation.kind === 'maps' && joined(native) === joined(other),
   },
   {
