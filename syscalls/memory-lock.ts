@@ -54,7 +54,10 @@ export function checkLock(task: Task, how: number, size: number): void {
 /** Maps with the locks that mappings get of themselves (mlockall) besides those the request asks for; what is locked is brought in. */
 export function mapWithLocks(task: Task, request: MapRequest): number {
   const locked = willLock(task, request.flags);
-  const check = () => checkLock(task, request.flags, request.size);
+  const check = () => {
+    checkLock(task, request.flags, request.size);
+    request.check?.();
+  };
   const addr = task.space.map({ ...request, flags: request.flags | (locked ? mman.MAP_LOCKED : 0), check });
   if (locked && task.space.lockFuture !== 'on fault') populate(task.space, addr, Math.min(addr + pageUp(request.size), USER_TOP));
   return addr;

@@ -99,7 +99,7 @@ function mapFile(task: Task, request: MapRequest, description: Description, offs
   const shared = (how & mman.MAP_TYPE) !== mman.MAP_PRIVATE;
   const fresh = description.file.mapsFresh === true;
   const object = description.file.memoryObject?.(pathOf(description.place, task.fs.root) ?? description.place.name);
-  const sealed = shared && ((description.vnode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
+  const sealed = shared && isSealed(description);
   const isNoExec = (mountFlags(description.place) & MS_NOEXEC) !== 0;
   const check = () => {
     request.check?.();
@@ -237,12 +237,16 @@ function adviceAction(advice: number): Advice | undefined {
   }
 }
 
+/** Whether a memory file may not be written any more, or not through new mappings. */
+export function isSealed(file: Area['file']): boolean {
+  return file instanceof Description && ((file.vnode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
+}
+
 /** A hole in the file, or in the shared memory, that is mapped there (Linux madvise_remove). */
 function removePages(area: Area, part: Range): void {
   if ((area.flags & AREA_LOCKED) !== 0 || (area.object === undefined && area.file === undefined)) throw errno(EINVAL);
   if (area.object === undefined || area.sharing === 'private' || (area.maxProt & mman.PROT_WRITE) === 0) throw errno(EACCES);
-  const seals = area.file instanceof Description ? (area.file.vnode.seals ?? 0) : 0;
-  if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) throw errno(EPERM);
+  if (isSealed(area.file)) throw errno(EPERM);
   const base = (area.offset + (part.base - area.base) / PAGE_SIZE) * PAGE_SIZE;
   const failure = area.object.punch(base, base + (part.top - part.base));
   if (failure?.kind === 'error') throw errno(failure.errno);

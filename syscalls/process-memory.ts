@@ -8,7 +8,7 @@ import type { UserMemory } from '../mm/user.ts';
 import { capable } from '../proc/credentials.ts';
 import { type Task, threadsOf } from '../proc/task.ts';
 import { define } from './define.ts';
-import { advise, isAdvice } from './memory.ts';
+import { advise, isAdvice, isSealed } from './memory.ts';
 import { mapWithLocks } from './memory-lock.ts';
 import { processBehind } from './pidfd.ts';
 import { address, count, fd, fdResult, hex, int, none, pid, size, structsIn, uint } from './kinds.ts';
@@ -163,8 +163,13 @@ const remapFilePages = define({
     }
     const locked = (first.flags & AREA_LOCKED) !== 0 ? mman.MAP_LOCKED : 0;
     const flags = mman.MAP_SHARED | mman.MAP_FIXED | locked | (how & mman.MAP_NONBLOCK);
-    const { object, maxProt, file, name } = first;
-    mapWithLocks(task, { addr, size: bytes, prot: first.prot, flags, object, offset: pgoff, maxProt, file, name });
+    const { object, file, name } = first;
+    const sealed = isSealed(file);
+    const check = () => {
+      if (sealed && (first.prot & mman.PROT_WRITE) !== 0) throw errno(EPERM);
+    };
+    const maxProt = sealed ? first.maxProt & ~mman.PROT_WRITE : first.maxProt;
+    mapWithLocks(task, { addr, size: bytes, prot: first.prot, flags, object, offset: pgoff, maxProt, file, name, check });
   },
 });
 
