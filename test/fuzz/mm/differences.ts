@@ -1,5 +1,5 @@
 /** Where the emulator may answer otherwise than the bare CPU, each with its reason. docs/MEMORY.md explains them to users. */
-import { MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, MAP_LOCKED, MREMAP_DONTUNMAP, MREMAP_FIXED } from '../../../abi/mman.ts';
+import { MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, MAP_FIXED, MAP_LOCKED, MREMAP_DONTUNMAP, MREMAP_FIXED } from '../../../abi/mman.ts';
 import type { Operation } from './operations.ts';
 
 export interface AllowedDifference {
@@ -79,14 +79,22 @@ function locks({ name, args }: Operation): boolean {
   return LOCKS.includes(name) || (name.startsWith('mmap') && (args[3].value & MAP_LOCKED) !== 0);
 }
 
+/** A mapping at a fixed place that a limit refused: Linux has cut what was there at its ends by then, and leaves it so. */
+function cuts({ name, args }: Operation, native: string, program: readonly Operation[]): boolean {
+  const isFixed = name === 'shmat' || (name.startsWith('mmap') && (args[3].value & MAP_FIXED) !== 0);
+  return isFixed && native === '-12' && program.some(({ kind }) => kind === 'limit');
+}
+
 /**
  * Operations after which the rest of a program proves nothing: a refused move has perhaps moved something already, areas that Linux does not join (see above)
  * are refused where a joined one is moved, and locked memory that MREMAP_DONTUNMAP has moved is counted twice by Linux (seen in 6.18). Guard pages, where
  * there are any, are touched later; and a memory file that nothing could be written to has grown to where it would have been (Linux since 6.15).
+ * A refused mapping at a fixed place may have cut areas, too.
  */
 export function endsProof(operation: Operation, native: string, program: readonly Operation[]): boolean {
   if (isGuard(operation)) return operation.args[2].value === MADV_GUARD_INSTALL && native !== '-22';
   if (operation.name === 'pwrite64') return native === '-14';
+  if (cuts(operation, native, program)) return true;
   if (operation.name !== 'mremap') return false;
   const flags = operation.args[3].value;
   const fails = native.startsWith('-');
