@@ -4,6 +4,7 @@ import { ECONNREFUSED, EINVAL, ENOPROTOOPT, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPP
 import * as n from '../abi/netlink.ts';
 import { AF_UNSPEC, NETLINK_ADDRESS, SOCK_DGRAM, SOCK_RAW } from '../abi/socket.ts';
 import { decoded, NetlinkPort, type Responder, respondGeneric } from '../fs/netlink.ts';
+import { diagResponder } from '../fs/netlink-diag.ts';
 import { respondRoute } from '../fs/netlink-route.ts';
 import type { LocalSocket } from '../fs/socket.ts';
 import { type Address, familyOf } from '../fs/socket-names.ts';
@@ -14,6 +15,7 @@ import type { Task } from '../proc/task.ts';
 const PROTOCOLS: ReadonlyMap<number, { readonly respond?: Responder; readonly anyoneHears?: boolean; readonly anyoneSends?: boolean }> = new Map([
   [n.NETLINK_ROUTE, { respond: respondRoute, anyoneHears: true }],
   [n.NETLINK_USERSOCK, { anyoneSends: true }],
+  [n.NETLINK_SOCK_DIAG, {}],
   [n.NETLINK_CONNECTOR, {}],
   [n.NETLINK_KOBJECT_UEVENT, { anyoneHears: true }],
   [n.NETLINK_GENERIC, { respond: respondGeneric, anyoneHears: true }],
@@ -32,7 +34,8 @@ export function netlinkKind(task: Task, type: number, protocol: number): { reado
 }
 
 export function netlinkService(task: Task, protocol: number): NetlinkPort {
-  return new NetlinkPort(protocol, task.kernel.files.sockets, PROTOCOLS.get(protocol)?.respond);
+  const { sockets } = task.kernel.files;
+  return new NetlinkPort(protocol, sockets, protocol === n.NETLINK_SOCK_DIAG ? diagResponder(sockets) : PROTOCOLS.get(protocol)?.respond);
 }
 
 function portOf(socket: LocalSocket): NetlinkPort {

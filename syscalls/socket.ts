@@ -30,7 +30,7 @@ const type = flags({ SOCK_CLOEXEC: s.SOCK_CLOEXEC, SOCK_NONBLOCK: s.SOCK_NONBLOC
   mask: 0xf, values: { SOCK_STREAM: 1, SOCK_DGRAM: 2, SOCK_RAW: 3, SOCK_RDM: 4, SOCK_SEQPACKET: 5 },
 });
 const TYPE_FLAGS = s.SOCK_CLOEXEC | s.SOCK_NONBLOCK;
-const PARTIAL = { partial: 'AF_UNIX, AF_INET and AF_INET6 over the machine\'s own loopback, raw and packet sockets that hear each other and echo, AF_NETLINK (ROUTE, GENERIC and between programs); EAFNOSUPPORT for others' };
+const PARTIAL = { partial: 'AF_UNIX, AF_INET and AF_INET6 over the machine\'s own loopback, raw and packet sockets that hear each other and echo, AF_NETLINK (ROUTE, SOCK_DIAG, GENERIC and between programs); EAFNOSUPPORT for others' };
 const IPPROTO_MAX = 263;
 const SOCK_PACKET = 10;
 /** sockfs's device minor. */
