@@ -1,34 +1,41 @@
 /** /proc/net: the machine's own sockets, which are those that somebody has open, and its one interface, the loopback. */
-import { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from '../../abi/socket.ts';
-import { LocalSocket } from '../../fs/socket.ts';
+import { AF_INET, AF_INET6, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../../abi/socket.ts';
+import { NetlinkPort } from '../../fs/netlink.ts';
+import type { LocalSocket } from '../../fs/socket.ts';
 import { type Address, portOf } from '../../fs/socket-names.ts';
 import type { Kernel } from '../../proc/task.ts';
+import { NET_TABLES } from './net-tables.ts';
 
-/** Every open socket once. */
+/** Every open socket, those on their way in messages and those that nobody has accepted yet included. */
 function sockets(kernel: Kernel): LocalSocket[] {
-  const found = new Set<LocalSocket>();
-  for (const { files } of kernel.tasks.values()) {
-    for (const fd of files.open()) {
-      const description = files.get(fd);
-      if (!description.isPathOnly && description.file instanceof LocalSocket) found.add(description.file);
-    }
-  }
-  return [...found].sort((a, b) => Number(a.vnode.stat().ino - b.vnode.stat().ino));
+  return [...kernel.files.sockets.all].sort((a, b) => Number(a.vnode.stat().ino - b.vnode.stat().ino));
+}
+
+/** Nobody knows the number of a connection that is not accepted. */
+function inodeOf({ vnode, awaits }: LocalSocket): bigint {
+  return awaits === undefined ? vnode.stat().ino : 0n;
 }
 
 export const NET_FILES: Readonly<Record<string, (kernel: Kernel) => string>> = {
   arp: () => 'IP address       HW type     Flags       HW address            Mask     Device\n',
   dev: () => DEVICES,
   if_inet6: () => '00000000000000000000000000000001 01 80 10 80       lo\n',
-  packet: () => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n',
-  raw: () => `${HEAD_4} ref pointer drops\n`,
-  raw6: () => `${HEAD_6} ref pointer drops\n`,
+  ...Object.fromEntries(Object.entries(NET_TABLES).map(([name, text]) => [name, () => text])),
+  icmp: () => `${`${HEAD_4} ref pointer drops`.padEnd(UDP_WIDTH)}\n`,
+  icmp6: () => `${HEAD_6} ref pointer drops\n`,
+  netlink: (kernel) => netlinkText(kernel),
+  packet: (kernel) => packetText(kernel),
+  raw: (kernel) => rawText(kernel, AF_INET, `${HEAD_4} ref pointer drops\n`),
+  raw6: (kernel) => rawText(kernel, AF_INET6, `${HEAD_6} ref pointer drops\n`),
   route: () => `${'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT'.padEnd(127)}\n`,
   sockstat: (kernel) => sockstatText(kernel),
+  sockstat6: (kernel) => sockstat6Text(kernel),
   tcp: (kernel) => tcpText(kernel, AF_INET),
   tcp6: (kernel) => tcpText(kernel, AF_INET6),
   udp: (kernel) => udpText(kernel, AF_INET),
   udp6: (kernel) => udpText(kernel, AF_INET6),
+  udplite: () => `${` ${HEAD_4} ref pointer drops`.padEnd(UDP_WIDTH)}\n`,
+  udplite6: () => `${HEAD_6} ref pointer drops\n`,
   unix: (kernel) => unixText(kernel),
 };
 
@@ -89,10 +96,10 @@ function udpText(kernel: Kernel, family: number): string {
 
 /** Addresses, state, queues, timer, owner and inode. */
 function inetLine(socket: LocalSocket): string {
-  const { local, remote, queued, credentials, vnode, family } = socket;
+  const { local, remote, queued, credentials, family } = socket;
   const receive = hex(socket.listening ? socket.waiting : queued, 8);
   const ends = `${endText(family, local)} ${endText(family, remote)} ${hex(stateOf(socket), 2)}`;
-  return `${ends} 00000000:${receive} 00:00000000 00000000 ${String(credentials.uid).padStart(5)} ${'0'.padStart(8)} ${vnode.stat().ino}`;
+  return `${ends} 00000000:${receive} 00:00000000 00000000 ${String(credentials.uid).padStart(5)} ${'0'.padStart(8)} ${inodeOf(socket)}`;
 }
 
 /** Words of the address as a little-endian machine prints them, and the port. */
@@ -105,13 +112,50 @@ function endText(family: number, address: Address | undefined): string {
   return `${text}:${hex(portOf(address), 4)}`;
 }
 
+function rawText(kernel: Kernel, family: number, head: string): string {
+  const rows = inetSockets(kernel, family, SOCK_RAW).map(
+    (socket, n) => `${String(n).padStart(4)}: ${inetLine(socket)} 2 0000000000000000 0\n`,
+  );
+  return head + rows.join('');
+}
+
+function sockstat6Text(kernel: Kernel): string {
+  const count = (type: number): number => sockets(kernel).filter((socket) => socket.family === AF_INET6 && socket.type === type).length;
+  return `TCP6: inuse ${count(SOCK_STREAM)}\nUDP6: inuse ${count(SOCK_DGRAM)}\nUDPLITE6: inuse 0\nRAW6: inuse ${count(SOCK_RAW)}\nFRAG6: inuse 0 memory 0\n`;
+}
+
+/** Addresses in the kernel are nobody's business. */
+const POINTER = '0'.repeat(16);
+
+function packetText(kernel: Kernel): string {
+  const rows = sockets(kernel).filter(({ family }) => family === AF_PACKET);
+  const cell = (value: number | bigint, width: number): string => String(value).padEnd(width);
+  const lines = rows.map((socket) => {
+    const { type, protocol, queued, credentials } = socket;
+    const head = `${POINTER} ${cell(3, 6)} ${cell(type, 4)} ${hex(protocol, 4).toLowerCase()}   ${cell(0, 5)} 1`;
+    return `${head} ${cell(queued, 6)} ${cell(credentials.uid, 6)} ${cell(inodeOf(socket), 6)}\n`;
+  });
+  return `sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n${lines.join('')}`;
+}
+
+function netlinkText(kernel: Kernel): string {
+  const cell = (value: number | bigint, width: number): string => String(value).padEnd(width);
+  const lines = sockets(kernel).flatMap((socket) => {
+    const { service, protocol, queued } = socket;
+    if (!(service instanceof NetlinkPort)) return [];
+    const who = `${cell(protocol, 3)} ${cell(service.port, 10)} ${hex(service.groupBits, 8).toLowerCase()}`;
+    return `${POINTER} ${who} ${cell(queued, 8)} ${cell(0, 8)} ${cell(0, 5)} ${cell(2, 8)} ${cell(0, 8)} ${cell(inodeOf(socket), 8)}\n`;
+  });
+  return `sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n${lines.join('')}`;
+}
+
 function sockstatText(kernel: Kernel): string {
   const all = sockets(kernel);
   const tcp = all.filter(({ family, type }) => family === AF_INET && type === SOCK_STREAM).length;
   const udp = all.filter(({ family, type }) => family === AF_INET && type === SOCK_DGRAM).length;
   return (
     `sockets: used ${all.length}\nTCP: inuse ${tcp} orphan 0 tw 0 alloc ${tcp} mem 0\nUDP: inuse ${udp} mem 0\n` +
-    'UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n'
+    `UDPLITE: inuse 0\nRAW: inuse ${all.filter(({ family, type }) => family === AF_INET && type === SOCK_RAW).length}\nFRAG: inuse 0 memory 0\n`
   );
 }
 
@@ -128,7 +172,7 @@ function unixText(kernel: Kernel): string {
       const references = socket.isConnected ? 3 : 2;
       const flags = socket.listening ? ACCEPTS : 0;
       const numbers = `${hex(references, 8)} ${hex(0, 8)} ${hex(flags, 8)} ${hex(socket.type, 4)} ${hex(state, 2)}`;
-      return `${'0'.repeat(16)}: ${numbers} ${String(socket.vnode.stat().ino).padStart(5)}${name === '' ? '' : ` ${name}`}\n`;
+      return `${'0'.repeat(16)}: ${numbers} ${String(inodeOf(socket)).padStart(5)}${name === '' ? '' : ` ${name}`}\n`;
     });
   return `Num       RefCount Protocol Flags    Type St Inode Path\n${rows.join('')}`;
 }
