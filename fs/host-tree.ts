@@ -183,6 +183,7 @@ export class HostFileSystem {
 
   statOf(stat: host.HostStat): Stat {
     const exact = this.times.of(keyOf(stat));
+    this.inodes.looks++;
     return {
       dev: Number(stat.dev),
       rdev: Number(stat.rdev),
@@ -376,6 +377,7 @@ export class HostVnode implements Vnode, Directory {
   }
 
   utimes(times: NewTimes): void {
+    this.system.inodes.looks++;
     this.system.times.set(
       this.key,
       times,

@@ -13,8 +13,6 @@ import { FilePager, setTimes } from './file-pager.ts';
 import * as host from './hostfs.ts';
 import type { HostDescriptor } from './hostfs.ts';
 
-/** The clock by which Linux stamps files ticks this often, at least. */
-const TICK_MS = 4;
 /** Files in core before those that nobody uses are given up. */
 const MANY = 512;
 
@@ -26,8 +24,8 @@ export class Inode {
   private pager: FilePager | undefined;
   /** Size and time of change when we last looked or wrote: others' changes show as a difference at the next open. */
   private seen: { size: bigint; mtime_ns: bigint } | undefined;
-  /** When a mapping last changed the file's time. */
-  private stored_ms = 0;
+  /** A mapping has changed the file's time since somebody looked at times the last time but so many (`InodeTable.looks`). */
+  private stampedAt = -1;
   /** Write-backs that failed, for everybody who has the file open. */
   readonly errors: WriteErrors = new WriteErrors();
   /** Open files that may write. */
@@ -175,18 +173,18 @@ export class Inode {
     this.look(file);
   }
 
-  /** Linux sets the time of change at the first store to a clean page, by a clock that ticks a few hundred times a second. */
+  /** Linux sets the time of change at each first store to a clean page. Here the first one counts since anybody looked: reading the clock takes its time. */
   stored(file: HostDescriptor): void {
-    const now_ms = host.realtime_ms();
-    if (now_ms - this.stored_ms < TICK_MS && now_ms >= this.stored_ms) return;
-    this.stored_ms = now_ms;
-    setTimes(file, host.fstat(file.fd), now_ms / 1000);
+    if (this.stampedAt === this.table.looks) return;
+    setTimes(file, host.fstat(file.fd), host.realtime_ms() / 1000);
     this.look(file);
+    this.stampedAt = this.table.looks;
   }
 
   look(file: HostDescriptor): void {
     const stat = host.fstat(file.fd);
     this.seen = { size: stat.size, mtime_ns: stat.mtimeNs };
+    this.stampedAt = -1;
   }
 
   /** Gives dirty pages to the host's file; an errno where that failed. */
@@ -207,6 +205,9 @@ export class InodeTable {
   /** Wraps the pagers of files: to measure them, or to make them fail in tests. */
   pagers: (pager: Pager) => Pager = (pager) => pager;
   private readonly inodes: Map<string, Inode> = new Map();
+
+  /** How often somebody looked at a file's times, or set them. */
+  looks = 0;
 
   constructor(cache: PageCache<string>) {
     this.cache = cache;
