@@ -4,8 +4,6 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // The guest suite in all modes takes long: `npm run test:modes`.
-    exclude: process.env['SEG386_MODES'] === 'all' ? [] : ['test/guest/modes.test.ts'],
     pool: 'forks',
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },
     testTimeout: 60_000,
