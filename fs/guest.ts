@@ -17,6 +17,7 @@ import { MountTable, type TmpfsOptions } from './mount-table.ts';
 import { type Mount, mount } from './mounts.ts';
 import { type Change, OverlayFileSystem, type OverlayOptions } from './overlay.ts';
 import { PosixQueues } from './mqueue.ts';
+import { QueueDirectory } from './mqueue-tree.ts';
 import type { HostNetwork } from './network.ts';
 import { DirectoryPlace, Tree } from './path.ts';
 import { PipeVnode } from './pipe.ts';
@@ -184,6 +185,7 @@ export class GuestFiles implements FileServices {
     this.ownRoots.set('devpts', this.ptys.root);
     this.addDevices(devices);
     this.addTerminals();
+    this.addQueues();
     this.memory = this.memoryFileSystem(MEMFD_DEVICE);
     if (options.root !== '/') this.mountSharedMemory();
     for (const each of options.mounts ?? []) {
@@ -240,6 +242,15 @@ export class GuestFiles implements FileServices {
       this.ptys.reserved.add(number);
       pts.fallbacks.set(String(number), vnode);
     }
+  }
+
+  /** /dev/mqueue, where the root has such a directory. */
+  private addQueues(): void {
+    const queues = new QueueDirectory(this.queues, this.options.now_ns);
+    this.ownRoots.set('mqueue', queues);
+    const dev = this.tree.child(this.tree.root, 'dev');
+    const at = dev instanceof DirectoryPlace ? this.tree.child(dev, 'mqueue') : undefined;
+    if (dev instanceof DirectoryPlace && at?.vnode.kind === 'directory') this.tree.mount(dev, 'mqueue', queues);
   }
 
   /** /dev/tty: the terminal of the caller's session; the first process's is the host's. */

@@ -157,6 +157,10 @@ export class PosixQueues {
   private readonly named: Map<string, PosixQueue> = new Map();
   private readonly all: Set<PosixQueue> = new Set();
 
+  names(): Iterable<string> {
+    return this.named.keys();
+  }
+
   find(name: string): PosixQueue | undefined {
     return this.named.get(name);
   }

@@ -47,7 +47,7 @@ const mount = define({
   name: 'mount',
   args: [['source', pathOrNull], ['target', path], ['filesystemtype', pathOrNull], ['mountflags', mountFlagNames], ['data', pointerIn]],
   result: none,
-  support: { partial: 'tmpfs, ramfs, proc, sysfs, devpts and binds; other types answer ENODEV; propagation types are accepted, there is one tree for all' },
+  support: { partial: 'tmpfs, ramfs, proc, sysfs, devpts, mqueue and binds; other types answer ENODEV; propagation types are accepted, there is one tree for all' },
   handler: (task, source, target, type, given, data) => {
     const how = (given & m.MS_MGC_MSK) >>> 0 === m.MS_MGC_VAL ? given & ~m.MS_MGC_MSK : given;
     const options = dataAt(task, data);

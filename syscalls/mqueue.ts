@@ -59,7 +59,7 @@ function create(task: Task, name: string, permissions: number, at: number): Posi
 
 const mqOpen = define({
   name: 'mq_open', args: [['name', path], ['oflag', openFlags], ['mode', mode], ['attr', structIn(mqAttr, 'struct mq_attr')]],
-  result: fdResult, support: { partial: 'queues are not seen as files: there is no mqueue file system' },
+  result: fdResult, support: 'full',
   handler: (task, name, how, permissions, at) => {
     const { queues } = task.kernel.files;
     task.files.free();

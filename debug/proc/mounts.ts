@@ -23,6 +23,7 @@ const TYPES: Readonly<Record<number, string>> = {
   0x1cd1: 'devpts',
   0x794c7630: 'overlay',
   0x62656572: 'sysfs',
+  0x19800202: 'mqueue',
   0x58465342: 'xfs',
   0x9123683e: 'btrfs',
   0xef53: 'ext4',
