@@ -45,11 +45,15 @@ export class SignalPasser {
   private seenChanges = 0;
   private seenMask: SignalSet | undefined;
 
-  /** `asked`: what SIGUSR2 does instead of what the guest makes of it. (SIGUSR1 starts node's inspector.) */
+  /** `asked`: what SIGUSR2 does instead of what the guest makes of it. */
   constructor(machine: Machine, guest: Process, asked?: () => void) {
     this.machine = machine;
     this.process = guest;
     this.asked = asked;
+    // It would start node's inspector. A listener that comes and goes leaves the kernel's default.
+    const nothing = (): void => {};
+    process.on('SIGUSR1', nothing);
+    process.removeListener('SIGUSR1', nothing);
     if (asked === undefined) return;
     this.listeners.set('SIGUSR2', asked);
     process.on('SIGUSR2', asked);
