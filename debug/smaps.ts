@@ -114,6 +114,7 @@ function vmFlags({ prot, maxProt, sharing, flags }: area.Area): string[] {
     ['lf', (flags & area.AREA_LOCK_ON_FAULT) !== 0],
     ['ac', (flags & area.AREA_ACCOUNT) !== 0],
     ['nr', (flags & area.AREA_NO_RESERVE) !== 0],
+    ['sf', (flags & area.AREA_SYNC) !== 0],
     ['wf', (flags & area.AREA_WIPE_ON_FORK) !== 0],
     ['dd', (flags & area.AREA_DONT_DUMP) !== 0],
     ['hg', (flags & area.AREA_HUGE_PAGES) !== 0],

@@ -30,6 +30,8 @@ export const AREA_LOCKS: number = AREA_LOCKED | AREA_LOCK_ON_FAULT;
 export const AREA_HUGE_PAGES = 1024;
 export const AREA_NO_HUGE_PAGES = 2048;
 export const AREA_MERGEABLE = 4096;
+/** MAP_SYNC, where it is ignored: it is told, and keeps areas apart. */
+export const AREA_SYNC = 8192;
 /** The memory policy of mbind(2), as syscalls/numa.ts encodes it; 0 is none. */
 export const AREA_POLICY_SHIFT = 16;
 export const AREA_POLICY: number = 0x7f << AREA_POLICY_SHIFT;

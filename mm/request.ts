@@ -2,7 +2,7 @@
 import { EINVAL, errno } from '../abi/errno.ts';
 import * as mman from '../abi/mman.ts';
 import { type Addr, PAGE_SIZE } from '../abi/page.ts';
-import { AREA_GROWS_DOWN, AREA_LOCKED, AREA_LOCKS, AREA_NO_RESERVE, type Sharing } from './area.ts';
+import { AREA_GROWS_DOWN, AREA_LOCKED, AREA_LOCKS, AREA_NO_RESERVE, AREA_SYNC, type Sharing } from './area.ts';
 import type { OvercommitMode } from './commitment.ts';
 import type { FramePool } from './frame.ts';
 import type { Mmu } from './mmu.ts';
@@ -107,6 +107,7 @@ export function areaFlags(flags: number, mode: OvercommitMode, lockFuture: LockF
   return (
     ((flags & mman.MAP_GROWSDOWN) !== 0 ? AREA_GROWS_DOWN : 0) |
     ((flags & mman.MAP_LOCKED) !== 0 ? AREA_LOCKED | futureLocks(lockFuture) : 0) |
+    ((flags & mman.MAP_SYNC) !== 0 ? AREA_SYNC : 0) |
     ((flags & mman.MAP_NORESERVE) !== 0 && mode !== 'strict' ? AREA_NO_RESERVE : 0)
   );
 }

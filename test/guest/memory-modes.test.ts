@@ -30,6 +30,7 @@ const LARGER: Readonly<Record<string, string>> = {
   'a-thousand-pages-of-alternating-rights': '12M',
   'after-fork-each-writes-its-own-pages': '192K',
   'copy-on-write-page-by-page': '1M',
+  'flags-without-effect-keep-areas-apart': '192K',
   'malloc-survives-many-sizes': '12M',
   'memory-files-are-files': '1M',
   'mlock-counts-against-its-limit': '192K',
