@@ -69,6 +69,11 @@ export class EpollFile implements OpenFile {
     this.look(item);
   }
 
+  /** What was put in under a number; of several (one put in, closed, another one put in) the one at `index`. */
+  watched(fd: number, index: number): Description | undefined {
+    return [...this.items].filter(([, byNumber]) => byNumber.has(fd))[index]?.[0];
+  }
+
   modify(fd: number, description: Description, event: EpollEvent): void {
     const item = this.find(fd, description);
     if (((event.events | item.event.events) & EPOLLEXCLUSIVE) !== 0) throw errno(EINVAL);

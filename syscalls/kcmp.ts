@@ -1,24 +1,28 @@
 /** What tasks share and may stop sharing: kcmp, unshare, setns. */
 import { CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../abi/capability.ts';
 import * as abi from '../abi/clone.ts';
-import { EBADF, EINVAL, EOPNOTSUPP, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { EBADF, EINVAL, ENOENT, EPERM, ESRCH, errno } from '../abi/errno.ts';
+import { struct, u32 } from '../abi/struct.ts';
+import { EpollFile } from '../fs/epoll.ts';
 import { hold } from '../fs/path.ts';
 import { capable } from '../proc/credentials.ts';
 import { PidFile } from '../proc/pidfd.ts';
 import { type Task, threadsOf } from '../proc/task.ts';
 import { define } from './define.ts';
-import { choice, fd, flags, hex, intResult, none, pid, uint } from './kinds.ts';
+import { choice, fd, flags, hex, intResult, loadAt, none, pid, uint } from './kinds.ts';
 
 const KCMP = { KCMP_FILE: 0, KCMP_VM: 1, KCMP_FILES: 2, KCMP_FS: 3, KCMP_SIGHAND: 4, KCMP_IO: 5, KCMP_SYSVSEM: 6, KCMP_EPOLL_TFD: 7 };
 
 const kcmp = define({
   name: 'kcmp', args: [['pid1', pid], ['pid2', pid], ['type', choice(KCMP)], ['idx1', uint], ['idx2', uint]], result: intResult,
-  support: { partial: 'KCMP_EPOLL_TFD answers EOPNOTSUPP' },
+  support: 'full',
   handler: (task, first, second, type, index1, index2) => {
     const [one, other] = [first, second].map((tid) => task.kernel.tasks.get(tid));
     if (one === undefined || other === undefined) throw errno(ESRCH);
     if (!mayLook(task, one) || !mayLook(task, other)) throw errno(EPERM);
-    const [a, b] = [part(one, type, index1), part(other, type, index2)];
+    const slot = type === KCMP.KCMP_EPOLL_TFD ? loadAt(task, index2, epollSlot) : undefined;
+    const a = part(one, type, index1);
+    const b = slot === undefined ? part(other, type, index2) : watchedBy(other, slot);
     if (a === b) return 0;
     const { users } = task.kernel;
     return users.rank(a) < users.rank(b) ? 1 : 2;
@@ -45,9 +49,25 @@ function part(task: Task, type: number, index: number): object {
     case KCMP.KCMP_SIGHAND: return task.actions;
     case KCMP.KCMP_IO:
     case KCMP.KCMP_SYSVSEM: return NOTHING;
-    case KCMP.KCMP_EPOLL_TFD: throw errno(EOPNOTSUPP);
+    case KCMP.KCMP_EPOLL_TFD: return task.files.get(index);
     default: throw errno(EINVAL);
   }
+}
+
+/** struct kcmp_epoll_slot: an epoll descriptor, one that was put into it, and which of those that had this number. */
+interface EpollSlot {
+  efd: number;
+  tfd: number;
+  toff: number;
+}
+const epollSlot = struct<EpollSlot>({ efd: u32, tfd: u32, toff: u32 });
+
+function watchedBy(other: Task, { efd, tfd, toff }: EpollSlot): object {
+  const { file } = other.files.get(efd);
+  if (!(file instanceof EpollFile)) throw errno(EINVAL);
+  const found = file.watched(tfd, toff);
+  if (found === undefined) throw errno(ENOENT);
+  return found;
 }
 
 // ---- unshare and setns -----------------------------------------------------------------------------------------------------------
