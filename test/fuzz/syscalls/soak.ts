@@ -25,6 +25,10 @@ if (cannot !== undefined) {
   console.error(`cannot compare: ${cannot}`);
   process.exit(2);
 }
+function brief({ program, call, native, here }: Difference): string {
+  return `${program.index}: ${call === undefined ? 'the end' : describe(call)}: ${native} / ${here}`;
+}
+
 const generator = new Generator(Number(values.seed));
 console.log(coverage(definitions));
 const wanted = values.program === undefined ? Number(values.calls) : 1;
@@ -39,6 +43,7 @@ for (let first = Number(values.program ?? values.first); done < wanted; first +=
   const verdict = await compare(programs);
   done += verdict.calls;
   failures.push(...verdict.failures);
+  for (const failure of verdict.failures) console.log(`  ${brief(failure)}`);
   for (const [reason, times] of verdict.known) known.set(reason, (known.get(reason) ?? 0) + times);
   console.log(`${done} calls, ${failures.length} programs differ, programs up to ${first + count}`);
 }
@@ -52,7 +57,7 @@ for (const failure of failures) {
 for (const [key, all] of byKind) {
   console.log(`${all.length} ${key}`);
   for (const { program, call, native, here } of all.slice(0, Number(values.samples)))
-    console.log(`    ${program.index}: ${call === undefined ? 'the end' : describe(call)}: ${native} / ${here}`);
+    console.log(`    ${brief({ program, call, native, here })}`);
 }
 let lasting = 0;
 for (const [first] of [...byKind.values()].slice(0, Number(values.keep))) {
