@@ -133,7 +133,8 @@ export const flock64: Struct<FileLock> = struct<FileLock>({ l_type: i16, l_whenc
 
 /** Which access a description with these open flags grants. */
 export function canRead(flags: number): boolean {
-  return (flags & O_ACCMODE) !== O_WRONLY && (flags & O_PATH) === 0;
+  const access = flags & O_ACCMODE;
+  return (access === O_RDONLY || access === O_RDWR) && (flags & O_PATH) === 0;
 }
 export function canWrite(flags: number): boolean {
   const access = flags & O_ACCMODE;

@@ -46,7 +46,8 @@ function getdents(task: Task, file: Fd, at: number, bytes: number, put: Put): nu
   const description = openAt(task, file);
   if (description.file.entries === undefined) throw errno(ENOTDIR);
   if (description.place instanceof DirectoryPlace && !task.fs.tree.exists(description.place)) throw errno(ENOENT);
-  const view = new DataView(new ArrayBuffer(Math.min(bytes, MOST_BYTES)));
+  // The count is signed.
+  const view = new DataView(new ArrayBuffer(Math.max(0, Math.min(bytes | 0, MOST_BYTES))));
   let used = 0;
   let position = description.position;
   let more = false;

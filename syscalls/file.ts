@@ -94,7 +94,7 @@ export function descriptorLimit(task: Task): number {
 function checkOpenFlags(how: number): void {
   if (how & f.O_TMPFILE_BIT) {
     const isOdd = (how & f.O_ACCMODE) === f.O_ACCMODE;
-    if ((how & f.O_TMPFILE) !== f.O_TMPFILE || (!f.canWrite(how) && !isOdd)) throw errno(EINVAL);
+    if ((how & (f.O_TMPFILE | f.O_CREAT)) !== f.O_TMPFILE || (!f.canWrite(how) && !isOdd)) throw errno(EINVAL);
   } else if ((how & (f.O_CREAT | f.O_DIRECTORY)) === (f.O_CREAT | f.O_DIRECTORY)) throw errno(EINVAL);
 }
 

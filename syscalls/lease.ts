@@ -26,6 +26,7 @@ export function setLease(task: Task, fd: Fd, description: Description, type: num
   const { vnode } = description;
   const { kernel, credentials } = task;
   const { leases, watches } = kernel.files;
+  if (type !== f.F_RDLCK && type !== f.F_WRLCK && type !== f.F_UNLCK) throw errno(EINVAL);
   if (vnode.stat().uid !== credentials.fsuid && !capable(credentials, CAP_LEASE)) throw errno(EACCES);
   if (vnode.kind !== 'file') throw errno(EINVAL);
   if (type === f.F_UNLCK) {
@@ -35,7 +36,6 @@ export function setLease(task: Task, fd: Fd, description: Description, type: num
     description.signal = 0;
     return 0;
   }
-  if (type !== f.F_RDLCK && type !== f.F_WRLCK) throw errno(EINVAL);
   leases.set(description, type, watches.openings(vnode.key), () => tellOwner(kernel, description, POLL_MSG, MESSAGE_BAND, fd));
   description.onClose('lease', () => leases.remove(description));
   ownIt(task, description);

@@ -293,7 +293,7 @@ const ioWhich = choice({ IOPRIO_WHO_PROCESS: abi.IOPRIO_WHO_PROCESS, IOPRIO_WHO_
 
 /** What a task's priority is where nobody has set it: its nice value's. Linux: __get_task_ioprio. */
 function effectivePriority({ ioPriority, policy: kind, nice: value }: Task): number {
-  if (ioPriority !== 0) return ioPriority;
+  if (ioPriority >>> abi.IOPRIO_CLASS_SHIFT !== abi.IOPRIO_CLASS_NONE) return ioPriority;
   const isRealtime = kind === abi.SCHED_FIFO || kind === abi.SCHED_RR;
   const io = kind === abi.SCHED_IDLE ? abi.IOPRIO_CLASS_IDLE : isRealtime ? abi.IOPRIO_CLASS_RT : abi.IOPRIO_CLASS_BE;
   return (io << abi.IOPRIO_CLASS_SHIFT) | Math.floor((value + 20) / 5);

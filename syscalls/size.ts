@@ -45,8 +45,10 @@ function truncateOpen(task: Task, file: Fd, length: number): void {
 
 function checkSize(task: Task, length: number): void {
   const limit = task.process.limits[RLIMIT_FSIZE].current;
-  if (length > MAX_POSITION) throw errno(EFBIG);
-  if (limit === RLIM_INFINITY || length <= Number(limit)) return;
+  if (limit === RLIM_INFINITY || length <= Number(limit)) {
+    if (length > MAX_POSITION) throw errno(EFBIG);
+    return;
+  }
   sendToTask(task, ownInfo(task, SIGXFSZ));
   throw errno(EFBIG);
 }
@@ -140,7 +142,7 @@ const fallocate = define({
     if (description.vnode.kind === 'fifo') throw errno(ESPIPE);
     if (description.vnode.kind === 'directory') throw errno(EISDIR);
     if (description.vnode.kind !== 'file') throw errno(description.file.takesPositions ? EOPNOTSUPP : ENODEV);
-    if (offset + length > MAX_POSITION) throw errno(EFBIG);
+    if (offset + length >= 2 ** 63) throw errno(EFBIG);
     const { file: opened } = description;
     if (opened.allocate === undefined || how & ~(opened.allocates ?? ANY_MODE)) throw errno(EOPNOTSUPP);
     if (!(how & f.FALLOC_FL_PUNCH_HOLE)) checkSize(task, offset + length);

@@ -261,6 +261,7 @@ function sendBetween(task: Task, out: Fd, source: Fd, start: number | undefined,
     return done;
   }
   if (!from.file.seekable || from.file.stays || from.file.entries !== undefined) throw errno(EINVAL);
+  if (to.vnode instanceof AnonymousVnode && to.vnode.kind !== 'socket') throw errno(EINVAL);
   if ((to.flags & f.O_APPEND) !== 0 && wanted > 0) throw errno(EINVAL);
   return copy(task, { from, to, fromPosition: start, toPosition: undefined, size: most });
 }

@@ -274,9 +274,9 @@ const statfsFd = define({
   handler: (task, file, to) => store(task, to, s.statfs32, statfsOf(task.files.get(file), false)),
 });
 
-/** Programs may pass the size with or without the padding of other machines (compat_sys_statfs64 takes 84 and 88). */
+/** The struct of 32-bit programs has no padding at its end. */
 function checkStatfsSize(size: number): void {
-  if (size !== s.statfs64.size && size !== 88) throw errno(EINVAL);
+  if (size !== s.statfs64.size) throw errno(EINVAL);
 }
 const statfs64Path = define({
   name: 'statfs64',

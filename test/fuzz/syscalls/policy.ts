@@ -122,7 +122,7 @@ export function isHarmless({ name, args }: Definition, words: readonly Argument[
     case 'fcntl':
     case 'fcntl64':
       // F_SETOWN to whoever else lives in the jail.
-      return word(1) !== 8 || word(2) === 0 || word(2) > 1000;
+      return word(1) !== 8 || word(2) === 0 || (word(2) > 1000 && word(2) < 0xffff_fc18);
     case 'futex':
     case 'futex_time64':
       // Locks that name their owner's thread: numbers in memory may be of somebody else in the jail.
