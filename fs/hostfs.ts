@@ -5,6 +5,7 @@
 import type * as childProcess from 'node:child_process';
 import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
+import { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 import type * as zlib from 'node:zlib';
 import { EEXIST, EFBIG, EINVAL, ENOENT, EPERM, errno, errnoOfName } from '../abi/errno.ts';
@@ -417,6 +418,21 @@ export function descriptorName(fd: number): string {
 /** The user and group we run as; root's where the host has no such thing. */
 export function owner(): { readonly uid: number; readonly gid: number } {
   return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+}
+
+/**
+ * Makes reads of a socket answer EAGAIN instead of waiting, and returns what makes it as it was; undefined where that cannot be had. Node has no other
+ * way than to take the descriptor for a stream, of which nothing else is used.
+ */
+export function unblock(fd: number): (() => void) | undefined {
+  try {
+    const stream = new Socket({ fd, readable: false, writable: false });
+    stream.unref();
+    const { _handle: handle } = stream as unknown as { readonly _handle: { setBlocking?(isBlocking: boolean): void } | null };
+    return () => handle?.setBlocking?.(true);
+  } catch {
+    return undefined;
+  }
 }
 
 export function isTerminal(fd: number): boolean {

@@ -26,6 +26,8 @@ class Channel {
   /** The same pipe or terminal opened again: without blocking, and with. Undefined where the host does not let us. */
   private quick: number | undefined;
   private patient: number | undefined;
+  /** For a socket, which cannot be opened again: what makes it wait again for others who share it. */
+  private readonly block: (() => void) | undefined;
   private ahead: Uint8Array = new Uint8Array(0);
   private ended = false;
 
@@ -34,6 +36,12 @@ class Channel {
     this.isTerminal = host.isTerminal(fd);
     this.quick = reopen(fd, O_RDONLY | O_NONBLOCK);
     this.patient = reopen(fd, O_RDONLY);
+    if (this.quick === undefined && host.fstat(fd).isSocket()) this.block = host.unblock(fd);
+  }
+
+  /** Whether a read answers at once. */
+  private get isQuick(): boolean {
+    return this.quick !== undefined || this.block !== undefined;
   }
 
   /** Bytes that are there now; 0 at the end; undefined: none yet. */
@@ -65,7 +73,7 @@ class Channel {
   look(): 'data' | 'end' | undefined {
     if (this.ahead.length > 0) return 'data';
     if (this.ended) return 'end';
-    if (this.quick === undefined && !this.isTerminal) return 'data';
+    if (!this.isQuick && !this.isTerminal) return 'data';
     const bytes = new Uint8Array(this.isTerminal ? LINE : 1);
     const moved = this.readNow(bytes);
     return moved === undefined ? undefined : this.took(bytes, moved);
@@ -93,7 +101,7 @@ class Channel {
   /** Bytes waiting, for FIONREAD: as far as can be known by reading ahead. */
   available(): number {
     const more = new Uint8Array(65536);
-    const moved = this.ended || this.quick === undefined ? 0 : (this.readNow(more) ?? 0);
+    const moved = this.ended || !this.isQuick ? 0 : (this.readNow(more) ?? 0);
     if (moved > 0) {
       const all = new Uint8Array(this.ahead.length + moved);
       all.set(this.ahead);
@@ -107,6 +115,7 @@ class Channel {
     if (this.quick !== undefined) host.close(this.quick);
     if (this.patient !== undefined) host.close(this.patient);
     this.quick = this.patient = undefined;
+    this.block?.();
   }
 }
 
