@@ -39,7 +39,17 @@ interface Polled extends Optioned {
   readonly isDatagrams: boolean;
   readonly isPackets: boolean;
   readonly isConnected: boolean;
-  readonly peer: { readonly closed: boolean; readonly queued: number } | undefined;
+  readonly peer: Peer | undefined;
+}
+
+/** The other end of it. */
+interface Peer {
+  readonly closed: boolean;
+  readonly queued: number;
+  readonly inbox: Inbox;
+  readonly peer: unknown;
+  /** Senders that found no room, and wait for it. */
+  readonly refused: Set<unknown>;
 }
 
 /** Urgent bytes stay among the others. */
@@ -73,6 +83,29 @@ export function inherit<S extends Optioned & { receiveTimeout_ns: bigint | undef
   for (const [key, value] of listener.options) end.options.set(key, value);
   end.receiveTimeout_ns = listener.receiveTimeout_ns;
   end.sendTimeout_ns = listener.sendTimeout_ns;
+}
+
+/** net.unix.max_dgram_qlen. */
+const MOST_DATAGRAMS = 10;
+
+/** Messages of those whom it has not connected to are kept in small number. Linux: unix_recvq_full. */
+function isQueueFull(target: { readonly peer: unknown; readonly inbox: Inbox }, sender: unknown): boolean {
+  return target.peer !== sender && target.inbox.count > MOST_DATAGRAMS;
+}
+
+interface Target {
+  readonly isPackets: boolean;
+  readonly isUnix: boolean;
+  readonly isDatagrams: boolean;
+  readonly peer: unknown;
+  readonly inbox: Inbox;
+}
+
+/** Whether `size` more may be put there by this sender; of a stream, any. */
+export function hasRoom(target: Target, sender: unknown, size: number): boolean {
+  if (!target.isPackets) return size > 0;
+  if (target.isUnix && target.isDatagrams && isQueueFull(target, sender)) return false;
+  return target.inbox.held === 0 || target.inbox.held + size <= BUFFER;
 }
 
 function hasData(socket: Polled): boolean {
@@ -141,7 +174,9 @@ export function readiness(socket: Polled): number {
   const target = socket.peer;
   const out = socket.isUnix || socket.isDatagrams ? OUT | POLLWRBAND : OUT;
   if (socket.isDatagrams) {
-    if (target === undefined || target.queued < BUFFER) ready |= out;
+    const isFull = target !== undefined && (target.queued >= BUFFER || (socket.isUnix && isQueueFull(target, socket)));
+    if (isFull) target.refused.add(socket);
+    else ready |= out;
     return socket.noReading && socket.noWriting ? ready | POLLHUP | POLLRDHUP : ready;
   }
   if (over) ready |= POLLRDHUP;

@@ -6,14 +6,12 @@ import * as s from '../abi/socket.ts';
 import type { HostDatagrams } from './network.ts';
 import { type About, aboutOf, Inbox, PACKET_COST } from './socket-inbox.ts';
 import { inFamily, isSameEnd, located, type PortKind, sourceFor } from './ports.ts';
-import { BUFFER, checkSend, inherit, isAbrupt, isInline, sendNowhere, lowWater, readiness, socketIoctl } from './socket-state.ts';
+import * as state from './socket-state.ts';
 import type { Failure, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
 import { type Address, inetAddress, reach, type SocketNames } from './socket-names.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
-/** net.unix.max_dgram_qlen. */
-const MOST_DATAGRAMS = 10;
 /** net.core.somaxconn. */
 const MOST_BACKLOG = 4096;
 /** SO_PASSCRED among the options. */
@@ -32,7 +30,7 @@ export class LocalSocket implements OpenFile {
   readonly vnode: Vnode;
   readonly seekable = false;
   readonly isPackets: boolean;
-  readonly checkWrite: (size: number) => void = (size) => checkSend(this, size);
+  readonly checkWrite: (size: number) => void = (size) => state.checkSend(this, size);
   readonly hasRecords: boolean;
   readonly writesWhole: boolean;
   readonly label: string | undefined;
@@ -77,6 +75,7 @@ export class LocalSocket implements OpenFile {
   readonly inbox: Inbox;
   /** Told when urgent data comes. */
   onUrgent: (() => void) | undefined;
+  readonly refused: Set<LocalSocket> = new Set();
   /** The listener in whose queue it waits. */
   awaits: LocalSocket | undefined;
   private readonly arrivals: LocalSocket[] = [];
@@ -236,7 +235,7 @@ export class LocalSocket implements OpenFile {
       end.peerCredentials = end.credentials;
       end.peerGroups = end.groups;
     } else {
-      inherit(end, target);
+      state.inherit(end, target);
       this.meet(end, target, to ?? inFamily(target.local as Address, this.family));
     }
     end.awaits = target;
@@ -288,27 +287,20 @@ export class LocalSocket implements OpenFile {
     if (this.noWriting) throw errno(e.EPIPE);
     if (this.service !== undefined) return this.service.send(this, message);
     const target = message.to ?? (message.address === undefined ? this.destination() : undefined);
-    if (target === undefined) return sendNowhere(this, message);
+    if (target === undefined) return state.sendNowhere(this, message);
     if (target.closed || target.noReading) return this.sendToGone(target, message.bytes.length);
     const { bytes } = message;
-    if (this.isPackets && bytes.length > (this.isUnix ? BUFFER - PACKET_COST : 65_507)) throw errno(e.EMSGSIZE);
+    if (this.isPackets && bytes.length > (this.isUnix ? state.BUFFER - PACKET_COST : 65_507)) throw errno(e.EMSGSIZE);
     if (!this.isPackets && bytes.length === 0) return 0;
-    const size = this.isPackets ? bytes.length + PACKET_COST : Math.min(bytes.length, BUFFER - target.queued);
-    if (!target.hasRoom(this, size)) {
+    const size = this.isPackets ? bytes.length + PACKET_COST : Math.min(bytes.length, state.BUFFER - target.queued);
+    if (!state.hasRoom(target, this, size)) {
       // Nobody waits for who does not read datagrams: they are lost.
       if (this.isDatagrams && !this.isUnix) return bytes.length;
+      target.refused.add(this);
       if (message.nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: target.room, timeout_ns: this.sendTimeout_ns };
     }
     return this.handOver(target, message, size);
-  }
-
-  private hasRoom(sender: LocalSocket, size: number): boolean {
-    const { held, count } = this.inbox;
-    if (!this.isPackets) return size > 0;
-    // net.unix.max_dgram_qlen, for senders it is not connected to.
-    if (this.isUnix && this.isDatagrams && this.peer !== sender && count > MOST_DATAGRAMS) return false;
-    return held === 0 || held + size <= BUFFER;
   }
 
   private handOver(target: LocalSocket, message: Outgoing, size: number): number {
@@ -319,7 +311,7 @@ export class LocalSocket implements OpenFile {
     const from = isPlain ? this.local : inFamily(this.seenFrom(to), target.family);
     if (!target.hears(from)) return taken.length;
     const isUrgent = message.isUrgent === true && taken.length === bytes.length;
-    if (isUrgent) target.inbox.mark(taken, isInline(target));
+    if (isUrgent) target.inbox.mark(taken, state.isInline(target));
     const about = target.isDatagrams && target.options.size > 0 ? aboutOf(this, message, to, target.family, this.now_ns()) : undefined;
     const user = this.credentials.uid;
     target.inbox.push({ bytes: taken, from, credentials, rights, user, about });
@@ -331,7 +323,7 @@ export class LocalSocket implements OpenFile {
 
   /** recv with MSG_OOB. Throws EINVAL where there is none. */
   takeUrgent(peek: boolean): number {
-    if (isInline(this)) throw errno(e.EINVAL);
+    if (state.isInline(this)) throw errno(e.EINVAL);
     return this.inbox.takeUrgent(peek);
   }
 
@@ -344,7 +336,7 @@ export class LocalSocket implements OpenFile {
   deliver(bytes: Uint8Array, from: Address, credentials: s.Ucred = NOBODY): boolean {
     const size = bytes.length + PACKET_COST;
     if (!this.hears(from)) return true;
-    if (this.inbox.held > 0 && this.inbox.held + size > BUFFER) return false;
+    if (this.inbox.held > 0 && this.inbox.held + size > state.BUFFER) return false;
     const about = { time_ns: this.now_ns(), to: this.local, ttl: 64, tos: 0 };
     this.inbox.push({ bytes, from, credentials, rights: [], user: credentials.uid, about });
     this.changes.wakeAll(IN);
@@ -367,7 +359,7 @@ export class LocalSocket implements OpenFile {
   receive(into: Uint8Array, nonblocking: boolean, peek: boolean): Received | Wait {
     const { inbox } = this;
     // The urgent byte is not part of what is read, unless it was asked for.
-    if (!peek && inbox.isAtMark && !isInline(this) && !inbox.isEmpty) {
+    if (!peek && inbox.isAtMark && !state.isInline(this) && !inbox.isEmpty) {
       inbox.skipUrgent();
       this.made();
     }
@@ -376,7 +368,7 @@ export class LocalSocket implements OpenFile {
       if (!this.isDatagrams && !this.isConnected) throw errno(this.isUnix ? e.EINVAL : e.ENOTCONN);
       if (this.ended || this.noReading) return NOTHING;
     }
-    const least = this.isPackets ? 1 : Math.min(lowWater(this), into.length);
+    const least = this.isPackets ? 1 : Math.min(state.lowWater(this), into.length);
     const isLess = inbox.isEmpty || (inbox.held < least && !this.ended && !this.noReading && !nonblocking && !peek);
     if (isLess) {
       if (nonblocking) throw errno(e.EAGAIN);
@@ -395,6 +387,10 @@ export class LocalSocket implements OpenFile {
   private made(): void {
     this.room.wakeAll();
     this.peer?.changes.wakeAll(OUT);
+    if (this.refused.size === 0) return;
+    const waiting = [...this.refused];
+    this.refused.clear();
+    for (const sender of waiting) sender.changes.wakeAll(OUT);
   }
 
   read(into: Uint8Array, _position: number, nonblocking: boolean): Io {
@@ -411,11 +407,11 @@ export class LocalSocket implements OpenFile {
   // ---- States --------------------------------------------------------------------------------------------------------------------------
 
   poll(): number {
-    return readiness(this);
+    return state.readiness(this);
   }
 
   ioctl(request: number, argument: IoctlArgument): number | undefined {
-    return socketIoctl(this, request, argument);
+    return state.socketIoctl(this, request, argument);
   }
 
   shutdown(how: number): void {
@@ -454,7 +450,7 @@ export class LocalSocket implements OpenFile {
     for (const end of this.arrivals.splice(0)) end.reset();
     const { peer } = this;
     if (peer !== undefined && peer.peer === this) {
-      if (!this.isDatagrams && (!this.inbox.isEmpty || isAbrupt(this))) peer.error = e.ECONNRESET;
+      if (!this.isDatagrams && (!this.inbox.isEmpty || state.isAbrupt(this))) peer.error = e.ECONNRESET;
       if (!this.isDatagrams) peer.ended = true;
       peer.changes.wakeAll();
     }
