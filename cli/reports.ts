@@ -6,7 +6,7 @@ import { coreOf } from '../debug/core.ts';
 import { explainFault } from '../debug/explain.ts';
 import { MemoryTrace } from '../debug/memory-trace.ts';
 import { type RunStatistics, statisticsText } from '../debug/stats.ts';
-import { exitLine, signalLine, Strace } from '../debug/strace.ts';
+import { exitLine, noteLine, signalLine, Strace } from '../debug/strace.ts';
 import type { Machine, MachineTracer } from '../machine.ts';
 import type { Outcome } from '../mm/outcome.ts';
 import type { ExitStatus, Process } from '../proc/process.ts';
@@ -55,6 +55,7 @@ export class Reports {
     return {
       calls: this.callTracer(),
       signal: trace.has('signals') || trace.has('calls') ? (_task, info) => this.sink.line(signalLine(info)) : undefined,
+      note: trace.has('calls') ? (task, text) => this.sink.line(noteLine(task, text)) : undefined,
       fault: (task, addr, access, outcome) => this.fault(task, addr, access, outcome),
       fatal: (task, info) => this.fatal(task, info),
       exit: (process, status) => this.exit(process, status),

@@ -139,6 +139,11 @@ function detail({ signo, code, fields }: SignalInfo): string[] {
   return [`si_addr=${first === 0 ? 'NULL' : hexText(first)}`];
 }
 
+/** What the machine has to say about a call beyond its result, which comes on the next line. */
+export function noteLine(task: Task, text: string): string {
+  return `${prefix(task)}--- ${text} ---`;
+}
+
 /** `+++ exited with 0 +++`, `+++ killed by abi.SIGSEGV (core dumped) +++` */
 export function exitLine(status: ExitStatus): string {
   if (status.kind === 'exited') return `+++ exited with ${status.code} +++`;

@@ -13,7 +13,8 @@ const READ = 3,
   PAUSE = 29,
   KILL = 37,
   GETPID = 20,
-  SIGNAL = 48;
+  SIGNAL = 48,
+  PTRACE = 26;
 const SIGTERM = 15;
 let folder = '';
 const at = (name: string): string => join(folder, name);
@@ -40,6 +41,7 @@ beforeAll(() => {
   tinyFile(at('pause'), [...call(WRITE, 1, DATA_AT, 6), ...call(PAUSE), ...exit(0)], 'ready\n');
   tinyFile(at('touch'), [...store(BUFFER_AT, 1), ...exit(0)]);
   tinyFile(at('unknown'), [...call(9999), ...exit(0)]);
+  tinyFile(at('traceme'), [...call(PTRACE, 0, 0, 0), ...exit(0)]);
   writeFileSync(at('text'), 'hello\n', { mode: 0o755 });
   writeFileSync(at('plain'), tiny(exit(0)), { mode: 0o644 });
   writeFileSync(at('script'), `#!${at('nowhere')}\n`, { mode: 0o755 });
@@ -122,6 +124,10 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
     expect(text).toMatch(/^map 08048000-08049000 rwxp 00000000 .*\/touch \(execve\)$/m);
     expect(text).toMatch(/^fault write 0x08049000 08049000-08068000 rwxp \(eip 0x08048100\)$/m);
     expect(text).toMatch(/^exit\(0\)/m);
+  });
+
+  test('a trace says what the machine refuses to do', () => {
+    expect(seg386('--trace', './traceme').stderr).toMatch(/^--- ptrace .* ENOSYS ---\nptrace\(0, 0, NULL, .*\) += -1 ENOSYS/m);
   });
 
   test('maps are printed at the end in the form asked for', () => {
