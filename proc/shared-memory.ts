@@ -19,6 +19,8 @@ export interface Segment extends IpcObject {
   dtime: number;
   readonly cpid: number;
   lpid: number;
+  /** Whose locked memory it counts as (SHM_LOCK). */
+  lockedBy: number | undefined;
 }
 
 export interface Creation extends IpcRequest {
@@ -49,7 +51,7 @@ export class SharedMemory {
         const name = `/SYSV${basis.key.toString(16).padStart(8, '0')} (deleted)`;
         const pager = new SegmentPager(name, basis.id, () => this.table.delete(segment));
         const object = new MemoryObject({ frames, pager, size: pageUp(size), reserves });
-        const segment: Segment = { ...basis, size, object, atime: 0, dtime: 0, cpid: pid, lpid: 0 };
+        const segment: Segment = { ...basis, size, object, atime: 0, dtime: 0, cpid: pid, lpid: 0, lockedBy: undefined };
         return segment;
       },
       () => {
@@ -65,6 +67,11 @@ export class SharedMemory {
     segment.mode |= SHM_DEST;
     segment.key = IPC_PRIVATE;
     segment.object.drop();
+  }
+
+  /** Pages of the segments that a user has locked, which RLIMIT_MEMLOCK counts apart from those that mlock has. */
+  lockedPages(uid: number): number {
+    return this.table.all().reduce((sum, { lockedBy, size }) => sum + (lockedBy === uid ? pageUp(size) / PAGE_SIZE : 0), 0);
   }
 
   /** Pages of all segments, and those in memory. */

@@ -18,7 +18,7 @@ import { address, count, flags, none } from './kinds.ts';
 const MCL_ALL = mman.MCL_CURRENT | mman.MCL_FUTURE | mman.MCL_ONFAULT;
 
 /** Bytes the task may lock; Infinity for a privileged one. */
-function lockLimit(task: Task): number {
+export function lockLimit(task: Task): number {
   const { current } = task.process.limits[RLIMIT_MEMLOCK];
   return capable(task.credentials, CAP_IPC_LOCK) || current === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(current);
 }

@@ -3,14 +3,14 @@ import { CAP_IPC_LOCK } from '../abi/capability.ts';
 import { EINVAL, ENOMEM, EPERM, errno } from '../abi/errno.ts';
 import * as ipc from '../abi/ipc.ts';
 import * as mman from '../abi/mman.ts';
-import { PAGE_SIZE } from '../abi/page.ts';
+import { PAGE_SIZE, pageUp } from '../abi/page.ts';
 import type { Struct } from '../abi/struct.ts';
 import { capable } from '../proc/credentials.ts';
 import { checkAccess, checkOwner } from '../proc/ipc-table.ts';
 import type { Segment } from '../proc/shared-memory.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
-import { mapWithLocks } from './memory-lock.ts';
+import { lockLimit, mapWithLocks } from './memory-lock.ts';
 import { address, addressResult, choice, count, flags, hex, int, intResult, loadAt, none, pointerOut, storeAt } from './kinds.ts';
 
 const shmFlags = flags({ IPC_CREAT: ipc.IPC_CREAT, IPC_EXCL: ipc.IPC_EXCL, SHM_HUGETLB: ipc.SHM_HUGETLB, SHM_NORESERVE: ipc.SHM_NORESERVE });
@@ -108,6 +108,18 @@ function words(task: Task, at: number, values: readonly number[]): void {
   task.user.write(at, new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer));
 }
 
+/** Pages of a segment are never taken away here, locked or not; but locked ones are counted. */
+function lockSegment(task: Task, segment: Segment, on: boolean): void {
+  const { uid } = task.credentials;
+  const limit = lockLimit(task);
+  if (on && limit === 0) throw errno(EPERM);
+  if (on && segment.lockedBy === undefined) {
+    if (task.kernel.shm.lockedPages(uid) + pageUp(segment.size) / PAGE_SIZE > Math.floor(limit / PAGE_SIZE)) throw errno(ENOMEM);
+  }
+  segment.mode = on ? segment.mode | ipc.SHM_LOCKED : segment.mode & ~ipc.SHM_LOCKED;
+  segment.lockedBy = on ? (segment.lockedBy ?? uid) : undefined;
+}
+
 function control(task: Task, id: number, what: number, at: number, wide: boolean): number {
   const { shm } = task.kernel;
   if (id < 0 || what < 0) throw errno(EINVAL);
@@ -152,8 +164,7 @@ function control(task: Task, id: number, what: number, at: number, wide: boolean
       const segment = shm.table.find(id);
       const { euid } = task.credentials;
       if (!capable(task.credentials, CAP_IPC_LOCK) && euid !== segment.uid && euid !== segment.cuid) throw errno(EPERM);
-      // Pages of a segment are never taken away here, locked or not.
-      segment.mode = what === ipc.SHM_LOCK ? segment.mode | ipc.SHM_LOCKED : segment.mode & ~ipc.SHM_LOCKED;
+      lockSegment(task, segment, what === ipc.SHM_LOCK);
       return 0;
     }
     default: throw errno(EINVAL);
