@@ -37,9 +37,12 @@ interface Item {
 /** The control messages of a sendmsg. */
 export function controlOf(task: Task, socket: LocalSocket, at: number, length: number): Control {
   const control: Control = {};
-  if (length > MOST_CONTROL) throw errno(ENOBUFS);
+  if (length > 0x7fff_ffff) throw errno(ENOBUFS);
+  // As 32-bit programs are served (cmsghdr_from_user_compat_to_kern): what is there must be messages.
+  if (at === 0 || length < s.controlHeader.size) throw errno(EINVAL);
   const isLocal = socket.isUnix || socket.family === s.AF_NETLINK;
   for (let from = 0; from + s.controlHeader.size <= length; ) {
+    if (from > MOST_CONTROL) throw errno(ENOBUFS);
     const { size, level, type } = loadAt(task, at + from, s.controlHeader);
     if (size < s.controlHeader.size || size > length - from) throw errno(EINVAL);
     const item = { level, type, at: at + from + s.controlHeader.size, size: size - s.controlHeader.size };

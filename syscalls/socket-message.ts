@@ -159,7 +159,7 @@ function sendMessage(task: Task, file: Fd, at: number, how: number): number {
   const to = header.name === 0 ? undefined : readAddress(task, header.name, Math.min(header.nameSize, s.ADDRESS_MAX));
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const span = vector(task, header.iov, header.iovCount);
-  const control = header.control === 0 || header.controlSize === 0 ? {} : controlOf(task, socketAt(task, file), header.control, header.controlSize);
+  const control = header.controlSize === 0 ? {} : controlOf(task, socketAt(task, file), header.control, header.controlSize);
   return send(task, file, { span, flags: how, to, ...control });
 }
 
