@@ -51,7 +51,7 @@ export class LockTable {
     return locks;
   }
 
-  /** The first lock that stands in the way of one of this type, or undefined. */
+  /** The first lock that stands in the way of one of this type, or undefined. F_UNLCK asks for the owner's own. */
   conflict(
     key: string,
     owner: LockOwner,
@@ -61,7 +61,10 @@ export class LockTable {
     const found = this.files
       .get(key)
       ?.ranges.find(
-        (lock) => lock.owner !== owner && lock.start < range.end && range.start < lock.end && (lock.exclusive || type === F_WRLCK),
+        (lock) =>
+          lock.start < range.end &&
+          range.start < lock.end &&
+          (type === F_UNLCK ? lock.owner === owner : lock.owner !== owner && (lock.exclusive || type === F_WRLCK)),
       );
     const { exclusive, start, end, pid } = found ?? { exclusive: false, start: 0, end: 0, pid: 0 };
     return found && { type: exclusive ? F_WRLCK : F_RDLCK, range: { start, end }, pid, owner: found.owner };

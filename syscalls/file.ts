@@ -104,8 +104,8 @@ function describe(task: Task, dir: Fd, name: string, how: number, permissions: n
   const { place } = walked;
   if (how & f.O_TMPFILE_BIT) return unnamed(task, place, how, permissions);
   if (how & f.O_CREAT) {
+    if (walked.slash) throw errno(EISDIR);
     if (place === undefined) {
-      if (walked.slash) throw errno(EISDIR);
       const made = changeable(task, walked).create(walked.name, permissions & 0o7777 & ~task.fs.umask, how);
       own(task, walked.parent.vnode, made.vnode);
       return watched(task, new Description(made.file, { vnode: made.vnode, parent: walked.parent, name: walked.name }, how), how, true);
@@ -183,7 +183,8 @@ const creat = define({
   ],
   result: fdResult,
   support: 'full',
-  handler: (task, name, permissions) => open(task, AT_FDCWD, name, f.O_CREAT | f.O_WRONLY | f.O_TRUNC, permissions),
+  // A 64-bit kernel knows no other creat than for large files.
+  handler: (task, name, permissions) => open(task, AT_FDCWD, name, f.O_CREAT | f.O_WRONLY | f.O_TRUNC | f.O_LARGEFILE, permissions),
 });
 const openat = define({
   name: 'openat',

@@ -2,13 +2,22 @@
 import { EAGAIN, EBADF, EINVAL, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import type { Struct } from '../abi/struct.ts';
+import { AnonymousVnode } from '../fs/anonymous.ts';
 import type { Description } from '../fs/description.ts';
 import type { LockRange } from '../fs/locks.ts';
+import type { Vnode } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
 import { define } from './define.ts';
 import { fd, flags, loadAt, none, storeAt } from './kinds.ts';
 import { openAt } from './paths.ts';
+
+const PIDFD = 'anon_inode:[pidfd]';
+
+/** Locks are on inodes, and all nameless files but pidfds share one. */
+function lockKey(vnode: Vnode): string {
+  return vnode instanceof AnonymousVnode && vnode.isFixed && vnode.label !== PIDFD ? 'anon_inode' : vnode.key;
+}
 
 /** A struct flock's range in bytes from the file's start. */
 function rangeOf(description: Description, lock: f.FileLock): LockRange {
@@ -35,9 +44,10 @@ function sizeOf(description: Description): number {
 
 export function getLock(task: Task, description: Description, at: number, layout: Struct<f.FileLock>, owner: object): number {
   const lock = loadAt(task, at, layout);
-  if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK) throw errno(EINVAL);
+  const isOwn = lock.l_type === f.F_UNLCK && owner === description;
+  if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK && !isOwn) throw errno(EINVAL);
   if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
-  const other = task.kernel.files.locks.conflict(description.vnode.key, owner, lock.l_type, rangeOf(description, lock));
+  const other = task.kernel.files.locks.conflict(lockKey(description.vnode), owner, lock.l_type, rangeOf(description, lock));
   // Nothing else of the struct changes.
   if (other === undefined) {
     task.user.writeU16(at, f.F_UNLCK);
@@ -68,13 +78,13 @@ export function setLock(
   if (lock.l_type === f.F_WRLCK && !f.canWrite(description.flags)) throw errno(EBADF);
   if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
   const { locks } = task.kernel.files;
-  const { key } = description.vnode;
+  const key = lockKey(description.vnode);
   locks.waitOver(owner);
   // Closing any descriptor of a file gives back all of the process's locks on it (fcntl(2)).
   const { files } = task;
   if (owner === files) {
     files.onClosing('locks', ({ vnode }) => {
-      locks.releaseAll(vnode.key, files);
+      locks.releaseAll(lockKey(vnode), files);
       locks.waitOver(files);
     });
   }
@@ -106,7 +116,7 @@ const flock = define({
     const description = openAt(task, file);
     if (kind !== f.LOCK_UN && !f.canRead(description.flags) && !f.canWrite(description.flags)) throw errno(EBADF);
     const { locks } = task.kernel.files;
-    const { key } = description.vnode;
+    const key = lockKey(description.vnode);
     const wanted = kind === f.LOCK_UN ? 'none' : kind === f.LOCK_EX ? 'exclusive' : 'shared';
     if (!locks.lockWhole(key, description, wanted, task.process.pid)) {
       if (operation & f.LOCK_NB) throw errno(EAGAIN);

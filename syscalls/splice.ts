@@ -261,7 +261,11 @@ function sendBetween(task: Task, out: Fd, source: Fd, start: number | undefined,
     return done;
   }
   if (!from.file.seekable || from.file.stays || from.file.entries !== undefined) throw errno(EINVAL);
-  if (to.vnode instanceof AnonymousVnode && to.vnode.kind !== 'socket') throw errno(EINVAL);
+  if (to.vnode instanceof AnonymousVnode && to.vnode.kind !== 'socket') {
+    // What cannot be written to is seen when there is something to write.
+    if (most === 0 || from.readAt(scratch(1), position) === 0) return 0;
+    throw errno(EINVAL);
+  }
   if ((to.flags & f.O_APPEND) !== 0 && wanted > 0) throw errno(EINVAL);
   return copy(task, { from, to, fromPosition: start, toPosition: undefined, size: most });
 }

@@ -34,6 +34,11 @@ const KNOWN: readonly Known[] = [
     explains: ({ definition: { name }, args }, _native, here) => name === '_llseek' && args[1].word >= 0x20_0000 && here === '-22',
   },
   {
+    reason: 'recvmmsg takes 1024 messages at most here',
+    diverges: true,
+    explains: ({ definition: { name } }, _native, here) => name.startsWith('recvmmsg') && here.startsWith('1024'),
+  },
+  {
     reason: 'how far clocks of CPU time have come depends on the CPU',
     explains: ({ definition: { name }, args }) => name.startsWith('clock_nanosleep') && CPU_CLOCKS.includes(args[0].word),
   },
