@@ -14,6 +14,8 @@ import { AT_FDCWD, atFlags, onlyFlags, openFlags, targetAt } from './paths.ts';
 /** struct file_handle: how many bytes follow, and what they are. */
 const handleHeader = struct<{ size: number; type: number }>({ size: u32, type: i32 });
 const MAX_HANDLE = 128;
+/** A file system's own type, and two flags of Linux's: connectable, a directory. */
+const KNOWN_TYPE = 0x3_ffff;
 /** Ours: the file's number, and a word that others do not make up by chance. */
 const HANDLE = 8,
   HANDLE_TYPE = 1,
@@ -52,7 +54,7 @@ const openByHandle = define({
   name: 'open_by_handle_at', args: [['mount_fd', fd], ['handle', pointerIn], ['flags', openFlags]], result: fdResult, support: 'full',
   handler: (task, mount, at, how) => {
     const { size, type } = loadAt(task, at, handleHeader);
-    if (size === 0 || size > MAX_HANDLE || type < 0) throw errno(EINVAL);
+    if (size === 0 || size > MAX_HANDLE || type < 0 || (type & ~KNOWN_TYPE) !== 0) throw errno(EINVAL);
     if (mount !== AT_FDCWD && !task.files.has(mount)) throw errno(EBADF);
     if (!capable(task.credentials, CAP_DAC_READ_SEARCH)) throw errno(EPERM);
     if (size !== HANDLE || type !== HANDLE_TYPE || task.user.readU32(at + handleHeader.size + 4) !== MARK) throw errno(ESTALE);

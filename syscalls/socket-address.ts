@@ -58,10 +58,17 @@ function unixName(address: Address): { readonly path: string } | { readonly key:
   return { path: latin1(address.subarray(2, end < 0 ? address.length : end)) };
 }
 
-export function bindSocket(task: Task, socket: LocalSocket, address: Address): void {
-  if (socket.family === AF_NETLINK) return bindNetlink(task, socket, address);
-  if (isRaw(socket)) return bindRaw(socket, address);
-  if (socket.isUnix) return bindUnix(task, socket, address);
+/** AF_UNSPEC and no address in particular are as good as AF_INET. Linux: __inet_bind. */
+function inFamily({ family }: LocalSocket, given: Address): Address {
+  const isAny = given.length >= 16 && given.subarray(4, 8).every((byte) => byte === 0);
+  return family === AF_INET && isAny && familyOf(given) === 0 ? Uint8Array.from([AF_INET, 0, ...given.subarray(2)]) : given;
+}
+
+export function bindSocket(task: Task, socket: LocalSocket, given: Address): void {
+  if (socket.family === AF_NETLINK) return bindNetlink(task, socket, given);
+  if (isRaw(socket)) return bindRaw(socket, given);
+  if (socket.isUnix) return bindUnix(task, socket, given);
+  const address = inFamily(socket, given);
   checkInet(socket.family, address);
   if (task.kernel.files.sockets.network === undefined) mustBeLocal(socket.family, address);
   const port = portOf(address);
