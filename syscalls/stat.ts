@@ -142,6 +142,10 @@ function nameOrEmpty(task: Task, name: In<string>, how: number): string {
   return name === 0 && (how & f.AT_EMPTY_PATH) !== 0 ? '' : pathText(task, name);
 }
 
+function isEmpty(task: Task, name: In<string>): boolean {
+  return name === 0 || (task.user.probe(name, 1, 'read') === 1 && task.user.read(name, 1)[0] === 0);
+}
+
 const fstatat64 = define({
   name: 'fstatat64',
   args: [
@@ -153,6 +157,8 @@ const fstatat64 = define({
   result: none,
   support: 'full',
   handler: (task, dir, name, to, how) => {
+    // Of a descriptor itself no other flag is looked at.
+    if ((how & f.AT_EMPTY_PATH) !== 0 && dir >= 0 && isEmpty(task, name)) return store(task, to, s.stat64, stat64(task.files.get(dir).vnode.stat()));
     onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH);
     store(task, to, s.stat64, stat64(vnodeAt(task, dir, nameOrEmpty(task, name, how), how).stat()));
   },
