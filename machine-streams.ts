@@ -1,10 +1,12 @@
 /** Standard streams of a guest that are the host program's own values: bytes or a stream to read, a function or stream that takes what is written. */
-import { EAGAIN, EBADF, EINVAL, EIO, EPIPE, errno } from './abi/errno.ts';
+import { EAGAIN, EBADF, EIO, EPIPE, errno } from './abi/errno.ts';
 import { O_RDONLY, O_WRONLY } from './abi/fcntl.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from './abi/poll.ts';
-import { makeDevice, S_IFIFO } from './abi/stat.ts';
+import { PIPEFS_MAGIC } from './abi/magic.ts';
+import { S_IFIFO } from './abi/stat.ts';
+import { AnonymousVnode } from './fs/anonymous.ts';
 import { Description } from './fs/description.ts';
-import type { FileSystemStat, Io, OpenFile, Stat, Vnode } from './fs/vnode.ts';
+import type { Io, OpenFile, Vnode } from './fs/vnode.ts';
 import { Waiters } from './fs/wait.ts';
 
 /** A piece of input: bytes, or text that becomes UTF-8. */
@@ -19,7 +21,8 @@ export type Output = ((bytes: Uint8Array) => boolean | void) | WritableStream<Ui
 
 /** Bytes of a stream that wait to be read, before the stream is asked for no more. */
 const ENOUGH = 1 << 16;
-const PIPEFS_MAGIC = 0x50495045;
+/** Minor number of the file system that the streams seem to be of. */
+const STREAM_MINOR = 14;
 
 /** Input that the host program writes as it goes. Give it as a program's `stdin`; a pipe is for one program. */
 export class InputPipe {
@@ -189,52 +192,32 @@ async function* pieces(from: AsyncIterable<Chunk> | ReadableStream<Chunk>): Asyn
 }
 
 function describe(ino: bigint, flags: number, open: (vnode: Vnode) => OpenFile): Description {
-  const vnode = new PipeEnd(ino, open);
-  return new Description(open(vnode), { vnode, parent: undefined, name: `pipe:[${ino}]` }, flags);
+  const vnode = new StreamEnd(ino, open);
+  return new Description(open(vnode), vnode.place, flags);
 }
 
-class PipeEnd implements Vnode {
-  readonly kind = 'fifo';
-  readonly key: string;
-  private readonly ino: bigint;
+/** To the guest a pipe; opened again by name it is the same stream. */
+class StreamEnd extends AnonymousVnode {
   private readonly reopen: (vnode: Vnode) => OpenFile;
 
   constructor(ino: bigint, reopen: (vnode: Vnode) => OpenFile) {
-    this.ino = ino;
-    this.key = `stream:${ino}`;
+    const owner = { uid: 0, gid: 0 };
+    super({
+      label: `pipe:[${ino}]`,
+      kind: 'fifo',
+      mode: S_IFIFO | 0o600,
+      device: STREAM_MINOR,
+      ino,
+      now_ns: 0n,
+      owner,
+      magic: PIPEFS_MAGIC,
+    });
     this.reopen = reopen;
   }
-  open(): OpenFile {
+
+  override open(): OpenFile {
     return this.reopen(this);
   }
-  stat(): Stat {
-    const zero = {
-      dev: makeDevice(0, 14),
-      rdev: 0,
-      ino: this.ino,
-      mode: S_IFIFO | 0o600,
-      nlink: 1,
-      uid: 0,
-      gid: 0,
-      size: 0,
-      blksize: 4096,
-      blocks: 0,
-    };
-    return { ...zero, atime_ns: 0n, mtime_ns: 0n, ctime_ns: 0n, btime_ns: undefined };
-  }
-  statfs(): FileSystemStat {
-    return { type: PIPEFS_MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0 };
-  }
-  readlink(): string {
-    throw errno(EINVAL);
-  }
-  truncate(): void {
-    throw errno(EINVAL);
-  }
-  chmod(): void {}
-  chown(): void {}
-  utimes(): void {}
-  access(): void {}
 }
 
 /** Open files of one stream: the last one's end is the stream's. */

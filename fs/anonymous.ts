@@ -1,9 +1,9 @@
-/** The nameless files behind epoll, eventfd, timerfd and sockets: what stat and /proc/self/fd tell of them. */
+/** The nameless files behind pipes, epoll, eventfd, timerfd and sockets: what stat and /proc/self/fd tell of them. */
+import { ANON_INODE_FS_MAGIC } from '../abi/magic.ts';
 import { EINVAL, ENXIO, errno } from '../abi/errno.ts';
 import { makeDevice, S_IFMT } from '../abi/stat.ts';
 import type { Attributes, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 
-const ANON_INODE_MAGIC = 0x09041934;
 /** On Linux one inode stands behind all of them, and it is root's. */
 const ROOT = { uid: 0, gid: 0 };
 
@@ -21,6 +21,8 @@ export interface AnonymousOptions {
   /** Vnode.isFixed. */
   readonly isFixed?: boolean;
   readonly attributes?: Attributes;
+  /** Of its file system, for statfs. */
+  readonly magic?: number;
 }
 
 export class AnonymousVnode implements Vnode {
@@ -49,7 +51,7 @@ export class AnonymousVnode implements Vnode {
     return { vnode: this, parent: undefined, name: this.label };
   }
 
-  open(): OpenFile {
+  open(_flags: number): OpenFile {
     throw errno(ENXIO);
   }
 
@@ -75,7 +77,17 @@ export class AnonymousVnode implements Vnode {
   }
 
   statfs(): FileSystemStat {
-    return { type: ANON_INODE_MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+    return {
+      type: this.options.magic ?? ANON_INODE_FS_MAGIC,
+      bsize: 4096,
+      blocks: 0,
+      bfree: 0,
+      bavail: 0,
+      files: 0,
+      ffree: 0,
+      namelen: 255,
+      flags: 0x20,
+    };
   }
 
   readlink(): string {

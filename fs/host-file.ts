@@ -1,4 +1,5 @@
 /** Open files of the host: regular ones and directories. */
+import { TMPFS_MAGIC } from '../abi/magic.ts';
 import { EINVAL, EISDIR, EOPNOTSUPP, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
@@ -10,8 +11,6 @@ import type { Inode } from './inode.ts';
 import type { DirectoryEntry, OpenFile, Vnode } from './vnode.ts';
 
 const ALWAYS_READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-
-const TMPFS_MAGIC = 0x01021994;
 
 /** A host path as the guest knows it. */
 export type Rename = (path: string) => string | undefined;

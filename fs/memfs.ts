@@ -1,4 +1,5 @@
 /** A file system in memory: for tests, for devices that the root lacks, for memfd_create. Its files may live in page objects, so that they can be mapped. */
+import { TMPFS_MAGIC } from '../abi/magic.ts';
 import * as e from '../abi/errno.ts';
 import { errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
@@ -22,7 +23,6 @@ import {
 
 /** Largest file kept as plain bytes. */
 const LARGEST_PLAIN = 64 << 20;
-const TMPFS_MAGIC = 0x01021994;
 
 export interface MemFileSystemOptions {
   /** Tells this file system's files from others': the minor number of its device, major 0. */

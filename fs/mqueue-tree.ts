@@ -1,26 +1,37 @@
 /** The mqueue file system: POSIX message queues as files of one directory (mq_overview(7)). Reading one tells of its messages and who is notified. */
-import { EEXIST, EINVAL, EPERM, errno } from '../abi/errno.ts';
+import { MQUEUE_MAGIC } from '../abi/magic.ts';
+import { EEXIST, EPERM, errno } from '../abi/errno.ts';
 import { makeDevice, S_IFDIR } from '../abi/stat.ts';
-import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
+import { FixedVnode } from './fixed-vnode.ts';
+import { MadeListing } from './made-listing.ts';
 import type { PosixQueue, PosixQueues } from './mqueue.ts';
-import type { Directory, DirectoryEntry, FileKind, FileSystemStat, OpenFile, Stat, Vnode } from './vnode.ts';
+import type { Directory, FileKind, FileSystemStat, OpenFile, Stat, Vnode } from './vnode.ts';
 
-const MAGIC = 0x19800202;
 const DEVICE = makeDevice(0, 19);
 /** Bytes that a queue's file has (FILENT_SIZE). */
 const FILE_SIZE = 80;
-const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
-const STATFS: FileSystemStat = { type: MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+const STATFS: FileSystemStat = {
+  type: MQUEUE_MAGIC,
+  bsize: 4096,
+  blocks: 0,
+  bfree: 0,
+  bavail: 0,
+  files: 0,
+  ffree: 0,
+  namelen: 255,
+  flags: 0x20,
+};
 
 /** One queue as a file. */
-class QueueNode implements Vnode {
+class QueueNode extends FixedVnode {
   readonly kind: FileKind = 'file';
   readonly key: string;
   private readonly queue: PosixQueue;
   private readonly queues: PosixQueues;
 
   constructor(queue: PosixQueue, queues: PosixQueues) {
+    super();
     this.queue = queue;
     this.queues = queues;
     this.key = queue.vnode.key;
@@ -38,35 +49,18 @@ class QueueNode implements Vnode {
     return this.queues.open(this.queue);
   }
 
-  readlink(): string {
-    throw errno(EINVAL);
-  }
-
-  truncate(): void {}
-
-  chmod(): void {
-    throw errno(EPERM);
-  }
-
-  chown(): void {
-    throw errno(EPERM);
-  }
-
-  utimes(): void {
-    throw errno(EPERM);
-  }
-
-  access(): void {}
+  override truncate(): void {}
 }
 
 /** The directory of all queues: mq_open makes them, unlink removes them like mq_unlink. */
-export class QueueDirectory implements Vnode, Directory {
+export class QueueDirectory extends FixedVnode implements Directory {
   readonly kind: FileKind = 'directory';
   readonly key = `${DEVICE}:1`;
   readonly queues: PosixQueues;
   private readonly now_ns: () => bigint;
 
   constructor(queues: PosixQueues, now_ns: () => bigint) {
+    super();
     this.queues = queues;
     this.now_ns = now_ns;
   }
@@ -86,7 +80,10 @@ export class QueueDirectory implements Vnode, Directory {
   }
 
   open(): OpenFile {
-    return new QueueListing(this);
+    return new MadeListing(this, {
+      names: () => [...this.queues.names()],
+      stat: (name) => this.queues.find(name)?.vnode.stat(),
+    });
   }
 
   lookup(name: string, known?: Vnode): Vnode | undefined {
@@ -97,28 +94,6 @@ export class QueueDirectory implements Vnode, Directory {
   unlink(name: string): void {
     this.queues.unlink(name);
   }
-
-  readlink(): string {
-    throw errno(EINVAL);
-  }
-
-  truncate(): void {
-    throw errno(EINVAL);
-  }
-
-  chmod(): void {
-    throw errno(EPERM);
-  }
-
-  chown(): void {
-    throw errno(EPERM);
-  }
-
-  utimes(): void {
-    throw errno(EPERM);
-  }
-
-  access(): void {}
 
   private refuse(name: string): never {
     throw errno(this.queues.find(name) === undefined ? EPERM : EEXIST);
@@ -152,38 +127,4 @@ export class QueueDirectory implements Vnode, Directory {
   rename(): void {
     throw errno(EPERM);
   }
-}
-
-class QueueListing implements OpenFile {
-  readonly vnode: QueueDirectory;
-  readonly seekable = true;
-  private names: readonly string[] = [];
-
-  constructor(vnode: QueueDirectory) {
-    this.vnode = vnode;
-  }
-
-  read(): number {
-    throw errno(EINVAL);
-  }
-
-  write(): number {
-    throw errno(EINVAL);
-  }
-
-  poll(): number {
-    return READY;
-  }
-
-  *entries(from: number): Generator<DirectoryEntry> {
-    if (from === 0) this.names = [...this.vnode.queues.names()];
-    if (from === 0) yield { name: '.', ino: 1n, type: 4, next: 1 };
-    if (from <= 1) yield { name: '..', ino: 1n, type: 4, next: 2 };
-    for (let i = Math.max(0, from - 2); i < this.names.length; i++) {
-      const queue = this.vnode.queues.find(this.names[i]);
-      if (queue !== undefined) yield { name: this.names[i], ino: queue.vnode.stat().ino, type: 8, next: i + 3 };
-    }
-  }
-
-  close(): void {}
 }

@@ -1,18 +1,20 @@
 /** Pipes within the machine: sixteen pages with PIPE_BUF atomicity, packets, and what splice and tee do with whole pages. */
+import { PIPEFS_MAGIC } from '../abi/magic.ts';
 import { EAGAIN, EBUSY, EINVAL, EPERM, EPIPE, errno } from '../abi/errno.ts';
 import { canRead, canWrite, O_DIRECT } from '../abi/fcntl.ts';
 import { FIONREAD } from '../abi/ioctl.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
-import { makeDevice, S_IFIFO } from '../abi/stat.ts';
-import type { FileSystemStat, Io, IoctlArgument, OpenFile, Place, Stat, Vnode } from './vnode.ts';
+import { S_IFIFO } from '../abi/stat.ts';
+import { type AnonymousOptions, AnonymousVnode } from './anonymous.ts';
+import type { Io, IoctlArgument, OpenFile, Vnode } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
 const DEFAULT_CAPACITY = 65536;
 /** /proc/sys/fs/pipe-max-size. */
 const LARGEST_CAPACITY = 1 << 20;
-const PIPEFS_MAGIC = 0x50495045;
-const PIPE_DEVICE = makeDevice(0, 13);
+/** Minor number of the file system. */
+const PIPE_MINOR = 13;
 
 /** A page of a pipe: bytes [start, end) have been written and not yet read. */
 interface Slot {
@@ -248,72 +250,14 @@ export class PipeEnd implements OpenFile {
 }
 
 /** The nameless file behind pipe(2). Opening it again (through /proc/self/fd/N) gives another end of the same pipe. */
-export class PipeVnode implements Vnode {
-  readonly kind = 'fifo';
-  readonly key: string;
-  readonly label: string;
+export class PipeVnode extends AnonymousVnode {
   private readonly pipe: Pipe = new Pipe();
-  private readonly ino: bigint;
-  private readonly made_ns: bigint;
-  private readonly owner: { readonly uid: number; readonly gid: number };
-  private mode = 0o600;
 
-  constructor(ino: bigint, made_ns: bigint, owner: { readonly uid: number; readonly gid: number }) {
-    this.ino = ino;
-    this.made_ns = made_ns;
-    this.owner = owner;
-    this.key = `${PIPE_DEVICE}:${ino}`;
-    this.label = `pipe:[${ino}]`;
+  constructor(ino: bigint, now_ns: bigint, owner: AnonymousOptions['owner']) {
+    super({ label: `pipe:[${ino}]`, kind: 'fifo', mode: S_IFIFO | 0o600, device: PIPE_MINOR, ino, now_ns, owner, magic: PIPEFS_MAGIC });
   }
 
-  /** A place to hang a description on. */
-  get place(): Place {
-    return { vnode: this, parent: undefined, name: this.label };
-  }
-
-  open(flags: number): PipeEnd {
+  override open(flags: number): PipeEnd {
     return new PipeEnd(this, this.pipe, flags, this.label);
   }
-
-  stat(): Stat {
-    const { ino, made_ns } = this;
-    return {
-      dev: PIPE_DEVICE,
-      rdev: 0,
-      ino,
-      mode: S_IFIFO | this.mode,
-      nlink: 1,
-      uid: this.owner.uid,
-      gid: this.owner.gid,
-      size: 0,
-      blksize: 4096,
-      blocks: 0,
-      atime_ns: made_ns,
-      mtime_ns: made_ns,
-      ctime_ns: made_ns,
-      btime_ns: undefined,
-    };
-  }
-
-  statfs(): FileSystemStat {
-    return { type: PIPEFS_MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
-  }
-
-  readlink(): string {
-    throw errno(EINVAL);
-  }
-
-  truncate(): void {
-    throw errno(EINVAL);
-  }
-
-  chmod(mode: number): void {
-    this.mode = mode & 0o7777;
-  }
-
-  chown(): void {}
-
-  utimes(): void {}
-
-  access(): void {}
 }

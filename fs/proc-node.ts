@@ -1,10 +1,12 @@
 /** What a made-up file system is made of: directories, links and files whose content is made when they are opened or read. fs/procfs.ts says what is where. */
+import { PROC_SUPER_MAGIC } from '../abi/magic.ts';
 import { EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, EPERM, EROFS, Errno, errno } from '../abi/errno.ts';
 import { canRead, canWrite } from '../abi/fcntl.ts';
 import { latin1 } from '../abi/latin1.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
-import type { Directory, DirectoryEntry, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
+import { MadeListing } from './made-listing.ts';
+import type { Directory, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 
 /** A made-up file: who may do what with it, and what one opening of it gives. */
 export interface ProcFile {
@@ -78,7 +80,7 @@ export interface MadeFileSystem {
   readonly refusal?: { readonly create: number; readonly make: number };
 }
 
-const PROC: MadeFileSystem = { device: makeDevice(0, 4), magic: 0x9fa0, fileSize: 0, blksize: 1024 };
+const PROC: MadeFileSystem = { device: makeDevice(0, 4), magic: PROC_SUPER_MAGIC, fileSize: 0, blksize: 1024 };
 
 /** The same path always has the same inode number. */
 class Inodes {
@@ -209,7 +211,8 @@ class ProcNode implements Vnode, Directory {
 
   open(flags: number): OpenFile {
     if (this.kind === 'symlink') throw errno(ELOOP);
-    if (this.kind === 'directory') return new ProcDirectoryFile(this);
+    if (this.kind === 'directory')
+      return new MadeListing(this, { names: () => [...(this.content.list?.names() ?? [])], stat: (name) => statOf(this, name) });
     this.access((canRead(flags) ? R : 0) | (canWrite(flags) ? W : 0));
     return new ProcOpenFile(this, (this.content.file as ProcFile).open());
   }
@@ -335,41 +338,6 @@ class ProcOpenFile implements OpenFile {
   }
 
   truncate(): void {}
-
-  close(): void {}
-}
-
-class ProcDirectoryFile implements OpenFile {
-  readonly vnode: ProcNode;
-  readonly seekable = true;
-  private names: readonly string[] | undefined;
-
-  constructor(vnode: ProcNode) {
-    this.vnode = vnode;
-  }
-
-  read(): number {
-    throw errno(EISDIR);
-  }
-
-  write(): number {
-    throw errno(EISDIR);
-  }
-
-  poll(): number {
-    return READY;
-  }
-
-  *entries(from: number): Generator<DirectoryEntry> {
-    if (from === 0 || this.names === undefined) this.names = [...(this.vnode.content.list?.names() ?? [])];
-    const { ino } = this.vnode.stat();
-    if (from === 0) yield { name: '.', ino, type: 4, next: 1 };
-    if (from <= 1) yield { name: '..', ino, type: 4, next: 2 };
-    for (let i = Math.max(0, from - 2); i < this.names.length; i++) {
-      const stat = statOf(this.vnode, this.names[i]);
-      if (stat !== undefined) yield { name: this.names[i], ino: stat.ino, type: stat.mode >> 12, next: i + 3 };
-    }
-  }
 
   close(): void {}
 }

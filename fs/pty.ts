@@ -1,4 +1,5 @@
 /** Pseudo-terminals: /dev/ptmx makes a master, /dev/pts/N is its slave, with a line discipline between the two. Source: drivers/tty/pty.c. */
+import { DEVPTS_SUPER_MAGIC } from '../abi/magic.ts';
 import { EAGAIN, EINVAL, EIO, ENOSPC, errno } from '../abi/errno.ts';
 import { canRead, canWrite, O_NOCTTY } from '../abi/fcntl.ts';
 import * as io from '../abi/ioctl.ts';
@@ -16,7 +17,6 @@ const MANY = 4096;
 const OUTPUT_MAX = 65536,
   TYPED_MAX = 65536;
 const FIRST_PTS = 136;
-const DEVPTS_MAGIC = 0x1cd1;
 const NO_SIZE: io.WindowSize = { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
 const TENTH_NS = 100_000_000;
 
@@ -40,7 +40,7 @@ export class PtyTable {
     this.system = new MemFileSystem({
       device: 25,
       now_ns: options.now_ns,
-      magic: DEVPTS_MAGIC,
+      magic: DEVPTS_SUPER_MAGIC,
       openSpecial: (vnode, rdev, flags) => this.openNode(vnode, rdev, flags),
     });
     this.system.root.mknod('ptmx', S_IFCHR | 0o666, makeDevice(5, 2));

@@ -2,11 +2,13 @@
  * Standard input, output and error: host descriptors that we were given. Regular files keep the position that they share with our parent;
  * terminals, pipes and the like are read without blocking, and the machine sleeps in `HostStreams.idle` when all its tasks wait for them.
  */
-import { EAGAIN, EBADF, EINVAL, EPERM, Errno, errno, ESPIPE } from '../abi/errno.ts';
+import { PIPEFS_MAGIC } from '../abi/magic.ts';
+import { EAGAIN, EBADF, Errno, errno, ESPIPE } from '../abi/errno.ts';
 import { canRead, canWrite, O_ACCMODE, O_APPEND, O_CLOEXEC, O_LARGEFILE, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
 import { FIONREAD } from '../abi/ioctl.ts';
 import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { Description } from './description.ts';
+import { FixedVnode } from './fixed-vnode.ts';
 import type { HostFileSystem } from './host-tree.ts';
 import * as host from './hostfs.ts';
 import { type JobControl, Terminal, type TerminalPort } from './tty.ts';
@@ -262,7 +264,8 @@ function placeOf(vnode: Vnode, label: string): Place {
 }
 
 /** A host pipe, terminal, socket or device that we were given. */
-class StreamVnode implements Vnode {
+/** The nodes behind our standard streams (a terminal, /dev/null) belong to the host, whatever rights we have there. */
+class StreamVnode extends FixedVnode {
   readonly kind: FileKind;
   readonly key: string;
   readonly label: string;
@@ -270,6 +273,7 @@ class StreamVnode implements Vnode {
   private readonly streams: HostStreams;
 
   constructor(streams: HostStreams, fd: number, stat: host.HostStat, label: string) {
+    super();
     this.streams = streams;
     this.fd = fd;
     this.label = label;
@@ -303,31 +307,8 @@ class StreamVnode implements Vnode {
   }
 
   statfs(): FileSystemStat {
-    return { type: 0x50495045, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+    return { type: PIPEFS_MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
   }
-
-  readlink(): string {
-    throw errno(EINVAL);
-  }
-
-  truncate(): void {
-    throw errno(EINVAL);
-  }
-
-  /** The nodes behind our standard streams (a terminal, /dev/null) belong to the host, whatever rights we have there. */
-  chmod(): void {
-    throw errno(EPERM);
-  }
-
-  chown(): void {
-    throw errno(EPERM);
-  }
-
-  utimes(): void {
-    throw errno(EPERM);
-  }
-
-  access(): void {}
 }
 
 class StreamFile implements OpenFile {

@@ -1,4 +1,5 @@
 /** /sys: a tree of directories, one-line files and links, made of a description of it. What is in it says debug/system-tree.ts. */
+import { SYSFS_MAGIC } from '../abi/magic.ts';
 import { EACCES, EPERM } from '../abi/errno.ts';
 import { makeDevice } from '../abi/stat.ts';
 import { type Caller, type Listing, Maker, textContent } from './proc-node.ts';
@@ -28,7 +29,7 @@ export function folder(entries: SysEntries = {}): SysEntry {
   return { kind: 'folder', entries };
 }
 
-const SYSFS = { device: makeDevice(0, 22), magic: 0x62656572, fileSize: 4096, blksize: 4096, refusal: { create: EACCES, make: EPERM } };
+const SYSFS = { device: makeDevice(0, 22), magic: SYSFS_MAGIC, fileSize: 4096, blksize: 4096, refusal: { create: EACCES, make: EPERM } };
 
 export interface SysSource {
   now_ns(): bigint;

@@ -1,4 +1,5 @@
 /** name_to_handle_at and open_by_handle_at: files by handles instead of paths. Linux: fs/fhandle.c. */
+import * as magic from '../abi/magic.ts';
 import { CAP_DAC_READ_SEARCH } from '../abi/capability.ts';
 import { EBADF, EINVAL, EOPNOTSUPP, EOVERFLOW, EPERM, ESTALE, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
@@ -21,8 +22,15 @@ const HANDLE = 8,
   HANDLE_TYPE = 1,
   MARK = 0x3836_7365;
 
-/** proc, sysfs, devpts, pipes, sockets, anonymous files: nothing to find again. */
-const WITHOUT: ReadonlySet<number> = new Set([0x9fa0, 0x62656572, 0x1cd1, 0x50495045, 0x534f434b, 0x09041934]);
+/** File systems in which there is nothing to find again. */
+const WITHOUT: ReadonlySet<number> = new Set([
+  magic.PROC_SUPER_MAGIC,
+  magic.SYSFS_MAGIC,
+  magic.DEVPTS_SUPER_MAGIC,
+  magic.PIPEFS_MAGIC,
+  magic.SOCKFS_MAGIC,
+  magic.ANON_INODE_FS_MAGIC,
+]);
 
 function hasHandles(vnode: Vnode): boolean {
   return !WITHOUT.has(vnode.statfs().type);

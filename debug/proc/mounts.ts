@@ -1,4 +1,5 @@
 /** What is mounted where, from the tree itself: /proc/PID/mounts, mountinfo and mountstats. */
+import * as magic from '../../abi/magic.ts';
 import { MS_NOATIME, MS_NODEV, MS_NODIRATIME, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../abi/mount.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import { type DirectoryPlace, pathOf, type Tree } from '../../fs/path.ts';
@@ -18,12 +19,12 @@ interface MountEntry {
 
 /** statfs's f_type by name. */
 const TYPES: Readonly<Record<number, string>> = {
-  0x9fa0: 'proc',
-  0x01021994: 'tmpfs',
-  0x1cd1: 'devpts',
+  [magic.PROC_SUPER_MAGIC]: 'proc',
+  [magic.TMPFS_MAGIC]: 'tmpfs',
+  [magic.DEVPTS_SUPER_MAGIC]: 'devpts',
   0x794c7630: 'overlay',
-  0x62656572: 'sysfs',
-  0x19800202: 'mqueue',
+  [magic.SYSFS_MAGIC]: 'sysfs',
+  [magic.MQUEUE_MAGIC]: 'mqueue',
   0x58465342: 'xfs',
   0x9123683e: 'btrfs',
   0xef53: 'ext4',
