@@ -1,5 +1,5 @@
 /** Moving bytes: read, write and their vector and positioned forms, seeking. */
-import { EINVAL, EOPNOTSUPP, EOVERFLOW, ESPIPE, errno } from '../abi/errno.ts';
+import { EINVAL, EOPNOTSUPP, ESPIPE, errno } from '../abi/errno.ts';
 import { O_APPEND } from '../abi/fcntl.ts';
 import { s64 } from '../abi/struct.ts';
 import type { Description } from '../fs/description.ts';
@@ -25,7 +25,7 @@ import {
   uint,
 } from './kinds.ts';
 import { openAt, whence } from './paths.ts';
-import { iovec, MAX_OFF, read, single, vector, write } from './transfer.ts';
+import { iovec, read, single, vector, write } from './transfer.ts';
 
 const iovecs = structsIn(iovec, 'iovcnt', 'struct iovec');
 const RWF_NOWAIT = 8,
@@ -206,9 +206,8 @@ const lseek = define({
   result: intResult,
   support: 'full',
   handler: (task, file, offset, from) => {
-    const position = openAt(task, file).seek(offset, from);
-    if (position > MAX_OFF) throw errno(EOVERFLOW);
-    return position;
+    // As a 64-bit kernel has it for 32-bit programs: the position moves, and its low word is told.
+    return openAt(task, file).seek(offset, from) % 0x1_0000_0000;
   },
 });
 const llseek = define({
