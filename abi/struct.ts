@@ -128,3 +128,17 @@ export function struct<T extends object>(members: { readonly [K in keyof T]: Lay
     show: (value) => `{${names.map((name) => `${name}=${members[name].show(value[name])}`).join(', ')}}`,
   };
 }
+
+/** The bytes of one. */
+export function encoded<T>(layout: Layout<T>, value: T): Uint8Array {
+  const bytes = new Uint8Array(layout.size);
+  layout.write(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** One out of its bytes, zeroes where there are fewer. */
+export function decoded<T>(layout: Layout<T>, bytes: Uint8Array): T {
+  const whole = new Uint8Array(layout.size);
+  whole.set(bytes.subarray(0, layout.size));
+  return layout.read(new DataView(whole.buffer), 0);
+}

@@ -1,8 +1,8 @@
 /** NETLINK_SOCK_DIAG: the machine's sockets, as ss lists them. Linux: net/core/sock_diag.c, net/unix/diag.c, net/ipv4/inet_diag.c. */
 import { EINVAL, ENOENT, errno } from '../abi/errno.ts';
 import { AF_INET, AF_INET6, AF_MAX, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM } from '../abi/socket.ts';
-import { array, bytes, struct, u16, u32, u8 } from '../abi/struct.ts';
-import { type Answer, type Attribute, decoded, type Request, type Responder, withAttributes, words } from './netlink.ts';
+import { array, bytes, decoded, struct, u16, u32, u8 } from '../abi/struct.ts';
+import { type Answer, type Attribute, type Request, type Responder, withAttributes, words } from './netlink.ts';
 import { hostOf, portOf } from './ports.ts';
 import type { LocalSocket } from './socket.ts';
 import type { Address, SocketNames } from './socket-names.ts';

@@ -3,18 +3,8 @@ import { EINVAL, ENETUNREACH, ENODEV, EOPNOTSUPP, EPERM, errno } from '../abi/er
 import { ARPHRD_LOOPBACK, IFF_LOWER_UP, LOOPBACK } from '../abi/interface.ts';
 import * as n from '../abi/netlink.ts';
 import { AF_INET, AF_INET6, AF_UNSPEC } from '../abi/socket.ts';
-import {
-  type Answer,
-  type Attribute,
-  attributesOf,
-  cString,
-  decoded,
-  encoded,
-  type Request,
-  type Responder,
-  withAttributes,
-  words,
-} from './netlink.ts';
+import { decoded, encoded } from '../abi/struct.ts';
+import { type Answer, type Attribute, attributesOf, cString, type Request, type Responder, withAttributes, words } from './netlink.ts';
 
 const RTM_LAST = 123;
 const FOREVER = 0xffff_ffff;

@@ -6,7 +6,7 @@ import { latin1 } from '../abi/latin1.ts';
 import { EADDRINUSE, ECONNREFUSED, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP, EPERM, Errno, errno } from '../abi/errno.ts';
 import * as n from '../abi/netlink.ts';
 import { AF_NETLINK } from '../abi/socket.ts';
-import { type Layout, struct, u8 } from '../abi/struct.ts';
+import { decoded, encoded, struct, u8 } from '../abi/struct.ts';
 import type { LocalSocket, Outgoing, SocketService } from './socket.ts';
 import type { Address, SocketNames } from './socket-names.ts';
 
@@ -32,19 +32,6 @@ export type Responder = (request: Request) => readonly Answer[] | undefined;
 
 /** Largest message that one datagram of answers is filled to. */
 const DATAGRAM = 8192;
-
-export function encoded<T>(layout: Layout<T>, value: T): Uint8Array {
-  const bytes = new Uint8Array(layout.size);
-  layout.write(new DataView(bytes.buffer), 0, value);
-  return bytes;
-}
-
-/** The fixed part of a message out of its body, zeroes where the body is shorter. */
-export function decoded<T>(layout: Layout<T>, body: Uint8Array): T {
-  const whole = new Uint8Array(layout.size);
-  whole.set(body.subarray(0, layout.size));
-  return layout.read(new DataView(whole.buffer), 0);
-}
 
 export function words(...values: readonly number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer);

@@ -41,7 +41,7 @@ import {
   winsize,
 } from '../abi/ioctl.ts';
 import { SIGCONT, SIGHUP, SIGTTIN, SIGTTOU, SIGWINCH } from '../abi/signal.ts';
-import type { Struct } from '../abi/struct.ts';
+import { encoded, type Struct } from '../abi/struct.ts';
 import type { IoctlArgument, Wait } from './vnode.ts';
 import { NOBODY } from './wait.ts';
 
@@ -379,9 +379,7 @@ function view(bytes: Uint8Array): DataView {
 }
 
 function give<T>(argument: IoctlArgument, layout: Struct<T>, value: T): number {
-  const bytes = new Uint8Array(layout.size);
-  layout.write(view(bytes), 0, value);
-  argument.bytesOut(bytes);
+  argument.bytesOut(encoded(layout, value));
   return 0;
 }
 

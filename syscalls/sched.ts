@@ -3,6 +3,7 @@ import { CAP_SYS_ADMIN, CAP_SYS_NICE } from '../abi/capability.ts';
 import { E2BIG, EACCES, EINVAL, EOPNOTSUPP, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { RLIM_INFINITY, RLIMIT_NICE, RLIMIT_RTPRIO } from '../abi/resource.ts';
 import * as abi from '../abi/sched.ts';
+import { decoded } from '../abi/struct.ts';
 import { timespec32, timespec64 } from '../abi/time.ts';
 import { capable } from '../proc/credentials.ts';
 import { NO_RESERVATION, type Reservation, type Task } from '../proc/task.ts';
@@ -213,9 +214,7 @@ function readAttributes(task: Task, at: number): abi.SchedAttr {
     task.user.writeU32(at, abi.schedAttr.size);
     throw errno(E2BIG);
   }
-  const whole = new Uint8Array(abi.schedAttr.size);
-  whole.set(bytes.subarray(0, whole.length));
-  const attributes = abi.schedAttr.read(new DataView(whole.buffer), 0);
+  const attributes = decoded(abi.schedAttr, bytes);
   if ((attributes.flags & BigInt(abi.SCHED_FLAG_UTIL_CLAMP)) !== 0n && size < abi.schedAttr.size) throw errno(EINVAL);
   return { ...attributes, nice: Math.max(abi.MIN_NICE, Math.min(abi.MAX_NICE, attributes.nice)) };
 }

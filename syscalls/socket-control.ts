@@ -4,7 +4,7 @@ import { EINVAL, ENOBUFS, EPERM, ETOOMANYREFS, Errno, errno } from '../abi/errno
 import { LOOPBACK } from '../abi/interface.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import * as s from '../abi/socket.ts';
-import type { Layout } from '../abi/struct.ts';
+import { encoded } from '../abi/struct.ts';
 import { timespec32, timespec64, timeval32, timeval64 } from '../abi/time.ts';
 import type { Description } from '../fs/description.ts';
 import { hostOf } from '../fs/ports.ts';
@@ -166,12 +166,6 @@ export class ControlWriter {
   words(level: number, type: number, words: readonly number[]): void {
     this.put(level, type, new Uint8Array(Uint32Array.from(words, (word) => word >>> 0).buffer));
   }
-}
-
-function encoded<T>(layout: Layout<T>, value: T): Uint8Array {
-  const bytes = new Uint8Array(layout.size);
-  layout.write(new DataView(bytes.buffer), 0, value);
-  return bytes;
 }
 
 /** What the socket's options ask to be told of what has come. */

@@ -4,7 +4,7 @@ import { EDOM, EINVAL, ENODATA, ENODEV, ENOENT, ENOPROTOOPT, ENOTCONN, EOPNOTSUP
 import { LOOPBACK } from '../abi/interface.ts';
 import { SOL_NETLINK } from '../abi/netlink.ts';
 import * as s from '../abi/socket.ts';
-import { type Layout, u64 } from '../abi/struct.ts';
+import { encoded, type Layout, u64 } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec64, timeval32, toNanoseconds, toTimespec } from '../abi/time.ts';
 import type { LocalSocket } from '../fs/socket.ts';
 import { BUFFER } from '../fs/socket-state.ts';
@@ -30,12 +30,6 @@ const timevalOld: Layout<Timespec> = {
 function word(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setInt32(0, value, true);
-  return bytes;
-}
-
-function encoded<T>(layout: Layout<T>, value: T): Uint8Array {
-  const bytes = new Uint8Array(layout.size);
-  layout.write(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
 

@@ -1,7 +1,7 @@
 /** adjtimex and clock_adjtime: what is known of the real time's accuracy, and small changes to it. Source: kernel/time/ntp.c, timekeeping.c. */
 import { CAP_SYS_TIME } from '../abi/capability.ts';
 import { EINVAL, EOPNOTSUPP, EPERM, errno } from '../abi/errno.ts';
-import type { Struct } from '../abi/struct.ts';
+import { encoded, type Struct } from '../abi/struct.ts';
 import { CLOCK_REALTIME, CLOCK_REALTIME_ALARM, CLOCK_TAI, CLOCKS, SECOND_NS } from '../abi/time.ts';
 import * as abi from '../abi/timex.ts';
 import type { ClockAccuracy } from '../proc/clock.ts';
@@ -40,8 +40,7 @@ function adjust(task: Task, at: InOut<abi.Timex>, layout: Struct<abi.Timex>, id:
     tv_usec: accuracy.status & abi.STA_NANO ? below_ns : Math.floor(below_ns / 1000), tick: accuracy.tick_us, tai: accuracy.tai_s,
     ppsfreq: 0, jitter: 0, shift: 0, stabil: 0, jitcnt: 0, calcnt: 0, errcnt: 0, stbcnt: 0,
   };
-  const answer = new Uint8Array(layout.size);
-  layout.write(new DataView(answer.buffer), 0, told);
+  const answer = encoded(layout, told);
   // The old struct is built anew, with nothing behind its last field; the new one goes back as it came but for what its fields say.
   if (layout === abi.timex64) for (const [from, to] of abi.TIMEX64_PADDING) answer.set(bytes.subarray(from, to), from);
   task.user.write(at, answer);
