@@ -25,6 +25,8 @@ export interface MemoryLimits {
   dataMaximum?: number;
   /** RLIMIT_STACK. */
   stack: number;
+  /** RLIMIT_MEMLOCK, which a locked stack that grows must obey; absent: none. */
+  locked?: number;
 }
 
 /** RLIMIT_DATA in pages. A soft limit of 0 leaves mappings the hard one (Linux may_expand_vm: for Valgrind). */

@@ -71,6 +71,8 @@ export class AddressSpace {
   lockFuture: LockFuture = 'no';
   /** Whether mappings below MIN_ADDRESS are allowed (Linux CAP_SYS_RAWIO). */
   mayMapLow = false;
+  /** Whether who locked memory here last may lock any amount (CAP_IPC_LOCK). */
+  mayLockAll = false;
   /** The heap is `[brkStart, brkTop)`, in bytes; both 0 until `startBrk`. */
   brkStart: Addr = 0;
   brkTop: Addr = 0;
@@ -239,6 +241,14 @@ export class AddressSpace {
     if (!this.#mayPromise(pages)) throw errno(ENOMEM);
   }
 
+  #mayLock(pages: number): boolean {
+    const { locked = Number.POSITIVE_INFINITY } = this.limits;
+    if (this.mayLockAll || locked === Number.POSITIVE_INFINITY) return true;
+    let all = pages;
+    for (const area of this.areas()) if ((area.flags & AREA_LOCKED) !== 0) all += areaPages(area);
+    return all * PAGE_SIZE <= locked;
+  }
+
   #mayPromise(pages: number): boolean {
     return this.frames.commitment.allows(pages, this.table.pages, this.mayMapLow);
   }
@@ -382,6 +392,7 @@ export class AddressSpace {
     if (base < Math.max(this.table.segmentOf(area).base, MIN_ADDRESS) || area.top - base > this.limits.stack) return undefined;
     if (!this.#mayExpand(pages, false) || (area.object !== undefined && area.offset < pages)) return undefined;
     if ((area.flags & AREA_ACCOUNT) !== 0 && !this.#mayPromise(pages)) return undefined;
+    if ((area.flags & AREA_LOCKED) !== 0 && !this.#mayLock(pages)) return undefined;
     const below = this.segments.findAreaBelow(area.base);
     if (below !== undefined) {
       const guarded = (below.flags & AREA_GROWS_DOWN) === 0 && below.prot !== mman.PROT_NONE;
@@ -405,6 +416,7 @@ export class AddressSpace {
     const child = new AddressSpace({ mmu, frames, layout, limits: { as, data, dataMaximum, stack }, maxAreas, bounds });
     child.readImpliesExec = this.readImpliesExec;
     child.mayMapLow = this.mayMapLow;
+    child.mayLockAll = this.mayLockAll;
     child.brkStart = this.brkStart;
     child.brkTop = this.brkTop;
     child.programData = this.programData;

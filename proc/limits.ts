@@ -66,4 +66,7 @@ export class ProcessMemoryLimits implements MemoryLimits {
   get stack(): number {
     return limitNumber(this.limits[RLIMIT_STACK].current);
   }
+  get locked(): number {
+    return limitNumber(this.limits[RLIMIT_MEMLOCK].current);
+  }
 }

@@ -20,7 +20,8 @@ const MCL_ALL = mman.MCL_CURRENT | mman.MCL_FUTURE | mman.MCL_ONFAULT;
 /** Bytes the task may lock; Infinity for a privileged one. */
 export function lockLimit(task: Task): number {
   const { current } = task.process.limits[RLIMIT_MEMLOCK];
-  return capable(task.credentials, CAP_IPC_LOCK) || current === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(current);
+  task.space.mayLockAll = capable(task.credentials, CAP_IPC_LOCK);
+  return task.space.mayLockAll || current === RLIM_INFINITY ? Number.POSITIVE_INFINITY : Number(current);
 }
 
 /** Bytes of locked areas outside of `except`. */
