@@ -1,5 +1,13 @@
 /** Where the emulator may answer otherwise than the bare CPU, each with its reason. docs/MEMORY.md explains them to users. */
-import { MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, MAP_FIXED, MAP_LOCKED, MREMAP_DONTUNMAP, MREMAP_FIXED } from '../../../abi/mman.ts';
+import {
+  MADV_COLLAPSE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MAP_FIXED,
+  MAP_LOCKED,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+} from '../../../abi/mman.ts';
 import type { Operation } from './operations.ts';
 
 export interface AllowedDifference {
@@ -62,6 +70,12 @@ export const ALLOWED: readonly AllowedDifference[] = [
     name: 'guard pages',
     reason: 'Linux has MADV_GUARD_INSTALL and _REMOVE since 6.13, for files since 6.15. Here they are EINVAL, as before.',
     explains: (operation, _native, other) => isGuard(operation) && other === '-22',
+  },
+  {
+    name: 'huge pages',
+    reason:
+      'MADV_COLLAPSE tries where a range has room for a huge page, and what it answers depends on the system. Here it is EINVAL, as where there is no room.',
+    explains: ({ name, args }, _native, other) => name === 'madvise' && args[2].value === MADV_COLLAPSE && other === '-22',
   },
   {
     name: 'which of two reasons',

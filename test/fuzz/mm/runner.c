@@ -293,7 +293,9 @@ static void maps(void) {
         if (*p) *p++ = 0;
       }
       while (*p == ' ') p++;
-      put(' '), text(fields[0]), put(' '), text(fields[1]), text(fields[3][0] == '0' ? " -" : " i");
+      /* A segment's inode is its identifier, which may be 0. */
+      int has_inode = fields[3][0] != '0' || strncmp(p, "/SYSV", 5) == 0;
+      put(' '), text(fields[0]), put(' '), text(fields[1]), text(has_inode ? " i" : " -");
       char *slash = strrchr(p, '/');
       if (strncmp(p, "/memfd:", 7) == 0) slash = p;
       put(' '), text(slash ? slash + 1 : p);
