@@ -192,12 +192,13 @@ export class Machine {
     const credentials: Credentials = credentialsOf(options.uid, options.gid, options.groups ?? [options.gid]);
     const space = new AddressSpace({ mmu: engine.createMmu(), frames, layout, limits: process.memoryLimits, maxAreas: MAX_MAP_COUNT });
     space.mayMapLow = capable(credentials, CAP_SYS_RAWIO);
-    const files = new FdTable();
     options.limits?.forEach((limit, which) => (process.limits[which] = { ...limit }));
-    files.limit = Math.min(limitNumber(process.limits[RLIMIT_NOFILE].current), DESCRIPTORS_MAX);
+    // What is open already may have any number, as after an execve.
+    const files = new FdTable(Number.POSITIVE_INFINITY);
     options.streams.forEach((description, fd) => {
       if (description !== undefined) files.add(description, false, fd);
     });
+    files.limit = Math.min(limitNumber(process.limits[RLIMIT_NOFILE].current), DESCRIPTORS_MAX);
     hold(tree.root);
     hold(options.cwd);
     return new Task({

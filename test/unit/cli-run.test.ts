@@ -246,6 +246,13 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
     );
   });
 
+  test('a descriptor is inherited though its number is beyond the limit', () => {
+    tinyFile(at('beyond'), [...call(READ, 200, BUFFER_AT, 100), ...writeResult(1, BUFFER_AT), ...exit(0)]);
+    const script = 'exec 200< <(echo inherited); ulimit -n 100; exec "$1" "$2" ./beyond';
+    const { stdout } = spawnSync('bash', ['-c', script, 'bash', process.execPath, SEG386], { cwd: folder, encoding: 'latin1' });
+    expect(stdout).toBe('inherited\n');
+  });
+
   test('argv[0], environment and arguments reach the guest as they are, to the byte', () => {
     // The initial stack's strings: from the first argument on.
     tinyFile(at('args'), [0x8b, 0x4c, 0x24, 0x04, 0xba, ...word(40), 0xbb, ...word(1), 0xb8, ...word(WRITE), 0xcd, 0x80, ...exit(0)]);
