@@ -12,6 +12,8 @@ import { type Address, inetAddress, reach, type SocketNames } from './socket-nam
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
 import { Waiters } from './wait.ts';
 
+/** Bytes of a unix stream that go as one: a page and 32 KB. */
+const UNIX_PIECE = 36_544;
 /** net.core.somaxconn. */
 const MOST_BACKLOG = 4096;
 /** SO_PASSCRED among the options. */
@@ -32,7 +34,7 @@ export class LocalSocket implements OpenFile {
   readonly isPackets: boolean;
   readonly checkWrite: (size: number) => void = (size) => state.checkSend(this, size);
   readonly hasRecords: boolean;
-  readonly writesWhole: boolean;
+  readonly writeGrain: number | undefined;
   readonly label: string | undefined;
   readonly changes: Waiters = new Waiters();
   readonly family: number;
@@ -99,7 +101,7 @@ export class LocalSocket implements OpenFile {
     this.family = options.family;
     this.type = options.type;
     this.isPackets = this.hasRecords = options.type !== s.SOCK_STREAM;
-    this.writesWhole = options.family === s.AF_UNIX || this.isPackets;
+    this.writeGrain = this.isPackets ? Number.MAX_SAFE_INTEGER : options.family === s.AF_UNIX ? UNIX_PIECE : undefined;
     this.protocol = options.protocol;
     this.credentials = options.credentials;
     this.groups = options.groups;

@@ -208,10 +208,8 @@ export interface OpenFile {
   checkWrite?(size: number): void;
   /** Reads give whole records, which are lost where they cannot be delivered. */
   readonly hasRecords?: boolean;
-  /** A write whose bytes cannot all be read from the program's memory is not made. */
-  readonly writesWhole?: boolean;
   /** A write whose bytes cannot all be read from the program's memory takes a multiple of so many. */
-  readonly writeGrain?: number;
+  readonly writeGrain?: number | undefined;
   /** Each piece of a vector is a write of its own, and flags mean nothing to it. Linux: do_loop_readv_writev. */
   readonly writesPieces?: boolean;
   /** Reads and writes can be asked not to wait (RWF_NOWAIT), as of all sockets. */

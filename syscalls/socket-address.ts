@@ -1,6 +1,6 @@
 /** Socket addresses between guest memory, names in the file system, and the sockets they mean. */
 import { CAP_NET_BIND_SERVICE } from '../abi/capability.ts';
-import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
+import { EACCES, EADDRINUSE, ECONNREFUSED, EINVAL, ENOTSOCK, EPERM, EPROTOTYPE, Errno, errno } from '../abi/errno.ts';
 import { IN_CREATE } from '../abi/inotify.ts';
 import { W_OK } from '../abi/fcntl.ts';
 import { ADDRESS_MAX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, NETLINK_ADDRESS, SOCK_DGRAM, UNIX_ADDRESS } from '../abi/socket.ts';
@@ -137,7 +137,7 @@ export function socketNamed(task: Task, socket: LocalSocket, address: Address): 
   if (!socket.isUnix) {
     checkInet(socket.family, address);
     if (task.kernel.files.sockets.network === undefined) mustBeReachable(socket.family, address);
-    if (portOf(address) === 0) throw errno(socket.ports === 'udp' ? EINVAL : EADDRNOTAVAIL);
+    if (portOf(address) === 0 && socket.ports === 'udp') throw errno(EINVAL);
     return socket.atPort(address);
   }
   if (address.length <= 2) throw errno(EINVAL);

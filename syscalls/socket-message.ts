@@ -4,7 +4,7 @@ import * as s from '../abi/socket.ts';
 import { POLLIN } from '../abi/poll.ts';
 import { SIGPIPE } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
-import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds } from '../abi/time.ts';
+import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds, toTimespec } from '../abi/time.ts';
 import type { LocalSocket, Outgoing, Received } from '../fs/socket.ts';
 import { takeFailure } from '../fs/socket-state.ts';
 import { type Io, isWait } from '../fs/vnode.ts';
@@ -12,7 +12,7 @@ import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
 import { Blocked } from '../proc/wait.ts';
 import { define } from './define.ts';
-import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, pointerIn, pointerOut, size, uint } from './kinds.ts';
+import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, pointerIn, pointerOut, size, storeAt, uint } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { autobind, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
 import { type Control, ControlWriter, controlOf, giveRights, mayFly, tell } from './socket-control.ts';
@@ -363,11 +363,16 @@ function recvmmsg(name: string, layout: Layout<Timespec>) {
       if (limit !== undefined) task.deadlineAfter(toNanoseconds(limit));
       const oneIsEnough = (how & s.MSG_WAITFORONE) !== 0;
       const rest = how & ~s.MSG_WAITFORONE;
-      return many(
+      const done = many(
         task, at, length,
         (message, index) => receiveMessage(task, file, message, oneIsEnough && index > 0 ? rest | s.MSG_DONTWAIT : rest),
         () => task.expired,
       );
+      if (done > 0 && task.call.deadline !== undefined) {
+        const left = task.call.deadline - task.kernel.clock.monotonic();
+        storeAt(task, timeout, layout, toTimespec(left > 0n ? left : 0n));
+      }
+      return done;
     },
   });
 }

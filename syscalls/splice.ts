@@ -256,6 +256,7 @@ function sendBetween(task: Task, out: Fd, source: Fd, start: number | undefined,
   const most = Math.min(wanted, MOST, start === undefined || largest !== MAX_OFF ? MOST : largest - position);
   const pipe = pipeOf(to);
   if (pipe !== undefined) {
+    if (pipeOf(from) !== undefined) throw errno(EINVAL);
     const done = fill(task, from, position, pipe, most, to.nonblocking);
     if (start === undefined && from.file.seekable) from.position += done;
     return done;

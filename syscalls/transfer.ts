@@ -173,9 +173,8 @@ export function write(task: Task, description: Description, span: Span, position
 }
 
 /** How much of a write that the program's memory cut short is made. */
-function wholeParts({ writesWhole, writeGrain = 1 }: OpenFile, got: number, wanted: number): number {
-  if (got === wanted) return got;
-  return writesWhole ? 0 : got - (got % writeGrain);
+function wholeParts({ writeGrain = 1 }: OpenFile, got: number, wanted: number): number {
+  return got === wanted ? got : got - (got % writeGrain);
 }
 
 /** Nobody to write to is told of by a signal as well. */

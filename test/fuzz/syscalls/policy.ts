@@ -169,7 +169,7 @@ export const VOLATILE = new Set(
     'pselect6 pselect6_time64 ppoll ppoll_time64 alarm rt_sigtimedwait rt_sigtimedwait_time64 semctl msgctl get_thread_area',
     'getsockname getpeername getcwd sched_rr_get_interval sched_rr_get_interval_time64 getrlimit ugetrlimit prlimit64 wait4 waitid sched_getattr',
     'gettimeofday clock_gettime clock_gettime64 clock_getres clock_getres_time64 getrandom uname olduname oldolduname sysinfo getrusage getcpu',
-    'statfs fstatfs statfs64 fstatfs64 get_robust_list membarrier capget process_vm_readv process_vm_writev socketcall ipc',
+    'statfs fstatfs statfs64 fstatfs64 get_robust_list membarrier capget recvmmsg recvmmsg_time64 process_vm_readv process_vm_writev socketcall ipc',
   ].flatMap((row) => row.split(' ')),
 );
 
