@@ -75,8 +75,9 @@ export class EpollFile implements OpenFile {
   }
 
   modify(fd: number, description: Description, event: EpollEvent): void {
+    if ((event.events & EPOLLEXCLUSIVE) !== 0) throw errno(EINVAL);
     const item = this.find(fd, description);
-    if (((event.events | item.event.events) & EPOLLEXCLUSIVE) !== 0) throw errno(EINVAL);
+    if ((item.event.events & EPOLLEXCLUSIVE) !== 0) throw errno(EINVAL);
     item.event = always(event);
     this.look(item);
   }

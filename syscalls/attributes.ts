@@ -143,6 +143,7 @@ const utimbuf: Struct<Utimbuf> = struct<Utimbuf>({ actime: i32, modtime: i32 });
 type GivenTimes = readonly [Timespec, Timespec] | undefined;
 
 function setTimes(task: Task, { vnode, place }: Target, times: NewTimes, now: boolean): void {
+  if (vnode.isFixed && !now) throw errno(EOPNOTSUPP);
   if (!owns(task.credentials, vnode.stat())) {
     if (!now) throw errno(EPERM);
     requireAccess(task, vnode, f.W_OK);

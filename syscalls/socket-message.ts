@@ -52,6 +52,8 @@ function withFamily({ family }: LocalSocket, to: Uint8Array): Uint8Array {
 }
 
 function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): LocalSocket | Outside | undefined | 'nobody' {
+  const needsLength = !socket.isUnix && socket.isDatagrams && socket.service === undefined;
+  if (to?.length === 0 && needsLength) throw errno(EINVAL);
   if (to === undefined || to.length === 0 || socket.service !== undefined) return undefined;
   if (!socket.isDatagrams) {
     if (!socket.isUnix) return undefined;

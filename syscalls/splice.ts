@@ -280,7 +280,8 @@ function sendfile(name: string, offsets: Layout<number>, largest: number) {
       const start = at === 0 ? undefined : loadAt(task, at, offsets);
       try {
         const done = sendBetween(task, out, source, start, wanted, largest);
-        if (start !== undefined) storeAt(task, at, offsets, start + done);
+        if (start !== undefined && done > 0) storeAt(task, at, offsets, start + done);
+        if (start !== undefined && task.user.probe(at, offsets.size, 'write') < offsets.size) throw errno(EFAULT);
         return done;
       } catch (error) {
         // The position is told also where nothing was sent: who cannot be told hears of that.

@@ -39,6 +39,10 @@ const KNOWN: readonly Known[] = [
     explains: ({ definition: { name } }, _native, here) => name.startsWith('recvmmsg') && here.startsWith('1024'),
   },
   {
+    reason: 'kcmp orders by addresses within the kernel',
+    explains: ({ definition: { name } }, native, here) => name === 'kcmp' && [native, here].every((answer) => ['1', '2'].includes(answer)),
+  },
+  {
     reason: 'how far clocks of CPU time have come depends on the CPU',
     explains: ({ definition: { name }, args }) => name.startsWith('clock_nanosleep') && CPU_CLOCKS.includes(args[0].word),
   },
