@@ -1,5 +1,5 @@
 /** File locks: byte ranges through fcntl, whole files through flock. */
-import { EAGAIN, EBADF, EINVAL, errno } from '../abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import type { Struct } from '../abi/struct.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
@@ -32,7 +32,10 @@ function rangeOf(description: Description, lock: f.FileLock): LockRange {
   if (base < 0) throw errno(EINVAL);
   const start = base + lock.l_start;
   if (start < 0) throw errno(EINVAL);
-  if (lock.l_len > 0) return { start, end: start + lock.l_len };
+  if (lock.l_len > 0) {
+    if (start + lock.l_len > 2 ** 63) throw errno(EOVERFLOW);
+    return { start, end: start + lock.l_len };
+  }
   if (lock.l_len === 0) return { start, end: Infinity };
   if (start + lock.l_len < 0) throw errno(EINVAL);
   return { start: start + lock.l_len, end: start };
@@ -46,8 +49,9 @@ export function getLock(task: Task, description: Description, at: number, layout
   const lock = loadAt(task, at, layout);
   const isOwn = lock.l_type === f.F_UNLCK && owner === description;
   if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK && !isOwn) throw errno(EINVAL);
+  const range = rangeOf(description, lock);
   if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
-  const other = task.kernel.files.locks.conflict(lockKey(description.vnode), owner, lock.l_type, rangeOf(description, lock));
+  const other = task.kernel.files.locks.conflict(lockKey(description.vnode), owner, lock.l_type, range);
   // Nothing else of the struct changes.
   if (other === undefined) {
     task.user.writeU16(at, f.F_UNLCK);

@@ -193,7 +193,8 @@ const statx = define({
   support: 'full',
   handler: (task, dir, name, how, mask, to) => {
     if (mask & s.STATX_RESERVED || (how & f.AT_STATX_SYNC_TYPE) === f.AT_STATX_SYNC_TYPE) throw errno(EINVAL);
-    onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH | f.AT_STATX_SYNC_TYPE);
+    const isItself = (how & f.AT_EMPTY_PATH) !== 0 && dir >= 0 && isEmpty(task, name);
+    if (!isItself) onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH | f.AT_STATX_SYNC_TYPE);
     const { vnode, place } = targetAt(task, dir, nameOrEmpty(task, name, how), how);
     store(task, to, s.statx, statxOf(vnode.stat(), mask, place));
   },

@@ -156,7 +156,7 @@ export function write(task: Task, description: Description, span: Span, position
     const got = file.discards === true ? bytes.length : wholeParts(file, copyIn(task, span, done, bytes), bytes.length);
     if (got === 0) {
       if (done > 0) break;
-      withinLimits(task, description, bytes, position, 0);
+      withinLimits(task, description, bytes, position, 0, how?.appends);
       throw errno(EFAULT);
     }
     const moved = writeSome(task, description, bytes.subarray(0, got), position === undefined ? undefined : position + done, done, how);
@@ -225,7 +225,7 @@ export function writeSome(
 ): Io | undefined {
   try {
     tame(task, description.vnode);
-    const allowed = withinLimits(task, description, bytes, position, before);
+    const allowed = withinLimits(task, description, bytes, position, before, how?.appends);
     return position === undefined ? description.write(allowed, how) : description.writeAt(allowed, position, how);
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
@@ -236,12 +236,12 @@ export function writeSome(
 }
 
 /** RLIMIT_FSIZE, and the 2 GB that files without O_LARGEFILE end at. A call that has written something ends there without a signal. */
-function withinLimits(task: Task, description: Description, bytes: Uint8Array, position: number | undefined, before: number): Uint8Array {
+function withinLimits(task: Task, description: Description, bytes: Uint8Array, position: number | undefined, before: number, appends = (description.flags & f.O_APPEND) !== 0): Uint8Array {
   if (!description.file.seekable || description.vnode.kind !== 'file') return bytes;
   const limit = task.process.limits[RLIMIT_FSIZE].current;
   const small = (description.flags & f.O_LARGEFILE) === 0;
   if (limit === RLIM_INFINITY && !small) return bytes;
-  const at = description.flags & f.O_APPEND ? description.seekEnd() : (position ?? description.position);
+  const at = appends ? description.seekEnd() : (position ?? description.position);
   if (limit !== RLIM_INFINITY && at + bytes.length > Number(limit)) {
     if (at >= Number(limit)) {
       if (before === 0) sendToTask(task, ownInfo(task, SIGXFSZ));
