@@ -149,7 +149,7 @@ function move(space: AddressSpace, area: Area, from: Range, to: Range, keeps: bo
     if (!keeps && from.top > from.base) space.unmap(from.base, from.top - from.base);
     // What stays is not locked any more, all of the old area (Linux dontunmap_complete).
     if (keeps && (area.flags & AREA_LOCKS) !== 0) {
-      area.flags &= ~AREA_LOCKS;
+      space.table.setFlags(area, area.flags & ~AREA_LOCKS);
       space.table.merge(area);
     }
     space.table.merge(to);

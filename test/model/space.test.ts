@@ -277,9 +277,9 @@ class Run {
     const range = { base: at * PAGE_SIZE, top: (at + count) * PAGE_SIZE };
     real.table.cutAt(range.base);
     real.table.cutAt(range.top);
-    for (const area of real.table.in(range)) {
+    for (const area of [...real.table.in(range)]) {
       if (mark === 'wiped' && on && (area.object !== undefined || area.sharing === 'shared')) continue;
-      area.flags = on ? area.flags | MARKS[mark] : area.flags & ~MARKS[mark];
+      real.table.setFlags(area, on ? area.flags | MARKS[mark] : area.flags & ~MARKS[mark]);
     }
     real.table.merge(range);
     // What went before it was locked is gone.
