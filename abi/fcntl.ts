@@ -1,5 +1,5 @@
 /** Opening, descriptor flags, locks and the *at flags of i386 Linux. Source: uapi/asm-generic/fcntl.h, uapi/linux/fcntl.h, uapi/linux/fs.h. */
-import { i16, i32, type Struct, s64, struct } from './struct.ts';
+import { i16, i32, i64, type Layout, type Struct, struct } from './struct.ts';
 
 export const O_ACCMODE = 0o3,
   O_RDONLY = 0,
@@ -124,12 +124,15 @@ export const MAX_SYMLINKS = 40;
 export interface FileLock {
   l_type: number;
   l_whence: number;
-  l_start: number;
-  l_len: number;
+  l_start: bigint;
+  l_len: bigint;
   l_pid: number;
 }
-export const flock32: Struct<FileLock> = struct<FileLock>({ l_type: i16, l_whence: i16, l_start: i32, l_len: i32, l_pid: i32 });
-export const flock64: Struct<FileLock> = struct<FileLock>({ l_type: i16, l_whence: i16, l_start: s64, l_len: s64, l_pid: i32 });
+const exact32: Layout<bigint> = {
+  size: 4, align: 4, read: (v, at) => BigInt(v.getInt32(at, true)), write: (v, at, n) => v.setInt32(at, Number(n), true), show: String,
+};
+export const flock32: Struct<FileLock> = struct<FileLock>({ l_type: i16, l_whence: i16, l_start: exact32, l_len: exact32, l_pid: i32 });
+export const flock64: Struct<FileLock> = struct<FileLock>({ l_type: i16, l_whence: i16, l_start: i64, l_len: i64, l_pid: i32 });
 
 /** Which access a description with these open flags grants. */
 export function canRead(flags: number): boolean {

@@ -9,10 +9,13 @@ const MOST_RANGES = 10_000;
 /** Whoever holds a lock: a process (by its table of descriptors, which its threads share), or a description. Compared by identity. */
 export type LockOwner = object;
 
+/** The end of a range that goes to the end of the file however long it gets. */
+export const LOCK_END = 1n << 63n;
+
 export interface LockRange {
-  readonly start: number;
-  /** Exclusive; Infinity: to the end of the file however long it gets. */
-  readonly end: number;
+  readonly start: bigint;
+  /** Exclusive. */
+  readonly end: bigint;
 }
 
 interface Lock extends LockRange {
@@ -66,7 +69,7 @@ export class LockTable {
           range.start < lock.end &&
           (type === F_UNLCK ? lock.owner === owner : lock.owner !== owner && (lock.exclusive || type === F_WRLCK)),
       );
-    const { exclusive, start, end, pid } = found ?? { exclusive: false, start: 0, end: 0, pid: 0 };
+    const { exclusive, start, end, pid } = found ?? { exclusive: false, start: 0n, end: 0n, pid: 0 };
     return found && { type: exclusive ? F_WRLCK : F_RDLCK, range: { start, end }, pid, owner: found.owner };
   }
 
@@ -121,14 +124,14 @@ export class LockTable {
   releaseAll(key: string, owner: LockOwner): void {
     const locks = this.files.get(key);
     if (locks === undefined) return;
-    this.set(key, owner, F_UNLCK, { start: 0, end: Infinity }, 0);
+    this.set(key, owner, F_UNLCK, { start: 0n, end: LOCK_END }, 0);
     this.lockWhole(key, owner, 'none');
   }
 
   *all(): Generator<LockEntry> {
     for (const [key, { ranges, whole }] of this.files) {
       for (const [owner, { kind, pid }] of whole)
-        yield { key, kind: 'FLOCK', owner, exclusive: kind === 'exclusive', pid, start: 0, end: Infinity };
+        yield { key, kind: 'FLOCK', owner, exclusive: kind === 'exclusive', pid, start: 0n, end: LOCK_END };
       for (const lock of ranges) yield { key, kind: lock.pid < 0 ? 'OFDLCK' : 'POSIX', ...lock };
     }
   }
@@ -145,8 +148,8 @@ function addMerged(locks: Lock[], added: Lock): void {
   for (let i = locks.length - 1; i >= 0; i--) {
     const lock = locks[i];
     if (lock.owner !== added.owner || lock.exclusive !== added.exclusive || lock.end < start || end < lock.start) continue;
-    start = Math.min(start, lock.start);
-    end = Math.max(end, lock.end);
+    if (lock.start < start) start = lock.start;
+    if (lock.end > end) end = lock.end;
     locks.splice(i, 1);
   }
   locks.push({ ...added, start, end });

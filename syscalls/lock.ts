@@ -4,7 +4,7 @@ import * as f from '../abi/fcntl.ts';
 import type { Struct } from '../abi/struct.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
 import type { Description } from '../fs/description.ts';
-import type { LockRange } from '../fs/locks.ts';
+import { LOCK_END, type LockRange } from '../fs/locks.ts';
 import type { Vnode } from '../fs/vnode.ts';
 import type { Task } from '../proc/task.ts';
 import { block } from '../proc/wait.ts';
@@ -12,6 +12,8 @@ import { define } from './define.ts';
 import { fd, flags, loadAt, none, storeAt } from './kinds.ts';
 import { openAt } from './paths.ts';
 
+/** Largest position that the old struct can tell (COMPAT_OFF_T_MAX). */
+const OFFSET_MAX_32 = 0x7fff_ffffn;
 const PIDFD = 'anon_inode:[pidfd]';
 
 /** Locks are on inodes, and all nameless files but pidfds share one. */
@@ -21,24 +23,24 @@ function lockKey(vnode: Vnode): string {
 
 /** A struct flock's range in bytes from the file's start. */
 function rangeOf(description: Description, lock: f.FileLock): LockRange {
-  const base =
+  const base = BigInt(
     lock.l_whence === f.SEEK_SET
       ? 0
       : lock.l_whence === f.SEEK_CUR
         ? description.position
         : lock.l_whence === f.SEEK_END
           ? sizeOf(description)
-          : -1;
-  if (base < 0) throw errno(EINVAL);
+          : -1,
+  );
+  if (base < 0n) throw errno(EINVAL);
   const start = base + lock.l_start;
-  if (start < 0) throw errno(EINVAL);
-  if (lock.l_len > 0) {
-    if (start + lock.l_len > 2 ** 63) throw errno(EOVERFLOW);
-    return { start, end: start + lock.l_len };
-  }
-  if (lock.l_len === 0) return { start, end: Infinity };
-  if (start + lock.l_len < 0) throw errno(EINVAL);
-  return { start: start + lock.l_len, end: start };
+  const end = start + lock.l_len;
+  if (start >= LOCK_END) throw errno(EOVERFLOW);
+  if (start < 0n) throw errno(EINVAL);
+  if (lock.l_len === 0n) return { start, end: LOCK_END };
+  if (end > LOCK_END) throw errno(EOVERFLOW);
+  if (end < 0n) throw errno(EINVAL);
+  return lock.l_len > 0n ? { start, end } : { start: end, end: start };
 }
 
 function sizeOf(description: Description): number {
@@ -47,21 +49,25 @@ function sizeOf(description: Description): number {
 
 export function getLock(task: Task, description: Description, at: number, layout: Struct<f.FileLock>, owner: object): number {
   const lock = loadAt(task, at, layout);
-  const isOwn = lock.l_type === f.F_UNLCK && owner === description;
-  if (lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK && !isOwn) throw errno(EINVAL);
+  const isOwn = owner === description;
+  if (!isOwn && lock.l_type !== f.F_RDLCK && lock.l_type !== f.F_WRLCK) throw errno(EINVAL);
   const range = rangeOf(description, lock);
-  if (owner === description && lock.l_pid !== 0) throw errno(EINVAL);
+  if (isOwn && (lock.l_type < f.F_RDLCK || lock.l_type > f.F_UNLCK || lock.l_pid !== 0)) throw errno(EINVAL);
   const other = task.kernel.files.locks.conflict(lockKey(description.vnode), owner, lock.l_type, range);
   // Nothing else of the struct changes.
   if (other === undefined) {
     task.user.writeU16(at, f.F_UNLCK);
     return 0;
   }
+  const { start, end } = other.range;
+  const length = end === LOCK_END ? 0n : end - start;
+  const most = layout === f.flock32 ? OFFSET_MAX_32 : LOCK_END;
+  if (start > most) throw errno(EOVERFLOW);
   storeAt(task, at, layout, {
     l_type: other.type,
     l_whence: f.SEEK_SET,
-    l_start: other.range.start,
-    l_len: other.range.end === Infinity ? 0 : other.range.end - other.range.start,
+    l_start: start,
+    l_len: length > most ? most : length,
     l_pid: other.pid,
   });
   return 0;

@@ -2,7 +2,7 @@
 import { O_CLOEXEC } from '../../abi/fcntl.ts';
 import { deviceMajor, deviceMinor } from '../../abi/stat.ts';
 import { mountIdOf } from '../../fs/path.ts';
-import type { LockEntry } from '../../fs/locks.ts';
+import { LOCK_END, type LockEntry } from '../../fs/locks.ts';
 import type { Kernel, Task } from '../../proc/task.ts';
 
 export function descriptorText(task: Task, fd: number): string {
@@ -29,7 +29,7 @@ function lockLines(locks: readonly LockEntry[], before: string): string {
       const [device, inode] = key.split(':');
       const numbers = [deviceMajor(Number(device)), deviceMinor(Number(device))].map((number) => number.toString(16).padStart(2, '0'));
       const what = `${kind.padEnd(6)} ADVISORY  ${exclusive ? 'WRITE' : 'READ'}`;
-      return `${before}${n + 1}: ${what} ${pid} ${numbers.join(':')}:${inode} ${start} ${end === Infinity ? 'EOF' : end - 1}\n`;
+      return `${before}${n + 1}: ${what} ${pid} ${numbers.join(':')}:${inode} ${start} ${end === LOCK_END ? 'EOF' : end - 1n}\n`;
     })
     .join('');
 }

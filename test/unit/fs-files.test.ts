@@ -20,7 +20,7 @@ import { POLLERR, POLLHUP, POLLIN, POLLOUT } from '../../abi/poll.ts';
 import { Description } from '../../fs/description.ts';
 import { FdTable } from '../../fs/fdtable.ts';
 import { mkfifo } from '../../fs/hostfs.ts';
-import { LockTable } from '../../fs/locks.ts';
+import { LOCK_END, LockTable } from '../../fs/locks.ts';
 import { MemFileSystem } from '../../fs/memfs.ts';
 import { isWait } from '../../fs/vnode.ts';
 import { bytes, errorOf, type TestRoot, testRoot, text } from './fs-parts.ts';
@@ -303,18 +303,18 @@ test('the pages of a nameless memory file go with its last opening', () => {
 test('byte-range locks bind other owners, split, and are given back whole', () => {
   const locks = new LockTable();
   const [mine, theirs] = [{}, {}];
-  expect(locks.set('k', mine, F_WRLCK, { start: 0, end: 100 }, 1)).toBe(true);
-  expect(locks.set('k', theirs, F_RDLCK, { start: 50, end: 60 }, 2)).toBe(false);
-  expect(locks.set('k', mine, F_UNLCK, { start: 40, end: 60 }, 1)).toBe(true);
-  expect(locks.set('k', theirs, F_WRLCK, { start: 45, end: 55 }, 2)).toBe(true);
-  expect(locks.conflict('k', theirs, F_RDLCK, { start: 0, end: Infinity })).toEqual({
+  expect(locks.set('k', mine, F_WRLCK, { start: 0n, end: 100n }, 1)).toBe(true);
+  expect(locks.set('k', theirs, F_RDLCK, { start: 50n, end: 60n }, 2)).toBe(false);
+  expect(locks.set('k', mine, F_UNLCK, { start: 40n, end: 60n }, 1)).toBe(true);
+  expect(locks.set('k', theirs, F_WRLCK, { start: 45n, end: 55n }, 2)).toBe(true);
+  expect(locks.conflict('k', theirs, F_RDLCK, { start: 0n, end: LOCK_END })).toEqual({
     type: F_WRLCK,
-    range: { start: 0, end: 40 },
+    range: { start: 0n, end: 40n },
     pid: 1,
     owner: mine,
   });
   locks.releaseAll('k', mine);
-  expect(locks.conflict('k', theirs, F_WRLCK, { start: 0, end: Infinity })).toBeUndefined();
+  expect(locks.conflict('k', theirs, F_WRLCK, { start: 0n, end: LOCK_END })).toBeUndefined();
   expect(locks.lockWhole('k', mine, 'shared')).toBe(true);
   expect(locks.lockWhole('k', theirs, 'shared')).toBe(true);
   expect(locks.lockWhole('k', theirs, 'exclusive')).toBe(false);
