@@ -31,6 +31,8 @@ const OPENING_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 export interface WriteOptions {
   readonly appends: boolean;
   readonly nonblocking: boolean;
+  /** No SIGPIPE where nobody reads. */
+  readonly quiet: boolean;
 }
 
 /** Who is told of what happens to a description. */

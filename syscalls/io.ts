@@ -30,8 +30,9 @@ import { iovec, read, single, vector, write } from './transfer.ts';
 const iovecs = structsIn(iovec, 'iovcnt', 'struct iovec');
 const RWF_NOWAIT = 8,
   RWF_APPEND = 0x10,
-  RWF_NOAPPEND = 0x20;
-const rwFlags = flags({ RWF_HIPRI: 1, RWF_DSYNC: 2, RWF_SYNC: 4, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND });
+  RWF_NOAPPEND = 0x20,
+  RWF_NOSIGNAL = 0x100;
+const rwFlags = flags({ RWF_HIPRI: 1, RWF_DSYNC: 2, RWF_SYNC: 4, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND, RWF_NOSIGNAL });
 const RW_FLAGS = { partial: 'RWF_NOWAIT on regular files, RWF_ATOMIC and RWF_DONTCACHE answer EOPNOTSUPP, as on file systems without them' };
 
 const readCall = define({
@@ -92,7 +93,7 @@ function positioned(task: Task, file: Fd, at: number): Description {
 
 /** What the flags ask of reads and writes is mostly so (they are synchronous). Linux: kiocb_set_rw_flags, do_loop_readv_writev. */
 function checkRwFlags({ canNotWait, vnode }: OpenFile, how: number, isSimple: boolean): void {
-  if (how & ~(isSimple ? 1 : 0x3f)) throw errno(EOPNOTSUPP);
+  if (how & ~(isSimple ? 1 : 0x13f)) throw errno(EOPNOTSUPP);
   if (how & RWF_APPEND && how & RWF_NOAPPEND) throw errno(EINVAL);
   if (how & RWF_NOWAIT && !canNotWait && vnode.kind !== 'socket') throw errno(EOPNOTSUPP);
 }
@@ -112,7 +113,7 @@ function writeVector(task: Task, description: Description, at: number, pieces: n
   checkRwFlags(file, how, file.writesPieces === true);
   const appends = (how & RWF_NOAPPEND) === 0 && ((description.flags | (how & RWF_APPEND ? O_APPEND : 0)) & O_APPEND) !== 0;
   const nonblocking = description.nonblocking || (how & RWF_NOWAIT) !== 0;
-  return write(task, description, span, position, how === 0 ? undefined : { appends, nonblocking });
+  return write(task, description, span, position, how === 0 ? undefined : { appends, nonblocking, quiet: (how & RWF_NOSIGNAL) !== 0 });
 }
 
 const readv = define({

@@ -51,6 +51,18 @@ function withFamily({ family }: LocalSocket, to: Uint8Array): Uint8Array {
   return family === s.AF_INET && to.length >= 2 && to[0] === s.AF_UNSPEC && to[1] === 0 ? Uint8Array.from([s.AF_INET, ...to.subarray(1)]) : to;
 }
 
+/** A datagram's bytes are read before its taker is looked for (Linux unix_dgram_sendmsg). */
+function found(task: Task, socket: LocalSocket, { span, to }: Sending): ReturnType<typeof target> {
+  try {
+    return target(task, socket, to);
+  } catch (error) {
+    const isLookup = error instanceof Errno && socket.isUnix && socket.isDatagrams && error.code !== EINVAL;
+    const bytes = scratch(isLookup ? span.size : 0);
+    if (copyIn(task, span, 0, bytes) < bytes.length) throw errno(EFAULT);
+    throw error;
+  }
+}
+
 function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): LocalSocket | Outside | undefined | 'nobody' {
   const needsLength = !socket.isUnix && socket.isDatagrams && socket.service === undefined;
   if (to?.length === 0 && needsLength) throw errno(EINVAL);
@@ -114,7 +126,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   if (isOpening && (sending.to === undefined || sending.to.length === 0)) throw errno(EINVAL);
   mayFly(task, sending.rights);
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
-  const to = target(task, socket, sending.to);
+  const to = found(task, socket, sending);
   const address = addressed(task, socket, sending.to);
   const credentials = sending.credentials ?? credentialsOf(task);
   if (socket.isPackets && span.size > scratch(Number.POSITIVE_INFINITY).length) throw errno(EMSGSIZE);

@@ -159,7 +159,7 @@ const fstatat64 = define({
   handler: (task, dir, name, to, how) => {
     // Of a descriptor itself no other flag is looked at.
     if ((how & f.AT_EMPTY_PATH) !== 0 && dir >= 0 && isEmpty(task, name)) return store(task, to, s.stat64, stat64(task.files.get(dir).vnode.stat()));
-    onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH);
+    onlyFlags(how, f.AT_SYMLINK_NOFOLLOW | f.AT_NO_AUTOMOUNT | f.AT_EMPTY_PATH | f.AT_STATX_SYNC_TYPE);
     store(task, to, s.stat64, stat64(vnodeAt(task, dir, nameOrEmpty(task, name, how), how).stat()));
   },
 });

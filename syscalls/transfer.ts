@@ -148,7 +148,7 @@ export function write(task: Task, description: Description, span: Span, position
   const file = description.requireWrite();
   if (file.writesPieces) return writePieces(task, description, span);
   let done = task.call.progress;
-  if (done === 0) checkWrite(task, file, span.size);
+  if (done === 0) checkWrite(task, file, span.size, how?.quiet);
   if (span.size === 0)
     return moveZero(task, position === undefined ? description.write(scratch(0), how) : description.writeAt(scratch(0), position, how));
   while (done < span.size) {
@@ -178,11 +178,11 @@ function wholeParts({ writeGrain = 1 }: OpenFile, got: number, wanted: number): 
 }
 
 /** Nobody to write to is told of by a signal as well. */
-function checkWrite(task: Task, file: OpenFile, size: number): void {
+function checkWrite(task: Task, file: OpenFile, size: number, quiet = false): void {
   try {
     file.checkWrite?.(size);
   } catch (error) {
-    if (error instanceof Errno && error.code === EPIPE) sendToTask(task, ownInfo(task, SIGPIPE));
+    if (error instanceof Errno && error.code === EPIPE && !quiet) sendToTask(task, ownInfo(task, SIGPIPE));
     throw error;
   }
 }
@@ -229,7 +229,7 @@ export function writeSome(
     return position === undefined ? description.write(allowed, how) : description.writeAt(allowed, position, how);
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
-    if (error.code === EPIPE) sendToTask(task, ownInfo(task, SIGPIPE));
+    if (error.code === EPIPE && how?.quiet !== true) sendToTask(task, ownInfo(task, SIGPIPE));
     if (before === 0) throw error;
     return undefined;
   }
