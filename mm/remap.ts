@@ -6,7 +6,7 @@ import { type Addr, PAGE_SIZE, pageUp, type Range } from '../abi/page.ts';
 import { AREA_ACCOUNT, AREA_LOCKED, AREA_LOCKS, type Area, fieldsOf, isData, offsetAt } from './area.ts';
 import { populate } from './fault.ts';
 import { LAZY } from './page-map.ts';
-import { isFree, USER_TOP } from './placement.ts';
+import { anyIn, USER_TOP } from './placement.ts';
 import type { AddressSpace } from './space.ts';
 
 export interface RemapRequest {
@@ -132,7 +132,8 @@ function bringInLocked(space: AddressSpace, area: Area, base: Addr, top: Addr): 
 
 function growInPlace(space: AddressSpace, area: Area, addr: Addr, oldSize: number, newSize: number): boolean {
   if (addr + oldSize !== area.top || addr + newSize > USER_TOP) return false;
-  if (addr + newSize > space.table.segmentOf(area).limit || !isFree(space.segments, area.top, newSize - oldSize)) return false;
+  // The gap below a stack is kept from who chooses a place, not from this (Linux vma_expandable).
+  if (addr + newSize > space.table.segmentOf(area).limit || anyIn(space.segments, area.top, newSize - oldSize)) return false;
   space.table.resize(area, area.base, addr + newSize);
   space.table.merge(area);
   return true;
