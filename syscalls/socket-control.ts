@@ -35,7 +35,7 @@ interface Item {
 }
 
 /** The control messages of a sendmsg. */
-export function controlOf(task: Task, socket: LocalSocket, at: number, length: number): Control {
+export function controlOf(task: Task, socket: LocalSocket, at: number, length: number, isAddressed: boolean): Control {
   const control: Control = {};
   if (length > 0x7fff_ffff) throw errno(ENOBUFS);
   // As 32-bit programs are served (cmsghdr_from_user_compat_to_kern): what is there must be messages.
@@ -45,6 +45,8 @@ export function controlOf(task: Task, socket: LocalSocket, at: number, length: n
     if (from > MOST_CONTROL) throw errno(ENOBUFS);
     const { size, level, type } = loadAt(task, at + from, s.controlHeader);
     if (size < s.controlHeader.size || size > length - from) throw errno(EINVAL);
+    // What it asks for matters only where the datagram is to go somewhere.
+    if (!isLocal && socket.isDatagrams && !isAddressed) socket.checkWrite(0);
     const item = { level, type, at: at + from + s.controlHeader.size, size: size - s.controlHeader.size };
     if (level === s.SOL_SOCKET) ofSocket(task, item, control, isLocal);
     else if (!isLocal && socket.isDatagrams) ofInternet(task, socket, item, control);

@@ -170,10 +170,10 @@ function send(task: Task, file: Fd, sending: Sending): number {
 function sendMessage(task: Task, file: Fd, at: number, how: number): number {
   socketAt(task, file);
   const header = loadAt(task, at, s.messageHeader);
-  const to = header.name === 0 ? undefined : readAddress(task, header.name, Math.min(header.nameSize, s.ADDRESS_MAX));
+  const to = header.name === 0 || header.nameSize === 0 ? undefined : readAddress(task, header.name, Math.min(header.nameSize, s.ADDRESS_MAX));
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const span = vector(task, header.iov, header.iovCount);
-  const control = header.controlSize === 0 ? {} : controlOf(task, socketAt(task, file), header.control, header.controlSize);
+  const control = header.controlSize === 0 ? {} : controlOf(task, socketAt(task, file), header.control, header.controlSize, to !== undefined);
   return send(task, file, { span, flags: how, to, ...control });
 }
 
