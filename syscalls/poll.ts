@@ -167,9 +167,10 @@ function select(task: Task, many: number, addresses: Sets['addresses'], timeout_
     const bit = 1 << (fd & 31);
     if (((wanted[0][word] | wanted[1][word] | wanted[2][word]) & bit) === 0) continue;
     const now = readiness(task, fd, changes);
-    if (now & POLLNVAL) throw errno(EBADF);
+    if (!task.files.has(fd)) throw errno(EBADF);
+    // A descriptor that only names a file counts as ready.
     for (let set = 0; set < 3; set++) {
-      if ((wanted[set][word] & bit) === 0 || (now & MASKS[set]) === 0) continue;
+      if ((wanted[set][word] & bit) === 0 || (now & (MASKS[set] | POLLNVAL)) === 0) continue;
       answer[set][word] |= bit;
       ready++;
     }
