@@ -34,7 +34,11 @@ function slowdown(rows: readonly Case[], engine: 'qemu' | 'emu'): string {
 
 function line(name: string, rows: readonly Case[]): string {
   const cells = [name, rows.length, rows.filter(({ emu }) => passed(emu)).length];
-  if (hasQemu) cells.push(rows.filter(({ qemu }) => passed(qemu)).length);
+  if (hasQemu) {
+    const ran = rows.filter(({ qemu }) => qemu !== undefined);
+    const count = ran.filter(({ qemu }) => passed(qemu)).length;
+    cells.push(ran.length === rows.length ? count : ran.length === 0 ? '' : `${count} of ${ran.length}`);
+  }
   cells.push(slowdown(rows, 'emu'));
   if (hasQemu) cells.push(slowdown(rows, 'qemu'));
   return `| ${cells.join(' | ')} |`;
