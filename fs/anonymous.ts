@@ -2,6 +2,7 @@
 import { ANON_INODE_FS_MAGIC } from '../abi/magic.ts';
 import { EINVAL, ENXIO, errno } from '../abi/errno.ts';
 import { makeDevice, S_IFMT } from '../abi/stat.ts';
+import { uncounted } from './fixed-vnode.ts';
 import type { Attributes, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 
 /** On Linux one inode stands behind all of them, and it is root's. */
@@ -77,17 +78,7 @@ export class AnonymousVnode implements Vnode {
   }
 
   statfs(): FileSystemStat {
-    return {
-      type: this.options.magic ?? ANON_INODE_FS_MAGIC,
-      bsize: 4096,
-      blocks: 0,
-      bfree: 0,
-      bavail: 0,
-      files: 0,
-      ffree: 0,
-      namelen: 255,
-      flags: 0x20,
-    };
+    return uncounted(this.options.magic ?? ANON_INODE_FS_MAGIC);
   }
 
   readlink(): string {

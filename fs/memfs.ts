@@ -8,7 +8,8 @@ import type { MemoryObject } from '../mm/object.ts';
 import { NO_FRAME } from '../mm/page-map.ts';
 import type { FileIdentity } from '../mm/pager.ts';
 import { AttributeMap } from './attributes.ts';
-import { MemDirectoryFile, MemFile } from './memory-file.ts';
+import { StoredDirectoryFile } from './directory-file.ts';
+import { MemFile } from './memory-file.ts';
 import {
   type Directory,
   type FileKind,
@@ -192,7 +193,8 @@ export class MemVnode implements Vnode, Directory {
 
   open(flags: number): OpenFile | Wait {
     if (this.kind === 'symlink') throw errno(e.ELOOP);
-    if (this.kind === 'directory') return new MemDirectoryFile(this);
+    if (this.kind === 'directory')
+      return new StoredDirectoryFile(this, { names: () => this.names(), stat: (name) => this.entry(name)?.stat() });
     if (this.kind !== 'file') {
       const file = this.system.options.openSpecial?.(this, this.rdev, flags);
       if (file === undefined) throw errno(e.ENXIO);

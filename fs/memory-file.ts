@@ -1,9 +1,9 @@
 /** Open files and directories of a memory file system. */
-import { EISDIR, ENODEV, EPERM, errno } from '../abi/errno.ts';
+import { ENODEV, EPERM, errno } from '../abi/errno.ts';
 import { canWrite, F_SEAL_GROW, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../abi/fcntl.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import type { MemoryObject } from '../mm/object.ts';
-import type { DirectoryEntry, OpenFile, Vnode } from './vnode.ts';
+import type { OpenFile, Vnode } from './vnode.ts';
 
 /** A regular file as its open files know it. */
 export interface MemoryNode extends Vnode {
@@ -19,11 +19,6 @@ export interface MemoryNode extends Vnode {
   reserve(base: number, top: number): void;
   pages(): MemoryObject | undefined;
   retire(): void;
-}
-
-export interface MemoryDirectory extends Vnode {
-  names(): readonly string[];
-  entry(name: string): Vnode | undefined;
 }
 
 const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
@@ -97,41 +92,4 @@ export class MemFile implements OpenFile {
     if (this.mayWrite) this.vnode.writers--;
     this.vnode.retire();
   }
-}
-
-export class MemDirectoryFile implements OpenFile {
-  readonly vnode: MemoryDirectory;
-  readonly seekable = true;
-  private listing: readonly string[] = [];
-
-  constructor(vnode: MemoryDirectory) {
-    this.vnode = vnode;
-  }
-
-  read(): number {
-    throw errno(EISDIR);
-  }
-
-  write(): number {
-    throw errno(EISDIR);
-  }
-
-  poll(): number {
-    return READY;
-  }
-
-  *entries(from: number): Generator<DirectoryEntry> {
-    if (from === 0) this.listing = this.vnode.names();
-    const { ino } = this.vnode.stat();
-    if (from === 0) yield { name: '.', ino, type: 4, next: 1 };
-    if (from <= 1) yield { name: '..', ino, type: 4, next: 2 };
-    for (let i = Math.max(0, from - 2); i < this.listing.length; i++) {
-      const stat = this.vnode.entry(this.listing[i])?.stat();
-      if (stat !== undefined) yield { name: this.listing[i], ino: stat.ino, type: stat.mode >> 12, next: i + 3 };
-    }
-  }
-
-  sync(): void {}
-
-  close(): void {}
 }

@@ -2,26 +2,14 @@
 import { MQUEUE_MAGIC } from '../abi/magic.ts';
 import { EEXIST, EPERM, errno } from '../abi/errno.ts';
 import { makeDevice, S_IFDIR } from '../abi/stat.ts';
-import { FixedVnode } from './fixed-vnode.ts';
-import { MadeListing } from './made-listing.ts';
+import { FixedVnode, uncounted } from './fixed-vnode.ts';
+import { DirectoryFile } from './directory-file.ts';
 import type { PosixQueue, PosixQueues } from './mqueue.ts';
 import type { Directory, FileKind, FileSystemStat, OpenFile, Stat, Vnode } from './vnode.ts';
 
 const DEVICE = makeDevice(0, 19);
 /** Bytes that a queue's file has (FILENT_SIZE). */
 const FILE_SIZE = 80;
-
-const STATFS: FileSystemStat = {
-  type: MQUEUE_MAGIC,
-  bsize: 4096,
-  blocks: 0,
-  bfree: 0,
-  bavail: 0,
-  files: 0,
-  ffree: 0,
-  namelen: 255,
-  flags: 0x20,
-};
 
 /** One queue as a file. */
 class QueueNode extends FixedVnode {
@@ -42,7 +30,7 @@ class QueueNode extends FixedVnode {
   }
 
   statfs(): FileSystemStat {
-    return STATFS;
+    return uncounted(MQUEUE_MAGIC);
   }
 
   open(): OpenFile {
@@ -76,11 +64,11 @@ export class QueueDirectory extends FixedVnode implements Directory {
   }
 
   statfs(): FileSystemStat {
-    return STATFS;
+    return uncounted(MQUEUE_MAGIC);
   }
 
   open(): OpenFile {
-    return new MadeListing(this, {
+    return new DirectoryFile(this, {
       names: () => [...this.queues.names()],
       stat: (name) => this.queues.find(name)?.vnode.stat(),
     });

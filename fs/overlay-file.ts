@@ -1,9 +1,8 @@
 /** Open files of an overlay: they go on with the copy in memory from the moment there is one. */
-import { EISDIR, ENODEV, EOPNOTSUPP, errno } from '../abi/errno.ts';
+import { ENODEV, EOPNOTSUPP, errno } from '../abi/errno.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
-import { directoryType } from '../abi/dirent.ts';
 import type { MemoryObject } from '../mm/object.ts';
-import type { Directory, DirectoryEntry, Io, OpenFile, Vnode } from './vnode.ts';
+import type { Io, OpenFile, Vnode } from './vnode.ts';
 
 const READY = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
@@ -80,44 +79,4 @@ export class OverlayFile implements OpenFile {
   close(): void {
     this.opened.close();
   }
-}
-
-export class OverlayDirectoryFile implements OpenFile {
-  readonly vnode: Vnode & Directory;
-  readonly seekable = true;
-  private readonly names: () => string[];
-  private listing: readonly string[] = [];
-
-  constructor(vnode: Vnode & Directory, names: () => string[]) {
-    this.vnode = vnode;
-    this.names = names;
-  }
-
-  read(): number {
-    throw errno(EISDIR);
-  }
-
-  write(): number {
-    throw errno(EISDIR);
-  }
-
-  poll(): number {
-    return READY;
-  }
-
-  /** The names are those of the moment the reading began (or was rewound); what has gone meanwhile is left out. */
-  *entries(from: number): Generator<DirectoryEntry> {
-    if (from === 0) this.listing = this.names();
-    const { ino } = this.vnode.stat();
-    if (from === 0) yield { name: '.', ino, type: 4, next: 1 };
-    if (from <= 1) yield { name: '..', ino, type: 4, next: 2 };
-    for (let i = Math.max(0, from - 2); i < this.listing.length; i++) {
-      const stat = this.vnode.lookup(this.listing[i])?.stat();
-      if (stat !== undefined) yield { name: this.listing[i], ino: stat.ino, type: directoryType(stat.mode), next: i + 3 };
-    }
-  }
-
-  sync(): void {}
-
-  close(): void {}
 }

@@ -6,7 +6,8 @@ import { EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO, EPERM
 import { canWrite, O_RDONLY, O_TRUNC, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../abi/fcntl.ts';
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID } from '../abi/stat.ts';
 import { type MemFileSystem, MemVnode } from './memfs.ts';
-import { OverlayDirectoryFile, OverlayFile } from './overlay-file.ts';
+import { StoredDirectoryFile } from './directory-file.ts';
+import { OverlayFile } from './overlay-file.ts';
 import {
   type Attributes,
   type Directory,
@@ -217,7 +218,7 @@ export class OverlayVnode implements Vnode, Directory {
       case 'symlink':
         throw errno(ELOOP);
       case 'directory':
-        return new OverlayDirectoryFile(this, () => this.names());
+        return new StoredDirectoryFile(this, { names: () => this.names(), stat: (name) => this.lookup(name)?.stat() });
       case 'file': {
         if (canWrite(flags) || flags & O_TRUNC) this.written((flags & O_TRUNC) !== 0);
         return new OverlayFile(this, flags, () => this.content(flags));

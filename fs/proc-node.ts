@@ -5,7 +5,8 @@ import { canRead, canWrite } from '../abi/fcntl.ts';
 import { latin1 } from '../abi/latin1.ts';
 import { POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { makeDevice, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
-import { MadeListing } from './made-listing.ts';
+import { FixedVnode, uncounted } from './fixed-vnode.ts';
+import { DirectoryFile } from './directory-file.ts';
 import type { Directory, FileKind, FileSystemStat, OpenFile, Place, Stat, Vnode } from './vnode.ts';
 
 /** A made-up file: who may do what with it, and what one opening of it gives. */
@@ -178,7 +179,7 @@ export class Maker {
   }
 }
 
-class ProcNode implements Vnode, Directory {
+class ProcNode extends FixedVnode implements Directory {
   readonly kind: FileKind;
   readonly key: string;
   readonly options: NodeOptions;
@@ -186,6 +187,7 @@ class ProcNode implements Vnode, Directory {
   readonly make: Maker;
 
   constructor(make: Maker, kind: FileKind, options: NodeOptions, content: Content) {
+    super();
     this.make = make;
     this.kind = kind;
     this.options = options;
@@ -206,18 +208,18 @@ class ProcNode implements Vnode, Directory {
   }
 
   statfs(): FileSystemStat {
-    return { type: this.make.system.magic, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+    return uncounted(this.make.system.magic);
   }
 
   open(flags: number): OpenFile {
     if (this.kind === 'symlink') throw errno(ELOOP);
     if (this.kind === 'directory')
-      return new MadeListing(this, { names: () => [...(this.content.list?.names() ?? [])], stat: (name) => statOf(this, name) });
+      return new DirectoryFile(this, { names: () => [...(this.content.list?.names() ?? [])], stat: (name) => statOf(this, name) });
     this.access((canRead(flags) ? R : 0) | (canWrite(flags) ? W : 0));
     return new ProcOpenFile(this, (this.content.file as ProcFile).open());
   }
 
-  readlink(): string {
+  override readlink(): string {
     if (this.content.target === undefined) throw errno(EINVAL);
     return this.content.target();
   }
@@ -232,26 +234,14 @@ class ProcNode implements Vnode, Directory {
     return known !== undefined && found !== undefined && known.key === found.key ? known : found;
   }
 
-  truncate(): void {
+  override truncate(): void {
     if (this.kind === 'directory') throw errno(EISDIR);
-  }
-
-  chmod(): void {
-    throw errno(EPERM);
-  }
-
-  chown(): void {
-    throw errno(EPERM);
-  }
-
-  utimes(): void {
-    throw errno(EPERM);
   }
 
   readonly judges = 'caller';
 
   /** The permission bits, as they bind whoever makes the running call. */
-  access(mode: number): void {
+  override access(mode: number): void {
     const { mode: bits, owner } = this.options;
     const caller = this.make.caller();
     if (this.kind === 'symlink' || caller === undefined) return;

@@ -8,7 +8,7 @@ import { canRead, canWrite, O_ACCMODE, O_APPEND, O_CLOEXEC, O_LARGEFILE, O_NONBL
 import { FIONREAD } from '../abi/ioctl.ts';
 import { POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import { Description } from './description.ts';
-import { FixedVnode } from './fixed-vnode.ts';
+import { FixedVnode, uncounted } from './fixed-vnode.ts';
 import type { HostFileSystem } from './host-tree.ts';
 import * as host from './hostfs.ts';
 import { type JobControl, Terminal, type TerminalPort } from './tty.ts';
@@ -307,7 +307,7 @@ class StreamVnode extends FixedVnode {
   }
 
   statfs(): FileSystemStat {
-    return { type: PIPEFS_MAGIC, bsize: 4096, blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, namelen: 255, flags: 0x20 };
+    return uncounted(PIPEFS_MAGIC);
   }
 }
 
