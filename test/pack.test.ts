@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emulator } from './drivers/emulator.ts';
-import { build, compilerVersion } from './drivers/fixtures.ts';
+import { build, compilerVersion, plainProgram } from './drivers/fixtures.ts';
 import { PROBE, PROBE_STATUS } from './drivers/probe.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
@@ -123,8 +123,7 @@ describe.skipIf(emulator.unavailable() !== undefined)('the package', () => {
   describe.skipIf(!canBuild)('runs the examples', () => {
     beforeAll(async () => {
       const source = join(EXAMPLES, 'words.c');
-      const guest = { name: 'examples/words', source, expected: '', kind: 'static', flags: [], args: [], env: {}, stdin: '' };
-      copyFileSync(await build(guest), join(app, 'words'));
+      copyFileSync(await build(plainProgram('examples/words', source)), join(app, 'words'));
     });
     const example = (name: string, args: readonly string[], input = ''): string => {
       copyFileSync(join(EXAMPLES, `${name}.ts`), join(app, `${name}.ts`));

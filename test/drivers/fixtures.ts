@@ -13,7 +13,6 @@ import type { Driver, Ending, Program } from './driver.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures', import.meta.url));
 const BUILT = fileURLToPath(new URL('../../build/fixtures', import.meta.url));
-const HEADER = join(FIXTURES, 'saw.h');
 const COMMON_FLAGS = ['-m32', '-O1', '-g0', '-std=gnu11', '-Wall', '-Werror', `-I${FIXTURES}`];
 const KINDS: Readonly<Record<string, readonly string[]>> = {
   static: ['-static', '-fno-pie', '-no-pie'],
@@ -37,6 +36,11 @@ export interface Fixture {
   readonly stdin: string;
   /** It is about what only root may do: where the tests run as a user it is left out. */
   readonly needsRoot?: boolean;
+}
+
+/** A static program beside the tests that is built as fixtures are, but is none. */
+export function plainProgram(name: string, source: string, args: readonly string[] = []): Fixture {
+  return { name, source, expected: '', kind: 'static', flags: [], args, env: {}, stdin: '' };
 }
 
 /** Why a fixture cannot run here, or undefined. */
@@ -89,9 +93,8 @@ export function compilerVersion(): Promise<string | undefined> {
   return compiler;
 }
 
-/** The headers that fixtures of one area may share. */
-function headersBeside(source: string): Buffer[] {
-  const folder = dirname(source);
+/** The headers of a folder, which what is built there may share. */
+function headersIn(folder: string): Buffer[] {
   const names = readdirSync(folder).filter((file) => extname(file) === '.h');
   return names.map((name) => readFileSync(join(folder, name)));
 }
@@ -105,8 +108,8 @@ export async function build(fixture: Fixture): Promise<string> {
   const hash = createHash('sha256');
   for (const part of [
     readFileSync(fixture.source),
-    readFileSync(HEADER),
-    ...headersBeside(fixture.source),
+    ...headersIn(FIXTURES),
+    ...headersIn(dirname(fixture.source)),
     flags.join(' '),
     fixture.flags.join(' '),
     await compilerVersion(),

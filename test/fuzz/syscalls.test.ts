@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { emulator } from '../drivers/emulator.ts';
-import { build, compilerVersion, type Fixture } from '../drivers/fixtures.ts';
+import { build, compilerVersion, plainProgram } from '../drivers/fixtures.ts';
 import { native } from '../drivers/native.ts';
 import { SYSCALLS } from '../../syscalls/table.ts';
 import { differences, makeCalls, recordBytes } from './syscalls/calls.ts';
@@ -18,16 +18,7 @@ const cannot = !canBuild || emulator.unavailable() !== undefined || native.unava
 const SEEDS = [1, 2, 3, 4];
 const CALLS = 1500;
 
-const RUNNER: Fixture = {
-  name: 'fuzz/runner',
-  source: fileURLToPath(new URL('./syscalls/runner.c', import.meta.url)),
-  expected: '',
-  kind: 'static',
-  flags: [],
-  args: [],
-  env: {},
-  stdin: '',
-};
+const RUNNER = plainProgram('fuzz/runner', fileURLToPath(new URL('./syscalls/runner.c', import.meta.url)));
 
 describe.skipIf(cannot)('calls made from their definitions', () => {
   test.each(SEEDS)('answer as on the bare CPU, seed %i', async (seed) => {

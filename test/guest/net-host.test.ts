@@ -5,13 +5,13 @@ import net, { type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { emulator } from '../drivers/emulator.ts';
-import { compilerVersion, type Fixture, runFixture } from '../drivers/fixtures.ts';
+import { compilerVersion, type Fixture, plainProgram, runFixture } from '../drivers/fixtures.ts';
 
 const canBuild = (await compilerVersion()) !== undefined;
 
 function program(...args: string[]): Fixture {
   const source = fileURLToPath(new URL('net-host.c', import.meta.url));
-  return { name: 'net-host', source, expected: '', kind: 'static', flags: [], args, env: {}, stdin: '' };
+  return plainProgram('net-host', source, args);
 }
 
 async function run(options: readonly string[], ...args: string[]): Promise<string> {

@@ -5,22 +5,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Driver } from '../../drivers/driver.ts';
 import { emulator } from '../../drivers/emulator.ts';
-import { build, type Fixture } from '../../drivers/fixtures.ts';
+import { build, plainProgram } from '../../drivers/fixtures.ts';
 import { native } from '../../drivers/native.ts';
 import { endsProof, explain } from './differences.ts';
 import { describe, encode, type Operation, type Program, recordsOf } from './operations.ts';
 
 const LIMIT_MS = 300_000;
-const RUNNER: Fixture = {
-  name: 'fuzz/memory-runner',
-  source: fileURLToPath(new URL('./runner.c', import.meta.url)),
-  expected: '',
-  kind: 'static',
-  flags: [],
-  args: [],
-  env: {},
-  stdin: '',
-};
+const RUNNER = plainProgram('fuzz/memory-runner', fileURLToPath(new URL('./runner.c', import.meta.url)));
 
 export interface Difference {
   readonly program: Program;

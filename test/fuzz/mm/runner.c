@@ -4,6 +4,7 @@
  * in the emulator; memory-fuzz.ts writes the records. build: gcc -m32 -static
  */
 #define _GNU_SOURCE
+#include "raw-call.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -49,16 +50,6 @@ static uint32_t used;
 static const char *prefix = "";
 static struct rlimit first_limits[16];
 
-static uint32_t call(uint32_t number, const uint32_t *words) {
-  uint32_t result;
-  __asm__ volatile(
-      "push %%ebp; push %%ebx; mov %2, %%eax; mov %1, %%ebp; mov 0(%%ebp), %%ebx; mov 4(%%ebp), %%ecx; mov 8(%%ebp), %%edx;"
-      "mov 12(%%ebp), %%esi; mov 16(%%ebp), %%edi; mov 20(%%ebp), %%ebp; int $0x80; pop %%ebx; pop %%ebp"
-      : "=a"(result), "+S"(words), "+D"(number)
-      :
-      : "ecx", "edx", "memory");
-  return result;
-}
 static uint32_t call6(uint32_t number, uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e, uint32_t f) {
   uint32_t words[6] = {a, b, c, d, e, f};
   return call(number, words);

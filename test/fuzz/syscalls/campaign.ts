@@ -5,7 +5,7 @@ import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Machine, memoryRoot } from '../../../index.ts';
-import { build, type Fixture } from '../../drivers/fixtures.ts';
+import { build, type Fixture, plainProgram } from '../../drivers/fixtures.ts';
 import { native } from '../../drivers/native.ts';
 import { explain } from './known.ts';
 import { RESULT_VOLATILE, VOLATILE } from './policy.ts';
@@ -17,16 +17,7 @@ const OUTPUT_LIMIT = 256 << 20;
 /** The jail's status where it could not be made. */
 const NO_JAIL = 120;
 
-const source = (name: string): Fixture => ({
-  name: `fuzz/${name}`,
-  source: fileURLToPath(new URL(`./${name}.c`, import.meta.url)),
-  expected: '',
-  kind: 'static',
-  flags: [],
-  args: [],
-  env: {},
-  stdin: '',
-});
+const source = (name: string): Fixture => plainProgram(`fuzz/${name}`, fileURLToPath(new URL(`./${name}.c`, import.meta.url)));
 
 export interface Difference {
   readonly program: RandomProgram;

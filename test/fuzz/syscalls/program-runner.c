@@ -4,6 +4,7 @@
  * by SIGUSR1 from the parent, so that both end. build: gcc -m32 -static
  */
 #define _GNU_SOURCE
+#include "raw-call.h"
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sched.h>
@@ -49,17 +50,6 @@ static struct shared {
 static struct program program;
 static struct record records[MAXIMUM];
 static uint32_t results[MAXIMUM];
-
-static uint32_t call(uint32_t number, const uint32_t *words) {
-  uint32_t result;
-  __asm__ volatile(
-      "push %%ebp; push %%ebx; mov %2, %%eax; mov %1, %%ebp; mov 0(%%ebp), %%ebx; mov 4(%%ebp), %%ecx; mov 8(%%ebp), %%edx;"
-      "mov 12(%%ebp), %%esi; mov 16(%%ebp), %%edi; mov 20(%%ebp), %%ebp; int $0x80; pop %%ebx; pop %%ebp"
-      : "=a"(result), "+S"(words), "+D"(number)
-      :
-      : "ecx", "edx", "memory");
-  return result;
-}
 
 static void say(const char *format, ...) {
   va_list args;

@@ -2,6 +2,7 @@
  * Makes the calls that standard input lists (a number and six words each), every one over freshly filled memory, and prints result and a sum
  * of that memory. The same program runs on the bare CPU and in the emulator. build: gcc -m32 -static
  */
+#include "raw-call.h"
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,17 +19,6 @@ struct record {
   uint32_t number, words[6];
 };
 static struct record records[8192];
-
-static uint32_t call(uint32_t number, const uint32_t *words) {
-  uint32_t result;
-  __asm__ volatile(
-      "push %%ebp; push %%ebx; mov %2, %%eax; mov %1, %%ebp; mov 0(%%ebp), %%ebx; mov 4(%%ebp), %%ecx; mov 8(%%ebp), %%edx;"
-      "mov 12(%%ebp), %%esi; mov 16(%%ebp), %%edi; mov 20(%%ebp), %%ebp; int $0x80; pop %%ebx; pop %%ebp"
-      : "=a"(result), "+S"(words), "+D"(number)
-      :
-      : "ecx", "edx", "memory");
-  return result;
-}
 
 static uint32_t state;
 static uint32_t below(uint32_t n) {
