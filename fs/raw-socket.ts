@@ -1,5 +1,5 @@
 /** Raw and packet sockets: what they send goes over the loopback to those who listen, and the kernel answers echo requests. Linux: net/ipv4/raw.c, net/packet. */
-import { EDESTADDRREQ, EINVAL, EMSGSIZE, ENXIO, errno } from '../abi/errno.ts';
+import { EDESTADDRREQ, EINVAL, EMSGSIZE, errno } from '../abi/errno.ts';
 import { ARPHRD_LOOPBACK, LOOPBACK } from '../abi/interface.ts';
 import { AF_INET, AF_PACKET, IP_TOS, IP_TTL, IPPROTO_IP, SOCK_RAW } from '../abi/socket.ts';
 import { hostOf, isAny, located } from './ports.ts';
@@ -130,8 +130,6 @@ export class PacketService implements SocketService {
   }
 
   send(socket: LocalSocket, { bytes, address }: Outgoing): number {
-    const index = address === undefined ? LOOPBACK.index : new DataView(address.buffer, address.byteOffset).getInt32(4, true);
-    if (index !== LOOPBACK.index) throw errno(ENXIO);
     const isWhole = socket.type === SOCK_RAW;
     if (isWhole && bytes.length < ETHERNET) throw errno(EINVAL);
     if (bytes.length > MOST + ETHERNET) throw errno(EMSGSIZE);

@@ -367,7 +367,7 @@ export class LocalSocket implements OpenFile {
     }
     if (inbox.isEmpty) {
       this.failPending();
-      if (!this.isDatagrams && !this.isConnected) throw errno(this.isUnix ? e.EINVAL : e.ENOTCONN);
+      if (!this.isDatagrams && !this.isConnected) throw errno(this.isUnix && !this.isPackets ? e.EINVAL : e.ENOTCONN);
       if (this.ended || this.noReading) return NOTHING;
     }
     const least = this.isPackets ? 1 : Math.min(state.lowWater(this), into.length);

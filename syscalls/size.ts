@@ -34,9 +34,10 @@ function truncateOpen(task: Task, file: Fd, length: number): void {
   if (length < 0) throw errno(EINVAL);
   const description = openAt(task, file);
   const { file: opened, vnode } = description;
-  if (vnode.isFixed && opened.takesPositions) throw errno(EOPNOTSUPP);
-  if (vnode.kind !== 'file' || !f.canWrite(description.flags) || opened.truncate === undefined) throw errno(EINVAL);
+  const isPidfd = vnode.isFixed && opened.takesPositions === true;
+  if (!isPidfd && (vnode.kind !== 'file' || !f.canWrite(description.flags))) throw errno(EINVAL);
   if ((description.flags & f.O_LARGEFILE) === 0 && length > MAX_OFF) throw errno(EINVAL);
+  if (opened.truncate === undefined) throw errno(isPidfd ? EOPNOTSUPP : EINVAL);
   checkSize(task, length);
   tame(task, vnode);
   opened.truncate(length);

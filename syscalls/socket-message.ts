@@ -6,6 +6,7 @@ import { SIGPIPE } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds, toTimespec } from '../abi/time.ts';
 import type { LocalSocket, Outgoing, Received } from '../fs/socket.ts';
+import { hostOf } from '../fs/ports.ts';
 import { takeFailure } from '../fs/socket-state.ts';
 import { type Io, isWait } from '../fs/vnode.ts';
 import { ownInfo, sendToTask } from '../proc/send.ts';
@@ -82,9 +83,9 @@ function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Lo
 
 /** Where the message says that it goes, for sockets that care. */
 function addressed(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Uint8Array | undefined {
+  if (isRaw(socket)) return rawTarget(socket, to?.length === 0 ? undefined : to);
   if (to === undefined || to.length === 0) return undefined;
   if (socket.family === s.AF_NETLINK) return netlinkTarget(task, socket, to);
-  if (isRaw(socket)) return rawTarget(socket, to);
   return socket.isUnix || !socket.isDatagrams ? undefined : to.slice(0, socket.family === s.AF_INET ? s.INET_ADDRESS : s.INET6_ADDRESS);
 }
 
@@ -115,12 +116,19 @@ function sendPieces(socket: LocalSocket, message: Outgoing, segment: number | un
 const MOST_DATAGRAM = 65_507,
   MOST_SEGMENTS = 128;
 
+/** Of what is no stream few take notice of MSG_OOB: IPv6's datagrams and packets pass over it. */
+function mayBeUrgent(socket: LocalSocket, to: Uint8Array | undefined): void {
+  if (socket.type === s.SOCK_SEQPACKET && !socket.isConnected) throw errno(ENOTCONN);
+  if (socket.isUnix && !socket.isPackets && to !== undefined && to.length > 0 && socket.isConnected) throw errno(EISCONN);
+  const isIgnored = socket.family === s.AF_PACKET || (socket.family === s.AF_INET6 && !isRaw(socket) && (to === undefined || hostOf(to).length === 16));
+  if (socket.isUnix || (socket.isDatagrams && !isIgnored)) throw errno(EOPNOTSUPP);
+}
+
 function send(task: Task, file: Fd, sending: Sending): number {
   const { span, flags: how } = sending;
   const socket = socketAt(task, file);
   const isUrgent = (how & s.MSG_OOB) !== 0;
-  if (isUrgent && socket.isUnix && !socket.isPackets && sending.to !== undefined && sending.to.length > 0 && socket.isConnected) throw errno(EISCONN);
-  if (isUrgent && (socket.isUnix || socket.isDatagrams)) throw errno(EOPNOTSUPP);
+  if (isUrgent) mayBeUrgent(socket, sending.to ?? socket.remote);
   // An opening that carries bytes goes somewhere.
   const isOpening = (how & MSG_FASTOPEN) !== 0 && socket.protocol === s.IPPROTO_TCP && !socket.isConnected;
   if (isOpening && (sending.to === undefined || sending.to.length === 0)) throw errno(EINVAL);
@@ -186,9 +194,19 @@ interface Receipt extends Received {
   readonly isUrgent?: boolean;
 }
 
+const PACKET_FLAGS = s.MSG_PEEK | s.MSG_DONTWAIT | s.MSG_TRUNC | s.MSG_ERRQUEUE;
+
+/** Which flags whoever receives packets minds: those of the internet (UDP) pass over MSG_OOB. */
+function checkFlags(socket: LocalSocket, how: number): void {
+  if (socket.family === s.AF_PACKET && (how & ~PACKET_FLAGS) !== 0) throw errno(EINVAL);
+  if (socket.type === s.SOCK_SEQPACKET && !socket.isConnected) throw errno(ENOTCONN);
+  if ((how & s.MSG_OOB) !== 0 && socket.isPackets && (socket.isUnix || socket.service !== undefined)) throw errno(EOPNOTSUPP);
+}
+
 function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
   const socket = socketAt(task, file);
-  if ((how & s.MSG_OOB) !== 0 && (socket.isUnix || !socket.isDatagrams)) return receiveUrgent(task, socket, span, how);
+  checkFlags(socket, how);
+  if ((how & s.MSG_OOB) !== 0 && !socket.isPackets) return receiveUrgent(task, socket, span, how);
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
   const peek = (how & s.MSG_PEEK) !== 0;
   const wanted = Math.min(span.size, scratch(Number.POSITIVE_INFINITY).length);
@@ -210,7 +228,6 @@ function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
 
 /** Linux tcp_recv_urg: one byte. */
 function receiveUrgent(task: Task, socket: LocalSocket, span: Span, how: number): Receipt {
-  if (socket.isPackets) throw errno(EOPNOTSUPP);
   if (socket.isUnix) throw errno(EINVAL);
   if (socket.listening) throw errno(ENOTCONN);
   if (!socket.isConnected) throw errno(EINVAL);
@@ -236,6 +253,7 @@ function receiveMessage(task: Task, file: Fd, at: number, how: number): number {
   if (header.iovCount > 1024) throw errno(EMSGSIZE);
   const span = vector(task, header.iov, header.iovCount);
   const asked = socketAt(task, file);
+  checkFlags(asked, how);
   if ((how & s.MSG_ERRQUEUE) !== 0 && !asked.isUnix) return receiveFailure(task, asked, span, at, header);
   const receipt = receive(task, file, span, how);
   const { socket } = receipt;
@@ -312,6 +330,7 @@ export const recvfrom = define({
   result: size, support: 'full',
   handler: (task, file, at, length, how, name, sizeAt) => {
     const asked = socketAt(task, file);
+    checkFlags(asked, how);
     if ((how & s.MSG_ERRQUEUE) !== 0 && !asked.isUnix) return receiveFailedBytes(task, asked, single(at, length));
     const receipt = receive(task, file, single(at, length), how);
     drop(task, receipt, how);

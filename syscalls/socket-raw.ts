@@ -1,6 +1,6 @@
 /** Raw and packet sockets as calls see them: who may have them, what they are bound to and where they send. Linux: net/ipv4/raw.c, net/packet/af_packet.c. */
 import { CAP_NET_RAW } from '../abi/capability.ts';
-import { EACCES, EINVAL, ENODEV, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno } from '../abi/errno.ts';
+import { EACCES, EINVAL, ENODEV, ENXIO, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT, errno } from '../abi/errno.ts';
 import { LOOPBACK } from '../abi/interface.ts';
 import * as s from '../abi/socket.ts';
 import { endOf, IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../fs/raw-packets.ts';
@@ -53,7 +53,7 @@ export function bindRaw(socket: LocalSocket, address: Address): void {
     checkLink(address);
     const packets = socket.service as PacketService;
     packets.protocol = (address[2] << 8) | address[3] || packets.protocol;
-    socket.local = linkAddress(packets.protocol, 0);
+    socket.local = linkAddress(packets.protocol, 0, indexOf(address));
     return;
   }
   checkInet(socket.family, address);
@@ -65,22 +65,32 @@ export function bindRaw(socket: LocalSocket, address: Address): void {
 
 function checkLink(address: Address): void {
   if (address.length < 20 || familyOf(address) !== s.AF_PACKET) throw errno(EINVAL);
-  const index = new DataView(address.buffer, address.byteOffset).getInt32(4, true);
+  const index = indexOf(address);
   if (index !== LOOPBACK.index && index !== 0) throw errno(ENODEV);
+}
+
+function indexOf(link: Address): number {
+  return new DataView(link.buffer, link.byteOffset).getInt32(4, true);
 }
 
 export function connectRaw(socket: LocalSocket, address: Address): void {
   if (socket.family === s.AF_PACKET) throw errno(EOPNOTSUPP);
   if (address.length >= 2 && familyOf(address) === s.AF_UNSPEC) return socket.disconnect();
-  socket.aim(rawTarget(socket, address), false);
+  socket.aim(internetTarget(socket, address), false);
 }
 
-/** Where a message goes, checked. */
-export function rawTarget(socket: LocalSocket, address: Address): Address {
+/** Where a message goes, checked: packets that do not say leave by the interface that their socket is bound to. */
+export function rawTarget(socket: LocalSocket, address: Address | undefined): Address | undefined {
   if (socket.family === s.AF_PACKET) {
-    if (address.length < 18) throw errno(EINVAL);
-    return address.slice();
+    if (address !== undefined && address.length < 18) throw errno(EINVAL);
+    const link = address ?? socket.local;
+    if (link === undefined || indexOf(link) !== LOOPBACK.index) throw errno(ENXIO);
+    return address?.slice();
   }
+  return address === undefined ? undefined : internetTarget(socket, address);
+}
+
+function internetTarget(socket: LocalSocket, address: Address): Address {
   checkInet(socket.family, address);
   mustBeReachable(socket.family, address);
   return address.slice(0, socket.family === s.AF_INET ? s.INET_ADDRESS : s.INET6_ADDRESS);
