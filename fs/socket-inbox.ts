@@ -64,8 +64,10 @@ export interface Taken {
 export class Inbox {
   /** Bytes it counts. */
   held = 0;
+  /** Pieces that nobody will read any more: what they carry is to be let go of. */
+  readonly passedOver: Packet[] = [];
+  protected readonly packets: Packet[] = [];
   private readonly isPackets: boolean;
-  private readonly packets: Packet[] = [];
   /** Bytes of the stream that have been read, or passed over. */
   private passed = 0;
   /** Where in the stream the urgent byte is, and the byte while nobody has asked for it. */
@@ -77,6 +79,11 @@ export class Inbox {
 
   get isEmpty(): boolean {
     return this.packets.length === 0;
+  }
+
+  /** What closing now would lose. */
+  get isUnread(): boolean {
+    return this.packets.length > 0;
   }
 
   /** Packets that wait. */
@@ -116,7 +123,7 @@ export class Inbox {
   }
 
   /** Bytes of several sends run together, up to one that carries rights, its own included. */
-  takeBytes(into: Uint8Array, peek: boolean): Taken {
+  takeBytes(into: Uint8Array, peek: boolean, _isInline: boolean): Taken {
     const [first] = this.packets;
     let rights: readonly Description[] = [];
     let { user } = first;
@@ -146,6 +153,18 @@ export class Inbox {
     return { count: done, whole: done, packet: first, rights, user };
   }
 
+  /** Passes over what a read that begins here does not see; true where there is more room then. */
+  settle(isInline: boolean): boolean {
+    if (!this.isAtMark || isInline || this.isEmpty) return false;
+    this.skipUrgent();
+    return true;
+  }
+
+  /** Whether a read finds anything. */
+  hasBytes(_peek: boolean, _isInline: boolean): boolean {
+    return !this.isEmpty;
+  }
+
   // ---- Urgent data: Linux tcp_check_urg, tcp_recv_urg ------------------------------------------------------------------------------------
 
   private pass(count: number): void {
@@ -170,7 +189,7 @@ export class Inbox {
   }
 
   /** Passes over the urgent byte, which is the next. */
-  skipUrgent(): void {
+  private skipUrgent(): void {
     const [first] = this.packets;
     if (first === undefined) return;
     first.bytes = first.bytes.subarray(1);
@@ -185,7 +204,7 @@ export class Inbox {
   }
 
   /** Reads stop before the urgent byte. */
-  untilMark(wanted: number): number {
+  private untilMark(wanted: number): number {
     if (this.urgent === undefined || this.urgent.at <= this.passed) return wanted;
     return Math.min(wanted, this.urgent.at - this.passed);
   }

@@ -6,6 +6,7 @@ import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLL
 import * as s from '../abi/socket.ts';
 import { answerWord, interfaceIoctl } from './interface-ioctl.ts';
 import type { Address, HostDatagrams } from './network.ts';
+import { isSameEnd } from './ports.ts';
 import { type Inbox, PACKET_COST } from './socket-inbox.ts';
 import type { Failure } from './socket-types.ts';
 import type { IoctlArgument } from './vnode.ts';
@@ -155,6 +156,25 @@ export function checkSend(socket: Polled & { readonly service: unknown; readonly
   throw errno(noWriting ? EPIPE : isUnix ? ENOTCONN : isDatagrams ? EDESTADDRREQ : EPIPE);
 }
 
+/** Throws the error that waits to be told. */
+export function failPending(socket: { takeError(): number }): void {
+  const error = socket.takeError();
+  if (error !== 0) throw errno(error);
+}
+
+interface Hearing {
+  readonly isUnix: boolean;
+  readonly isDatagrams: boolean;
+  readonly service: unknown;
+  readonly remote: Address | undefined;
+}
+
+/** A connected internet socket hears nobody but its peer. */
+export function hears({ isUnix, isDatagrams, service, remote }: Hearing, from: Address | undefined): boolean {
+  if (isUnix || service !== undefined || !isDatagrams || remote === undefined) return true;
+  return from !== undefined && isSameEnd(from, remote);
+}
+
 /** The oldest error that came back. Throws EAGAIN where there is none. */
 export function takeFailure(socket: Failing): Failure {
   const failure = socket.failures.shift();
@@ -186,11 +206,16 @@ export function readiness(socket: Polled): number {
   return ready;
 }
 
+/** What a stream's other end has not taken: pieces without bytes count too. */
+function unread(peer: Peer | undefined): number {
+  return peer === undefined || peer.inbox.isEmpty ? 0 : Math.max(peer.queued, 1);
+}
+
 /** Undefined: no such request. */
 export function socketIoctl(socket: Polled & { readonly service: unknown }, request: number, argument: IoctlArgument): number | undefined {
-  const { inbox, isPackets, isUnix } = socket;
-  if (request === SIOCATMARK && !isPackets && !isUnix) return answerWord(argument, inbox.isAtMark ? 1 : 0);
-  if (request === TIOCOUTQ && socket.service === undefined) return answerWord(argument, isPackets ? 0 : (socket.peer?.queued ?? 0));
+  const { inbox, isPackets } = socket;
+  if (request === SIOCATMARK && !isPackets) return answerWord(argument, inbox.isAtMark ? 1 : 0);
+  if (request === TIOCOUTQ && socket.service === undefined) return answerWord(argument, isPackets ? 0 : unread(socket.peer));
   if (request !== FIONREAD) return interfaceIoctl(socket.family, request, argument);
   if (socket.listening) throw errno(EINVAL);
   return answerWord(argument, socket.isDatagrams ? inbox.firstSize : isPackets ? inbox.bytes : inbox.ahead(isInline(socket)));

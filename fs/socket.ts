@@ -4,10 +4,11 @@ import { errno } from '../abi/errno.ts';
 import { POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM } from '../abi/poll.ts';
 import * as s from '../abi/socket.ts';
 import type { HostDatagrams } from './network.ts';
-import { type About, aboutOf, Inbox, PACKET_COST } from './socket-inbox.ts';
-import { inFamily, isSameEnd, located, type PortKind, sourceFor } from './ports.ts';
+import { type About, aboutOf, Inbox, type Packet, PACKET_COST } from './socket-inbox.ts';
+import { inFamily, located, type PortKind, sourceFor } from './ports.ts';
 import * as state from './socket-state.ts';
 import type { Failure, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
+import { UnixInbox } from './unix-inbox.ts';
 import { type Address, inetAddress, reach, type SocketNames } from './socket-names.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
 import { Waiters } from './wait.ts';
@@ -95,7 +96,8 @@ export class LocalSocket implements OpenFile {
   constructor(options: SocketOptions) {
     this.vnode = options.vnode;
     this.label = options.vnode.stat().ino === 0n ? undefined : `socket:[${options.vnode.stat().ino}]`;
-    this.inbox = new Inbox(options.type !== s.SOCK_STREAM);
+    const isUnixStream = options.family === s.AF_UNIX && options.type === s.SOCK_STREAM;
+    this.inbox = isUnixStream ? new UnixInbox() : new Inbox(options.type !== s.SOCK_STREAM);
     this.names = options.names;
     this.now_ns = options.now_ns;
     this.family = options.family;
@@ -279,13 +281,8 @@ export class LocalSocket implements OpenFile {
     return error;
   }
 
-  private failPending(): void {
-    const error = this.takeError();
-    if (error !== 0) throw errno(error);
-  }
-
   send(message: Outgoing): Io {
-    this.failPending();
+    state.failPending(this);
     if (this.noWriting) throw errno(e.EPIPE);
     if (this.service !== undefined) return this.service.send(this, message);
     const target = message.to ?? (message.address === undefined ? this.destination() : undefined);
@@ -311,7 +308,7 @@ export class LocalSocket implements OpenFile {
     const to = this.isUnix ? undefined : (message.address ?? this.remote);
     const isPlain = this.isUnix || !this.isDatagrams || this.local === undefined || to === undefined;
     const from = isPlain ? this.local : inFamily(this.seenFrom(to), target.family);
-    if (!target.hears(from)) return taken.length;
+    if (!state.hears(target, from)) return taken.length;
     const isUrgent = message.isUrgent === true && taken.length === bytes.length;
     if (isUrgent) target.inbox.mark(taken, state.isInline(target));
     const about = target.isDatagrams && target.options.size > 0 ? aboutOf(this, message, to, target.family, this.now_ns()) : undefined;
@@ -326,7 +323,9 @@ export class LocalSocket implements OpenFile {
   /** recv with MSG_OOB. Throws EINVAL where there is none. */
   takeUrgent(peek: boolean): number {
     if (state.isInline(this)) throw errno(e.EINVAL);
-    return this.inbox.takeUrgent(peek);
+    const byte = this.inbox.takeUrgent(peek);
+    if (!peek) this.made();
+    return byte;
   }
 
   /** Where bytes without an address go. Whoever has a datagram's port by then gets it. */
@@ -337,18 +336,12 @@ export class LocalSocket implements OpenFile {
   /** A datagram from outside, or from a service; where there is no room for it, it is lost, and false. */
   deliver(bytes: Uint8Array, from: Address, credentials: s.Ucred = NOBODY): boolean {
     const size = bytes.length + PACKET_COST;
-    if (!this.hears(from)) return true;
+    if (!state.hears(this, from)) return true;
     if (this.inbox.held > 0 && this.inbox.held + size > state.BUFFER) return false;
     const about = { time_ns: this.now_ns(), to: this.local, ttl: 64, tos: 0 };
     this.inbox.push({ bytes, from, credentials, rights: [], user: credentials.uid, about });
     this.changes.wakeAll(IN);
     return true;
-  }
-
-  /** A connected internet socket hears nobody but its peer. */
-  private hears(from: Address | undefined): boolean {
-    if (this.isUnix || this.service !== undefined || !this.isDatagrams || this.remote === undefined) return true;
-    return from !== undefined && isSameEnd(from, this.remote);
   }
 
   private sendToGone(target: LocalSocket, size: number): number {
@@ -361,22 +354,21 @@ export class LocalSocket implements OpenFile {
   receive(into: Uint8Array, nonblocking: boolean, peek: boolean): Received | Wait {
     const { inbox } = this;
     // The urgent byte is not part of what is read, unless it was asked for.
-    if (!peek && inbox.isAtMark && !state.isInline(this) && !inbox.isEmpty) {
-      inbox.skipUrgent();
-      this.made();
-    }
-    if (inbox.isEmpty) {
-      this.failPending();
+    const isInline = state.isInline(this);
+    if (!peek && inbox.settle(isInline)) this.made();
+    const isEmpty = !inbox.hasBytes(peek, isInline);
+    if (isEmpty) {
+      state.failPending(this);
       if (!this.isDatagrams && !this.isConnected) throw errno(this.isUnix && !this.isPackets ? e.EINVAL : e.ENOTCONN);
       if (this.ended || this.noReading) return NOTHING;
     }
     const least = this.isPackets ? 1 : Math.min(state.lowWater(this), into.length);
-    const isLess = inbox.isEmpty || (inbox.held < least && !this.ended && !this.noReading && !nonblocking && !peek);
+    const isLess = isEmpty || (inbox.held < least && !this.ended && !this.noReading && !nonblocking && !peek);
     if (isLess) {
       if (nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: this.changes, timeout_ns: this.receiveTimeout_ns };
     }
-    const { count, whole, packet, rights, user } = this.isPackets ? inbox.takePacket(into, peek) : inbox.takeBytes(into, peek);
+    const { count, whole, packet, rights, user } = this.isPackets ? inbox.takePacket(into, peek) : inbox.takeBytes(into, peek, isInline);
     if (!peek) {
       this.names.flights.arrive(rights, this, user);
       this.made();
@@ -387,6 +379,7 @@ export class LocalSocket implements OpenFile {
 
   /** There is more room than before. */
   private made(): void {
+    this.letGo(this.inbox.passedOver.splice(0));
     this.room.wakeAll();
     this.peer?.changes.wakeAll(OUT);
     if (this.refused.size === 0) return;
@@ -430,6 +423,7 @@ export class LocalSocket implements OpenFile {
     const { peer } = this;
     if (peer !== undefined && peer.peer === this && !this.isDatagrams) {
       if (how !== s.SHUT_RD) peer.ended = true;
+      if (this.isUnix && how !== s.SHUT_WR) peer.noWriting = true;
       peer.changes.wakeAll();
       peer.room.wakeAll();
     }
@@ -452,7 +446,7 @@ export class LocalSocket implements OpenFile {
     for (const end of this.arrivals.splice(0)) end.reset();
     const { peer } = this;
     if (peer !== undefined && peer.peer === this) {
-      if (!this.isDatagrams && (!this.inbox.isEmpty || state.isAbrupt(this))) peer.error = e.ECONNRESET;
+      if (!this.isDatagrams && (this.inbox.isUnread || state.isAbrupt(this))) peer.error = e.ECONNRESET;
       if (!this.isDatagrams) peer.ended = true;
       peer.changes.wakeAll();
     }
@@ -464,7 +458,11 @@ export class LocalSocket implements OpenFile {
 
   /** Lets go of what has come. */
   purge(): void {
-    for (const { rights, user } of this.inbox.drain()) {
+    this.letGo(this.inbox.drain());
+  }
+
+  private letGo(packets: readonly Packet[]): void {
+    for (const { rights, user } of packets) {
       this.names.flights.arrive(rights, this, user);
       this.names.flights.drop(rights);
     }

@@ -117,9 +117,9 @@ const MOST_DATAGRAM = 65_507,
   MOST_SEGMENTS = 128;
 
 /** Of what is no stream few take notice of MSG_OOB: IPv6's datagrams and packets pass over it. */
-function mayBeUrgent(socket: LocalSocket, to: Uint8Array | undefined): void {
+function mayBeUrgent(socket: LocalSocket, to: Uint8Array | undefined, size: number): void {
   if (socket.type === s.SOCK_SEQPACKET && !socket.isConnected) throw errno(ENOTCONN);
-  if (socket.isUnix && !socket.isPackets && to !== undefined && to.length > 0 && socket.isConnected) throw errno(EISCONN);
+  if (!socket.isPackets && (!socket.isUnix || size > 0)) return;
   const isIgnored = socket.family === s.AF_PACKET || (socket.family === s.AF_INET6 && !isRaw(socket) && (to === undefined || hostOf(to).length === 16));
   if (socket.isUnix || (socket.isDatagrams && !isIgnored)) throw errno(EOPNOTSUPP);
 }
@@ -128,7 +128,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   const { span, flags: how } = sending;
   const socket = socketAt(task, file);
   const isUrgent = (how & s.MSG_OOB) !== 0;
-  if (isUrgent) mayBeUrgent(socket, sending.to ?? socket.remote);
+  if (isUrgent) mayBeUrgent(socket, sending.to ?? socket.remote, span.size);
   // An opening that carries bytes goes somewhere.
   const isOpening = (how & MSG_FASTOPEN) !== 0 && socket.protocol === s.IPPROTO_TCP && !socket.isConnected;
   if (isOpening && (sending.to === undefined || sending.to.length === 0)) throw errno(EINVAL);
@@ -226,15 +226,15 @@ function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
   return { ...got, socket, result: whole };
 }
 
-/** Linux tcp_recv_urg: one byte. */
+/** Linux tcp_recv_urg: one byte. Unix streams (unix_stream_recv_urg) tell of it even where there is no room. */
 function receiveUrgent(task: Task, socket: LocalSocket, span: Span, how: number): Receipt {
-  if (socket.isUnix) throw errno(EINVAL);
-  if (socket.listening) throw errno(ENOTCONN);
+  if (socket.listening && !socket.isUnix) throw errno(ENOTCONN);
   if (!socket.isConnected) throw errno(EINVAL);
   const byte = socket.takeUrgent((how & s.MSG_PEEK) !== 0);
   const count = Math.min(span.size, 1);
   copyOut(task, span, 0, Uint8Array.of(byte).subarray(0, count));
-  return { socket, result: count, count, whole: 1, from: undefined, credentials: undefined, rights: [], isUrgent: true };
+  const told = socket.isUnix ? 1 : count;
+  return { socket, result: told, count: told, whole: 1, from: undefined, credentials: undefined, rights: [], isUrgent: true };
 }
 
 function drop(task: Task, receipt: Receipt, how: number): void {

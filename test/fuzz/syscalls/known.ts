@@ -24,11 +24,6 @@ const KNOWN: readonly Known[] = [
       name.startsWith('clock_nanosleep') && (args[1].word & 1) !== 0 && [native, here].every((answer) => ['0', '-4'].includes(answer)),
   },
   {
-    reason: 'urgent bytes of unix sockets are an option of kernels, which this one has',
-    diverges: true,
-    explains: ({ definition: { name } }, _native, here) => name.startsWith('send') && here === '-95',
-  },
-  {
     reason: 'positions beyond 2^53 are not kept',
     diverges: true,
     explains: ({ definition: { name }, args }, _native, here) => name === '_llseek' && args[1].word >= 0x20_0000 && here === '-22',
