@@ -7,12 +7,10 @@ import { PROT_ALL, PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { AREA_ACCOUNT, AREA_GROWS_DOWN, Area, type AreaFields, isData } from './area.ts';
 import { PageSet } from './page-set.ts';
-import { AREA_RUN, RunList, type Slab } from './slab.ts';
+import { RunList, SPACE_RUN, type Slab } from './slab.ts';
 
-const PAGES_SHIFT = AREA_RUN - 1;
-const PAGES = 1 << PAGES_SHIFT;
-const PAGES_MASK = PAGES - 1;
-const LAST_KEY = 2 ** (20 - PAGES_SHIFT) - 1;
+const PAGES_MASK = (1 << SPACE_RUN) - 1;
+const LAST_KEY = 2 ** (20 - SPACE_RUN) - 1;
 
 /** In an area's word: its PROT_ bits, what it is like, and above these the page number of its end. */
 export const WORD_PROT = 7;
@@ -78,9 +76,10 @@ export function joinSimply(below: number, above: number): boolean {
 export class AreaIndex {
   readonly #keys = new PageSet();
   readonly #space: AreaFields['space'];
-  /** For each page where an area begins its word, in another part of the run its place in `#areas`; zeros elsewhere. */
   readonly #slab: Slab;
-  readonly #runs = new RunList();
+  /** For each page where an area begins its word; where there is an object for it, its place in `#areas`. Zeros elsewhere. */
+  readonly #words = new RunList();
+  readonly #places = new RunList();
   /** In no order, with gaps; and the gaps. */
   readonly #areas: (Area | undefined)[] = [];
   readonly #gaps: number[] = [];
@@ -98,21 +97,27 @@ export class AreaIndex {
     return this.atOrAbove(0);
   }
 
-  /** The word of the area that begins at `first`. */
+  /** The word of the area that begins at `first`, else 0. */
   wordAt(first: number): number {
-    const run = this.#runs.get(first >>> PAGES_SHIFT);
-    return this.#slab.words(run)[this.#slab.start(run) + (first & PAGES_MASK)];
+    return this.#read(this.#words, first);
   }
 
-  #place(first: number): number {
-    const run = this.#runs.get(first >>> PAGES_SHIFT);
-    return this.#slab.words(run)[this.#slab.start(run) + PAGES + (first & PAGES_MASK)];
+  #read(list: RunList, page: number): number {
+    const run = list.get(page >>> SPACE_RUN);
+    return run === 0 ? 0 : this.#slab.words(run)[this.#slab.start(run) + (page & PAGES_MASK)];
+  }
+
+  #write(list: RunList, page: number, value: number): void {
+    const key = page >>> SPACE_RUN;
+    let run = list.get(key);
+    if (run === 0) list.set(key, (run = this.#slab.take()));
+    this.#slab.words(run)[this.#slab.start(run) + (page & PAGES_MASK)] = value;
   }
 
   #at(first: number): Area | undefined {
     if (first < 0) return undefined;
     const word = this.wordAt(first);
-    return (word & WORD_MADE) !== 0 ? this.#areas[this.#place(first)] : this.#make(first, word);
+    return (word & WORD_MADE) !== 0 ? this.#areas[this.#read(this.#places, first)] : this.#make(first, word);
   }
 
   /** The object of a simple area. */
@@ -130,14 +135,15 @@ export class AreaIndex {
       name: '',
       file: undefined,
     });
-    this.#enter(first, word | WORD_MADE, this.#keep(area));
+    this.#enter(first, word, area);
     return area;
   }
 
-  #keep(area: Area): number {
+  #enter(page: number, word: number, area: Area): void {
     const place = this.#gaps.pop() ?? this.#areas.length;
     this.#areas[place] = area;
-    return place;
+    this.#write(this.#places, page, place);
+    this.#write(this.#words, page, word | WORD_MADE);
   }
 
   /** Whether an area begins at `page`. */
@@ -172,16 +178,16 @@ export class AreaIndex {
 
   /** The page where the area that contains `page` begins, or -1. */
   firstContaining(page: number): number {
+    // Where areas are many most are short: a look whether one begins here spares the search.
+    if (this.wordAt(page) !== 0) return page;
     const first = this.#keys.atOrBelow(page);
     return first >= 0 && page < topPage(this.wordAt(first)) ? first : -1;
   }
 
   /** The word of the area that contains `page`, or 0. */
   word(page: number): number {
-    const first = this.#keys.atOrBelow(page);
-    if (first < 0) return 0;
-    const word = this.wordAt(first);
-    return page < topPage(word) ? word : 0;
+    const first = this.firstContaining(page);
+    return first < 0 ? 0 : this.wordAt(first);
   }
 
   /** The area that contains `page`. */
@@ -189,57 +195,37 @@ export class AreaIndex {
     return this.#at(this.firstContaining(page));
   }
 
-  #enter(page: number, word: number, place: number): void {
-    const run = this.#runs.get(page >>> PAGES_SHIFT) || this.#add(page >>> PAGES_SHIFT);
-    const at = this.#slab.start(run) + (page & PAGES_MASK);
-    const words = this.#slab.words(run);
-    words[at] = word;
-    words[at + PAGES] = place;
-  }
-
-  #add(key: number): number {
-    const run = this.#slab.take();
-    this.#runs.set(key, run);
-    return run;
-  }
-
   /** Requires: no area begins there. */
   insert(page: number, area: Area): void {
-    this.#enter(page, wordOf(area) | WORD_MADE, this.#keep(area));
+    this.#enter(page, wordOf(area), area);
     this.#keys.add(page);
   }
 
   /** Enters a simple area by its word. Requires: no area begins there. */
   insertSimple(page: number, word: number): void {
     assert((word & (WORD_SIMPLE | WORD_MADE)) === WORD_SIMPLE, 'a word alone is a simple area');
-    const run = this.#runs.get(page >>> PAGES_SHIFT) || this.#add(page >>> PAGES_SHIFT);
-    this.#slab.words(run)[this.#slab.start(run) + (page & PAGES_MASK)] = word;
+    this.#write(this.#words, page, word);
     this.#keys.add(page);
   }
 
   /** Requires: an area begins there. */
   remove(page: number): void {
     if ((this.wordAt(page) & WORD_MADE) !== 0) {
-      const place = this.#place(page);
+      const place = this.#read(this.#places, page);
       this.#areas[place] = undefined;
       this.#gaps.push(place);
-      this.#enter(page, 0, 0);
-    } else {
-      const run = this.#runs.get(page >>> PAGES_SHIFT);
-      this.#slab.words(run)[this.#slab.start(run) + (page & PAGES_MASK)] = 0;
+      this.#write(this.#places, page, 0);
     }
+    this.#write(this.#words, page, 0);
     this.#keys.delete(page);
   }
 
   /** Gives a simple area, which stays one, another end or other rights. */
   change(page: number, word: number): void {
-    const run = this.#runs.get(page >>> PAGES_SHIFT);
-    const words = this.#slab.words(run);
-    const at = this.#slab.start(run) + (page & PAGES_MASK);
-    const made = words[at] & WORD_MADE;
-    words[at] = (word & ~WORD_MADE) | made;
+    const made = this.wordAt(page) & WORD_MADE;
+    this.#write(this.#words, page, (word & ~WORD_MADE) | made);
     if (made === 0) return;
-    const area = this.#areas[words[at + PAGES]] as Area;
+    const area = this.#areas[this.#read(this.#places, page)] as Area;
     area.top = topPage(word) * PAGE_SIZE;
     area.prot = word & WORD_PROT;
     area.flags = (word & WORD_ACCOUNT) !== 0 ? AREA_ACCOUNT : 0;
@@ -247,8 +233,7 @@ export class AreaIndex {
 
   /** Takes note of what has changed in an area; its beginning has not. */
   update(area: Area): void {
-    const page = area.base / PAGE_SIZE;
-    this.#enter(page, wordOf(area) | WORD_MADE, this.#place(page));
+    this.#write(this.#words, area.base / PAGE_SIZE, wordOf(area) | WORD_MADE);
   }
 
   /** Whether the word of an area says what the area says. */
@@ -258,11 +243,13 @@ export class AreaIndex {
 
   /** Gives the tables back. The index is not used again. */
   release(): void {
-    this.#runs.forEach(0, LAST_KEY, (_key, run) => {
-      const start = this.#slab.start(run);
-      this.#slab.words(run).fill(0, start, start + (1 << AREA_RUN));
-      this.#slab.give(run);
-    });
+    for (const list of [this.#words, this.#places]) {
+      list.forEach(0, LAST_KEY, (_key, run) => {
+        const start = this.#slab.start(run);
+        this.#slab.words(run).fill(0, start, start + (1 << SPACE_RUN));
+        this.#slab.give(run);
+      });
+    }
   }
 
   *[Symbol.iterator](): Generator<Area> {

@@ -27,8 +27,9 @@ export function fault(space: AddressSpace, addr: Addr, access: Access): Outcome 
 
 function walk(space: AddressSpace, addr: Addr, access: Access): Outcome {
   space.statistics.faults++;
+  const own = space.copies.get(addr >>> 12);
   const word = space.segments.word(addr);
-  if ((word & WORD_PLAIN) !== 0 && (word & NEEDED[access]) !== 0) return faultPlain(space, addr, word & WORD_PROT, access);
+  if ((word & WORD_PLAIN) !== 0 && (word & NEEDED[access]) !== 0) return faultPlain(space, addr, own, word & WORD_PROT, access);
   const area = space.find(addr) ?? space.growStack(addr);
   if (area === undefined) return segfault(space, addr, access);
   if (!allows(area, access)) {
@@ -48,12 +49,11 @@ export function faultIn(space: AddressSpace, area: Area, addr: Addr, access: Acc
 const NEEDED: Readonly<Record<Access, number>> = { read: WORD_PROT, write: PROT_WRITE, fetch: PROT_EXEC };
 
 /** Private memory without an object, where the access is allowed: the page the space has, or zeros. */
-function faultPlain(space: AddressSpace, addr: Addr, rights: number, access: Access): Outcome {
+function faultPlain(space: AddressSpace, addr: Addr, own: FrameNumber, rights: number, access: Access): Outcome {
   const { copies, frames, mmu } = space;
   const at = pageDown(addr);
   const page = at / PAGE_SIZE;
   const prot = rights | PROT_READ;
-  const own = copies.get(page);
   if (own !== NO_FRAME) return faultOwn(space, at, own, prot, access);
   if (access !== 'write') {
     const { zero } = frames;
@@ -88,8 +88,8 @@ function faultOwn(space: AddressSpace, at: Addr, own: FrameNumber, prot: number,
 function faultPrivate(space: AddressSpace, area: Area, addr: Addr, access: Access): Outcome {
   const at = pageDown(addr);
   const prot = mmuProt(area);
-  if (area.object === undefined) return faultPlain(space, addr, prot, access);
   const own = space.copies.get(at / PAGE_SIZE);
+  if (area.object === undefined) return faultPlain(space, addr, own, prot, access);
   if (own !== NO_FRAME) return faultOwn(space, at, own, prot, access);
   const frame = area.object.page(objectPage(area, at));
   if (typeof frame !== 'number') return failed(area, area.object, addr, frame);

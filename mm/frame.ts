@@ -2,7 +2,7 @@
 import { assert } from '../abi/assert.ts';
 import type { Arena, FrameNumber } from './arena.ts';
 import { Commitment } from './commitment.ts';
-import { AREA_RUN, Slab } from './slab.ts';
+import { SPACE_RUN, Slab } from './slab.ts';
 import type { MemoryWatcher } from './watcher.ts';
 
 export type { FrameNumber };
@@ -11,8 +11,6 @@ export type { FrameNumber };
 const FRAME_WORDS = 1024;
 /** The arena grows by at least so many frames at a time (4 MiB). */
 const GROWTH = 1024;
-/** log2 of the entries in a chunk of a space's map of pages: 2 MiB of address space, so that large spaces need few. */
-const SPACE_CHUNK = 9;
 const END_OF_LIST = -1;
 /** Frames that fit into 4 GiB: there are no more, whatever the limit. */
 const ADDRESSABLE = 2 ** 20;
@@ -26,8 +24,7 @@ export type Reclaimer = () => number;
 export class FramePool {
   readonly arena: Arena;
   /** What spaces keep their tables in: page maps, and indexes of areas. */
-  readonly spaceTables = new Slab(SPACE_CHUNK);
-  readonly areaTables = new Slab(AREA_RUN);
+  readonly spaceTables = new Slab(SPACE_RUN);
   /** Most frames that may be in use at once, in the whole machine. */
   limit: number;
   /** Told of what happens to pages, in all spaces and objects over these frames. */

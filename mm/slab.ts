@@ -3,8 +3,8 @@
  * tables that are used together lie together.
  */
 
-/** log2 of the words in a run of an index of areas: two for each of 512 pages. */
-export const AREA_RUN = 10;
+/** log2 of the words in a run of the tables of spaces, which have one for each page: 2 MiB of addresses, so that large spaces need few runs. */
+export const SPACE_RUN = 9;
 /** Words in one of the large arrays. */
 const SLAB = 2 ** 18;
 

@@ -97,13 +97,13 @@ export class AddressSpace {
   constructor(options: SpaceOptions) {
     this.mmu = options.mmu;
     this.frames = options.frames;
-    this.copies = new PageMap(options.frames.spaceTables);
+    const { spaceTables, commitment } = options.frames;
+    this.copies = new PageMap(spaceTables);
     this.layout = options.layout ?? 'linuxemu';
     this.limits = options.limits ?? { as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY, stack: 8 * 1024 * 1024 };
     this.maxAreas = options.maxAreas ?? MAX_AREAS;
     this.arrangement = arrange(this.limits.stack);
-    const { areaTables, commitment } = options.frames;
-    this.table = new AreaTable(areaTables, this, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE), commitment);
+    this.table = new AreaTable(spaceTables, this, options.bounds ?? segmentsAtExec(this.layout, DEFAULT_PROGRAM_BASE), commitment);
   }
 
   get segments(): SegmentList {
