@@ -15,6 +15,8 @@ export interface Program {
   readonly cwd?: string;
   /** Host folder that is the guest's `/`; the host's own root where absent. */
   readonly root?: string;
+  /** A command of the host that runs it, as in `taskset -c 0`; the program itself where absent. */
+  readonly through?: readonly string[];
   /** Past this the program is killed and `timedOut` is set. */
   readonly limit_ms?: number;
   /** Options of seg386 itself; no meaning on the bare CPU. */

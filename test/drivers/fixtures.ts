@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +22,9 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
   bare: ['-nostdlib', '-static', '-fno-pie', '-no-pie', '-Wl,--build-id=none'],
 };
 
-/** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`, `needs: root`. */
+const NEEDS = ['root', 'disk'] as const;
+
+/** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`, `needs: root`, `needs: disk`. */
 export interface Fixture {
   /** As in `memory/brk-grows-and-shrinks-with-zeroes`. */
   readonly name: string;
@@ -34,8 +36,8 @@ export interface Fixture {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
-  /** It is about what only root may do: where the tests run as a user it is left out. */
-  readonly needsRoot?: boolean;
+  /** What it is about is to be had only there: as root, or where temporary files lie on a disk and not in memory. Elsewhere it is left out. */
+  readonly needs?: (typeof NEEDS)[number];
 }
 
 /** A static program beside the tests that is built as fixtures are, but is none. */
@@ -43,9 +45,14 @@ export function plainProgram(name: string, source: string, args: readonly string
   return { name, source, expected: '', kind: 'static', flags: [], args, env: {}, stdin: '' };
 }
 
+/** Of statfs. */
+const TMPFS = 0x01021994;
+
 /** Why a fixture cannot run here, or undefined. */
 export function unfit(fixture: Fixture): string | undefined {
-  return fixture.needsRoot && process.getuid?.() !== 0 ? 'needs root' : undefined;
+  if (fixture.needs === 'root' && process.getuid?.() !== 0) return 'needs root';
+  if (fixture.needs === 'disk' && statfsSync(tmpdir()).type === TMPFS) return 'needs a disk';
+  return undefined;
 }
 
 export function allFixtures(): Fixture[] {
@@ -75,7 +82,7 @@ function readFixture(area: string, file: string): Fixture {
     args: JSON.parse(directive('args') ?? '[]'),
     env: JSON.parse(directive('env') ?? '{}'),
     stdin: JSON.parse(directive('stdin') ?? '""'),
-    needsRoot: directive('needs') === 'root',
+    needs: NEEDS.find((need) => need === directive('needs')),
   };
 }
 

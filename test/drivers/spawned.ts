@@ -20,7 +20,8 @@ export function runToEnd(command: string, args: readonly string[], program: Prog
   const streams = [openSync(file('0'), 'r'), openSync(file('1'), 'w'), openSync(file('2'), 'w')];
   return new Promise((resolve, reject) => {
     const start = process.hrtime.bigint();
-    const child = spawn(command, args, { cwd: program.cwd, env: { ...program.env }, stdio: streams, argv0 });
+    const [first = command, ...rest] = [...(program.through ?? []), command, ...args];
+    const child = spawn(first, rest, { cwd: program.cwd, env: { ...program.env }, stdio: streams, argv0 });
     const limit_ms = program.limit_ms ?? DEFAULT_LIMIT_MS;
     let timedOut = false;
     const watch = setInterval(() => {
