@@ -206,16 +206,17 @@ export function readiness(socket: Polled): number {
   return ready;
 }
 
-/** What a stream's other end has not taken: pieces without bytes count too. */
-function unread(peer: Peer | undefined): number {
-  return peer === undefined || peer.inbox.isEmpty ? 0 : Math.max(peer.queued, 1);
+/** What has not arrived. It has in TCP when it is in the other end's buffer; with a unix stream when it was taken, and pieces without bytes count too. */
+function unacknowledged({ isUnix, isPackets, listening, peer }: Polled): number {
+  if (!isUnix && listening) throw errno(EINVAL);
+  return !isUnix || isPackets || peer === undefined || peer.inbox.isEmpty ? 0 : Math.max(peer.queued, 1);
 }
 
 /** Undefined: no such request. */
 export function socketIoctl(socket: Polled & { readonly service: unknown }, request: number, argument: IoctlArgument): number | undefined {
   const { inbox, isPackets } = socket;
   if (request === SIOCATMARK && !isPackets) return answerWord(argument, inbox.isAtMark ? 1 : 0);
-  if (request === TIOCOUTQ && socket.service === undefined) return answerWord(argument, isPackets ? 0 : unread(socket.peer));
+  if (request === TIOCOUTQ && socket.service === undefined) return answerWord(argument, unacknowledged(socket));
   if (request !== FIONREAD) return interfaceIoctl(socket.family, request, argument);
   if (socket.listening) throw errno(EINVAL);
   return answerWord(argument, socket.isDatagrams ? inbox.firstSize : isPackets ? inbox.bytes : inbox.ahead(isInline(socket)));
