@@ -4,6 +4,7 @@ import * as s from '../abi/socket.ts';
 import type { Description } from './description.ts';
 import type { Address } from './network.ts';
 import { inFamily, located } from './ports.ts';
+import type { Speaker } from './speaker.ts';
 
 /** What a packet counts beyond its bytes, so that empty ones are bounded too. */
 export const PACKET_COST = 64;
@@ -42,7 +43,7 @@ export function aboutOf(
 export interface Packet {
   bytes: Uint8Array;
   readonly from: Address | undefined;
-  readonly credentials: s.Ucred;
+  readonly credentials: Speaker;
   rights: readonly Description[];
   /** Whose descriptors those are. */
   readonly user: number;
@@ -110,7 +111,12 @@ export class Inbox {
     return this.packets.splice(0);
   }
 
-  takePacket(into: Uint8Array, peek: boolean): Taken {
+  /** `isApart`: bytes of several senders do not run together. */
+  take(into: Uint8Array, peek: boolean, isInline: boolean, isApart: boolean): Taken {
+    return this.isPackets ? this.takePacket(into, peek) : this.takeBytes(into, peek, isInline, isApart);
+  }
+
+  private takePacket(into: Uint8Array, peek: boolean): Taken {
     const [packet] = this.packets;
     const part = packet.bytes.subarray(0, into.length);
     into.set(part);
@@ -123,7 +129,7 @@ export class Inbox {
   }
 
   /** Bytes of several sends run together, up to one that carries rights, its own included. */
-  takeBytes(into: Uint8Array, peek: boolean, _isInline: boolean): Taken {
+  protected takeBytes(into: Uint8Array, peek: boolean, _isInline: boolean, _isApart: boolean): Taken {
     const [first] = this.packets;
     let rights: readonly Description[] = [];
     let { user } = first;

@@ -8,6 +8,7 @@ import { answerWord, interfaceIoctl } from './interface-ioctl.ts';
 import type { Address, HostDatagrams } from './network.ts';
 import { isSameEnd } from './ports.ts';
 import { type Inbox, PACKET_COST } from './socket-inbox.ts';
+import { type Speaker, UNKNOWN } from './speaker.ts';
 import type { Failure } from './socket-types.ts';
 import type { IoctlArgument } from './vnode.ts';
 import type { Waiters } from './wait.ts';
@@ -116,6 +117,26 @@ function hasData(socket: Polled): boolean {
   return inbox.held > 0 && inbox.held - out >= lowWater(socket);
 }
 
+/** Those who read there want to know who has written. */
+export function isToldOfSenders(socket: Optioned): boolean {
+  return socket.options.size > 0 && (socket.option(s.SOL_SOCKET, s.SO_PASSCRED) !== 0 || socket.option(s.SOL_SOCKET, s.SO_PASSPIDFD) !== 0);
+}
+
+/** Who is said to have sent a message. Linux: maybe_add_creds. */
+export function speakerFor(
+  target: Optioned,
+  sender: Optioned,
+  message: { readonly credentials: Speaker; readonly isNamed?: boolean },
+): Speaker {
+  const isKept = !target.isUnix || message.isNamed === true || isToldOfSenders(target) || isToldOfSenders(sender);
+  return isKept ? message.credentials : UNKNOWN;
+}
+
+/** There is something that a read would take. */
+export function holdsBytes(socket: Optioned & { readonly inbox: Inbox }): boolean {
+  return socket.inbox.hasBytes(false, isInline(socket));
+}
+
 /** Errors that are kept until somebody asks. */
 const MOST_FAILURES = 64;
 
@@ -146,12 +167,26 @@ export function sendNowhere(socket: Failing, { bytes, address }: { readonly byte
   return bytes.length;
 }
 
+/** A unix stream without another end, which Linux sees before anything else. */
+export function isUnpaired({
+  isUnix,
+  isDatagrams,
+  peer,
+}: {
+  readonly isUnix: boolean;
+  readonly isDatagrams: boolean;
+  readonly peer: unknown;
+}): boolean {
+  return isUnix && !isDatagrams && peer === undefined;
+}
+
 /** Throws what a send without an address answers before it has the bytes. Of unix datagrams Linux sees afterwards that they have nowhere to go. */
 export function checkSend(socket: Polled & { readonly service: unknown; readonly remote: Address | undefined }, size: number): void {
   const { isUnix, isDatagrams, noWriting } = socket;
   if (socket.service !== undefined || socket.error !== 0) return;
   if (socket.isPackets && size > (isUnix ? BUFFER - PACKET_COST : 0xffff)) throw errno(EMSGSIZE);
   const isLate = isUnix && isDatagrams;
+  if (isUnpaired(socket)) throw errno(ENOTCONN);
   if (isLate || (!noWriting && (socket.remote !== undefined || socket.peer !== undefined))) return;
   throw errno(noWriting ? EPIPE : isUnix ? ENOTCONN : isDatagrams ? EDESTADDRREQ : EPIPE);
 }

@@ -1,9 +1,9 @@
 /** What goes into sockets and comes out of them. `S` is the class of sockets. */
-import type { Ucred } from '../abi/socket.ts';
 import type { Description } from './description.ts';
 import type { Address } from './network.ts';
 import type { About } from './socket-inbox.ts';
 import type { PortUser } from './ports.ts';
+import type { Speaker } from './speaker.ts';
 import type { SocketNames } from './socket-names.ts';
 import type { Vnode } from './vnode.ts';
 
@@ -17,7 +17,9 @@ export interface Failure {
 export interface OutgoingTo<S> {
   readonly bytes: Uint8Array;
   readonly nonblocking: boolean;
-  readonly credentials: Ucred;
+  readonly credentials: Speaker;
+  /** The program itself has said who it is. */
+  readonly isNamed?: boolean;
   /** Descriptions on their way; the packet holds them from now on. */
   readonly rights?: readonly Description[];
   /** Where to, for datagrams; default the connected peer. */
@@ -43,7 +45,7 @@ export interface Received {
   /** Of the whole datagram. */
   readonly whole: number;
   readonly from: Address | undefined;
-  readonly credentials: Ucred | undefined;
+  readonly credentials: Speaker | undefined;
   /** To be released by the caller; with `peek` still held by the packet. */
   readonly rights: readonly Description[];
   readonly about?: About;
@@ -56,7 +58,7 @@ export interface OptionsOf<S extends PortUser> {
   readonly type: number;
   readonly protocol: number;
   /** Who made it, and whose supplementary groups those are. */
-  readonly credentials: Ucred;
+  readonly credentials: Speaker;
   readonly groups?: readonly number[];
   readonly service?: ServiceOf<S>;
   /** Nanoseconds since 1970. */

@@ -8,6 +8,7 @@ import { type About, aboutOf, Inbox, type Packet, PACKET_COST } from './socket-i
 import { inFamily, located, type PortKind, sourceFor } from './ports.ts';
 import * as state from './socket-state.ts';
 import type { Failure, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
+import type { Speaker } from './speaker.ts';
 import { UnixInbox } from './unix-inbox.ts';
 import { type Address, inetAddress, reach, type SocketNames } from './socket-names.ts';
 import type { Io, IoctlArgument, OpenFile, Vnode, Wait } from './vnode.ts';
@@ -20,7 +21,7 @@ const MOST_BACKLOG = 4096;
 /** SO_PASSCRED among the options. */
 const PASSCRED = `${s.SOL_SOCKET}:${s.SO_PASSCRED}`;
 const NOTHING: Received = { count: 0, whole: 0, from: undefined, credentials: undefined, rights: [] };
-const NOBODY: s.Ucred = { pid: 0, uid: 0xffffffff, gid: 0xffffffff };
+const NOBODY: Speaker = { pid: 0, uid: 0xffffffff, gid: 0xffffffff };
 const IN = POLLIN | POLLRDNORM,
   OUT = POLLOUT | POLLWRNORM;
 
@@ -50,10 +51,12 @@ export class LocalSocket implements OpenFile {
   remote: Address | undefined;
   peer: LocalSocket | undefined;
   /** Whom SO_PEERCRED names. */
-  peerCredentials: s.Ucred = NOBODY;
+  peerCredentials: Speaker = NOBODY;
   /** Supplementary groups of its peer (SO_PEERGROUPS); undefined: it has none. */
   peerGroups: readonly number[] | undefined;
-  readonly credentials: s.Ucred;
+  readonly credentials: Speaker;
+  /** Who writes to it now. */
+  writer: Speaker | undefined;
   readonly groups: readonly number[] | undefined;
   listening = false;
   /** Connected in the background; the next connect says so. */
@@ -182,7 +185,7 @@ export class LocalSocket implements OpenFile {
     this.bindPort(inetAddress(this.family, this.names.ports.free(this.ports), any));
   }
 
-  listen(backlog: number, by: s.Ucred, groups?: readonly number[]): void {
+  listen(backlog: number, by: Speaker, groups?: readonly number[]): void {
     if (this.isDatagrams) throw errno(e.EOPNOTSUPP);
     if (this.isUnix && this.key === undefined) throw errno(e.EINVAL);
     if (this.peer !== undefined) throw errno(e.EINVAL);
@@ -283,7 +286,7 @@ export class LocalSocket implements OpenFile {
 
   send(message: Outgoing): Io {
     state.failPending(this);
-    if (this.noWriting) throw errno(e.EPIPE);
+    if (this.noWriting && !state.isUnpaired(this)) throw errno(e.EPIPE);
     if (this.service !== undefined) return this.service.send(this, message);
     const target = message.to ?? (message.address === undefined ? this.destination() : undefined);
     if (target === undefined) return state.sendNowhere(this, message);
@@ -303,7 +306,8 @@ export class LocalSocket implements OpenFile {
   }
 
   private handOver(target: LocalSocket, message: Outgoing, size: number): number {
-    const { bytes, credentials, rights = [] } = message;
+    const { bytes, rights = [] } = message;
+    const credentials = state.speakerFor(target, this, message);
     const taken = bytes.slice(0, this.isPackets ? bytes.length : size);
     const to = this.isUnix ? undefined : (message.address ?? this.remote);
     const isPlain = this.isUnix || !this.isDatagrams || this.local === undefined || to === undefined;
@@ -334,7 +338,7 @@ export class LocalSocket implements OpenFile {
   }
 
   /** A datagram from outside, or from a service; where there is no room for it, it is lost, and false. */
-  deliver(bytes: Uint8Array, from: Address, credentials: s.Ucred = NOBODY): boolean {
+  deliver(bytes: Uint8Array, from: Address, credentials: Speaker = NOBODY): boolean {
     const size = bytes.length + PACKET_COST;
     if (!state.hears(this, from)) return true;
     if (this.inbox.held > 0 && this.inbox.held + size > state.BUFFER) return false;
@@ -360,7 +364,7 @@ export class LocalSocket implements OpenFile {
     if (isEmpty) {
       state.failPending(this);
       if (!this.isDatagrams && !this.isConnected) throw errno(this.isUnix && !this.isPackets ? e.EINVAL : e.ENOTCONN);
-      if (this.ended || this.noReading) return NOTHING;
+      if ((this.ended || this.noReading) && !(this.isDatagrams && nonblocking)) return NOTHING;
     }
     const least = this.isPackets ? 1 : Math.min(state.lowWater(this), into.length);
     const isLess = isEmpty || (inbox.held < least && !this.ended && !this.noReading && !nonblocking && !peek);
@@ -368,7 +372,7 @@ export class LocalSocket implements OpenFile {
       if (nonblocking) throw errno(e.EAGAIN);
       return { kind: 'wait', on: this.changes, timeout_ns: this.receiveTimeout_ns };
     }
-    const { count, whole, packet, rights, user } = this.isPackets ? inbox.takePacket(into, peek) : inbox.takeBytes(into, peek, isInline);
+    const { count, whole, packet, rights, user } = inbox.take(into, peek, isInline, state.isToldOfSenders(this));
     if (!peek) {
       this.names.flights.arrive(rights, this, user);
       this.made();
@@ -396,7 +400,7 @@ export class LocalSocket implements OpenFile {
   }
 
   write(from: Uint8Array, _position: number, nonblocking: boolean): Io {
-    return this.send({ bytes: from, nonblocking, credentials: this.credentials });
+    return this.send({ bytes: from, nonblocking, credentials: this.writer ?? this.credentials });
   }
 
   // ---- States --------------------------------------------------------------------------------------------------------------------------
@@ -417,7 +421,7 @@ export class LocalSocket implements OpenFile {
       return;
     }
     if (this.service !== undefined) throw errno(e.EOPNOTSUPP);
-    if (!this.isConnected && !(this.isUnix && this.isDatagrams)) throw errno(e.ENOTCONN);
+    if (!this.isConnected && !this.isUnix) throw errno(e.ENOTCONN);
     if (how !== s.SHUT_WR) this.noReading = true;
     if (how !== s.SHUT_RD) this.noWriting = true;
     const { peer } = this;

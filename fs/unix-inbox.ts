@@ -5,6 +5,7 @@
 import { EINVAL, errno } from '../abi/errno.ts';
 import type { Description } from './description.ts';
 import { Inbox, type Packet, type Taken } from './socket-inbox.ts';
+import { isSameSpeaker } from './speaker.ts';
 
 export class UnixInbox extends Inbox {
   private oob: Packet | undefined;
@@ -63,7 +64,7 @@ export class UnixInbox extends Inbox {
     return this.packets.some((packet) => packet.bytes.length > 0 && (packet !== this.oob || isInline || !peek));
   }
 
-  override takeBytes(into: Uint8Array, peek: boolean, isInline: boolean): Taken {
+  protected override takeBytes(into: Uint8Array, peek: boolean, isInline: boolean, isApart: boolean): Taken {
     let first: Packet | undefined;
     let rights: readonly Description[] = [];
     let done = 0;
@@ -84,6 +85,7 @@ export class UnixInbox extends Inbox {
         }
         if (!peek) this.oob = undefined;
       }
+      if (isApart && first !== undefined && !isSameSpeaker(first.credentials, packet.credentials)) break;
       first ??= packet;
       const part = packet.bytes.subarray(0, into.length - done);
       into.set(part, done);

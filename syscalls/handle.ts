@@ -63,7 +63,7 @@ const openByHandle = define({
   handler: (task, mount, at, how) => {
     const { size, type } = loadAt(task, at, handleHeader);
     if (size === 0 || size > MAX_HANDLE || type < 0 || (type & ~KNOWN_TYPE) !== 0) throw errno(EINVAL);
-    if (mount !== AT_FDCWD && !task.files.has(mount)) throw errno(EBADF);
+    if (mount !== AT_FDCWD && task.files.get(mount).isPathOnly) throw errno(EBADF);
     if (!capable(task.credentials, CAP_DAC_READ_SEARCH)) throw errno(EPERM);
     if (size !== HANDLE || type !== HANDLE_TYPE || task.user.readU32(at + handleHeader.size + 4) !== MARK) throw errno(ESTALE);
     return openHandle(task, task.kernel.files.handles.place(task.user.readU32(at + handleHeader.size)), how);

@@ -137,7 +137,6 @@ export function socketNamed(task: Task, socket: LocalSocket, address: Address): 
   if (!socket.isUnix) {
     checkInet(socket.family, address);
     if (task.kernel.files.sockets.network === undefined) mustBeReachable(socket.family, address);
-    if (portOf(address) === 0 && socket.ports === 'udp') throw errno(EINVAL);
     return socket.atPort(address);
   }
   if (address.length <= 2) throw errno(EINVAL);

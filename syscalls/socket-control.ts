@@ -1,6 +1,6 @@
 /** Control messages: what programs send along with their bytes, and what they are told with those that come. Linux: net/core/scm.c, net/ipv4/ip_sockglue.c. */
 import { CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../abi/capability.ts';
-import { EINVAL, ENOBUFS, EPERM, ETOOMANYREFS, Errno, errno } from '../abi/errno.ts';
+import { EINVAL, ENOBUFS, EPERM, ESRCH, ETOOMANYREFS, Errno, errno } from '../abi/errno.ts';
 import { LOOPBACK } from '../abi/interface.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import * as s from '../abi/socket.ts';
@@ -9,7 +9,10 @@ import { timespec32, timespec64, timeval32, timeval64 } from '../abi/time.ts';
 import type { Description } from '../fs/description.ts';
 import { hostOf } from '../fs/ports.ts';
 import type { About, LocalSocket, Received } from '../fs/socket.ts';
+import type { Speaker } from '../fs/speaker.ts';
 import { capable } from '../proc/credentials.ts';
+import { describeProcess } from '../proc/pidfd.ts';
+import { Process } from '../proc/process.ts';
 import type { Task } from '../proc/task.ts';
 import { loadAt, storeAt } from './kinds.ts';
 
@@ -19,7 +22,7 @@ const MOST_CONTROL = 131_072;
 /** What goes along with a message. */
 export interface Control {
   rights?: Description[];
-  credentials?: s.Ucred;
+  credentials?: Speaker;
   ttl?: number;
   tos?: number;
   /** UDP_SEGMENT: the bytes are several datagrams of this size. */
@@ -110,7 +113,7 @@ function within(value: number, least: number): number {
 }
 
 /** Only the privileged may speak for others. */
-function checked(task: Task, given: s.Ucred): s.Ucred {
+function checked(task: Task, given: s.Ucred): Speaker {
   const { uid, euid, suid, gid, egid, sgid } = task.credentials;
   const may = (capability: number): boolean => capable(task.credentials, capability);
   const mayName =
@@ -118,7 +121,9 @@ function checked(task: Task, given: s.Ucred): s.Ucred {
     ([uid, euid, suid].includes(given.uid) || may(CAP_SETUID)) &&
     ([gid, egid, sgid].includes(given.gid) || may(CAP_SETGID));
   if (!mayName) throw errno(EPERM);
-  return given;
+  const process = task.kernel.processes.get(given.pid);
+  if (process === undefined) throw errno(ESRCH);
+  return { ...given, process };
 }
 
 /** Throws ETOOMANYREFS where a user has more descriptors under way than it may have open. */
@@ -185,6 +190,21 @@ export function tell(socket: LocalSocket, received: Received, control: ControlWr
 function tellSender(socket: LocalSocket, { credentials }: Received, control: ControlWriter): void {
   if (credentials === undefined || socket.option(s.SOL_SOCKET, s.SO_PASSCRED) === 0) return;
   control.words(s.SOL_SOCKET, s.SCM_CREDENTIALS, [credentials.pid, credentials.uid, credentials.gid]);
+}
+
+/** SO_PASSPIDFD: a descriptor of the sender's process, or nothing where that does not fit as a whole. Linux: scm_pidfd_recv. */
+export function tellProcess(task: Task, { socket, credentials }: Received & { readonly socket: LocalSocket }, control: ControlWriter): void {
+  if (!socket.isUnix || socket.option(s.SOL_SOCKET, s.SO_PASSPIDFD) === 0) return;
+  if (control.room < 1) {
+    control.cut = true;
+    return;
+  }
+  if (!(credentials?.process instanceof Process)) return;
+  try {
+    control.words(s.SOL_SOCKET, s.SCM_PIDFD, [task.files.add(describeProcess(task, credentials.process, 0), true)]);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+  }
 }
 
 function tellTime(socket: LocalSocket, { time_ns }: About, control: ControlWriter): void {

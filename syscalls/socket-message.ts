@@ -1,13 +1,13 @@
 /** Sending to and receiving from sockets: the plain forms, messages with names and control data, and many messages at once. */
-import { EBADF, EFAULT, EINVAL, EISCONN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, errno } from '../abi/errno.ts';
+import { EBADF, EFAULT, EINVAL, EISCONN, EMSGSIZE, ENODATA, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, errno } from '../abi/errno.ts';
 import * as s from '../abi/socket.ts';
-import { POLLIN } from '../abi/poll.ts';
 import { SIGPIPE } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds, toTimespec } from '../abi/time.ts';
 import type { LocalSocket, Outgoing, Received } from '../fs/socket.ts';
-import { hostOf } from '../fs/ports.ts';
-import { takeFailure } from '../fs/socket-state.ts';
+import { hostOf, portOf } from '../fs/ports.ts';
+import { checkInet } from '../fs/socket-names.ts';
+import { holdsBytes, takeFailure } from '../fs/socket-state.ts';
 import { type Io, isWait } from '../fs/vnode.ts';
 import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
@@ -16,11 +16,11 @@ import { define } from './define.ts';
 import { bytesIn, bytesOut, count, type Fd, fd, flags, int, intResult, loadAt, pointerIn, pointerOut, size, storeAt, uint } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
 import { autobind, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
-import { type Control, ControlWriter, controlOf, giveRights, mayFly, tell } from './socket-control.ts';
+import { type Control, ControlWriter, controlOf, giveRights, mayFly, tell, tellProcess } from './socket-control.ts';
 import { isRaw, rawTarget } from './socket-raw.ts';
 import { netlinkTarget } from './socket-netlink.ts';
 import { outsideDatagrams } from './socket-outside.ts';
-import { copyIn, copyOut, scratch, single, type Span, vector, writable } from './transfer.ts';
+import { copyIn, copyOut, scratch, single, type Span, speakerOf, vector, writable } from './transfer.ts';
 
 const MSG_FASTOPEN = 0x2000_0000;
 const messageFlags = flags({
@@ -29,10 +29,6 @@ const messageFlags = flags({
 });
 /** Messages one call moves at most (UIO_MAXIOV). */
 const MOST_MESSAGES = 1024;
-
-function credentialsOf(task: Task): s.Ucred {
-  return { pid: task.process.pid, uid: task.credentials.uid, gid: task.credentials.gid };
-}
 
 // ---- Sending -------------------------------------------------------------------------------------------------------------------
 
@@ -50,6 +46,12 @@ interface Outside {
 /** To an internet datagram AF_UNSPEC is as good as its own family. Linux: udp_sendmsg. */
 function withFamily({ family }: LocalSocket, to: Uint8Array): Uint8Array {
   return family === s.AF_INET && to.length >= 2 && to[0] === s.AF_UNSPEC && to[1] === 0 ? Uint8Array.from([s.AF_INET, ...to.subarray(1)]) : to;
+}
+
+/** To port 0 there is no sending, though there is connecting. */
+function mustHavePort({ family }: LocalSocket, address: Uint8Array): void {
+  checkInet(family, address);
+  if (portOf(address) === 0) throw errno(EINVAL);
 }
 
 /** A datagram's bytes are read before its taker is looked for (Linux unix_dgram_sendmsg). */
@@ -75,6 +77,7 @@ function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Lo
   if (!socket.isUnix) socket.bindFree(true);
   else if (!socket.isBound && socket.options.get('1:16')?.[0] === 1) autobind(task, socket);
   const address = withFamily(socket, to);
+  if (!socket.isUnix) mustHavePort(socket, address);
   const found = socketNamed(task, socket, address);
   if (found !== undefined) return found;
   const outside = outsideDatagrams(task, socket);
@@ -128,6 +131,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   const { span, flags: how } = sending;
   const socket = socketAt(task, file);
   const isUrgent = (how & s.MSG_OOB) !== 0;
+  if (socket.family === s.AF_NETLINK && span.size === 0 && !isUrgent) throw errno(ENODATA);
   if (isUrgent) mayBeUrgent(socket, sending.to ?? socket.remote, span.size);
   // An opening that carries bytes goes somewhere.
   const isOpening = (how & MSG_FASTOPEN) !== 0 && socket.protocol === s.IPPROTO_TCP && !socket.isConnected;
@@ -136,7 +140,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
   const nonblocking = openAt(task, file).nonblocking || (how & s.MSG_DONTWAIT) !== 0;
   const to = found(task, socket, sending);
   const address = addressed(task, socket, sending.to);
-  const credentials = sending.credentials ?? credentialsOf(task);
+  const credentials = sending.credentials ?? speakerOf(task);
   if (socket.isPackets && span.size > scratch(Number.POSITIVE_INFINITY).length) throw errno(EMSGSIZE);
   let done = task.call.progress;
   try {
@@ -156,7 +160,7 @@ function send(task: Task, file: Fd, sending: Sending): number {
       const rights = done === 0 ? sending.rights : undefined;
       const { ttl, tos } = sending;
       const there = to === 'nobody' ? undefined : to;
-      const outgoing = { nonblocking, credentials, rights, to: there, address, ttl, tos, isUrgent: isUrgent && done + got === span.size };
+      const outgoing = { nonblocking, credentials, isNamed: sending.credentials !== undefined, rights, to: there, address, ttl, tos, isUrgent: isUrgent && done + got === span.size };
       const moved = sendPieces(socket, { ...outgoing, bytes: bytes.subarray(0, got) }, sending.segment, how);
       if (isWait(moved)) {
         task.call.progress = done;
@@ -212,7 +216,7 @@ function receive(task: Task, file: Fd, span: Span, how: number): Receipt {
   const wanted = Math.min(span.size, scratch(Number.POSITIVE_INFINITY).length);
   const before = task.call.progress;
   const room = writable(task, span, wanted);
-  if (room === 0 && wanted > 0 && !socket.isPackets && socket.poll() & POLLIN) throw errno(EFAULT);
+  if (room === 0 && wanted > 0 && !socket.isPackets && holdsBytes(socket)) throw errno(EFAULT);
   const bytes = scratch((room === 0 || socket.isPackets ? wanted : room) - before);
   const got = socket.receive(bytes, nonblocking, peek);
   if (isWait(got)) throw waiting(task, got);
@@ -260,11 +264,11 @@ function receiveMessage(task: Task, file: Fd, at: number, how: number): number {
   let flagsOut = how & s.MSG_CMSG_CLOEXEC;
   if (receipt.isUrgent) flagsOut |= receipt.count === 0 ? s.MSG_OOB | s.MSG_TRUNC : s.MSG_OOB;
   else if (socket.isPackets && receipt.whole > receipt.count) flagsOut |= s.MSG_TRUNC;
-  if (socket.type === s.SOCK_SEQPACKET && receipt.count > 0) flagsOut |= s.MSG_EOR;
   const control = new ControlWriter(task, header.control, header.control === 0 ? 0 : header.controlSize);
   tell(socket, receipt, control);
   if (socket.protocol === s.IPPROTO_TCP && socket.option(s.IPPROTO_TCP, s.TCP_INQ) !== 0) control.words(s.IPPROTO_TCP, s.TCP_INQ, [socket.queued]);
   if (receipt.rights.length > 0) giveRights(task, receipt.rights, control, (how & s.MSG_CMSG_CLOEXEC) !== 0);
+  tellProcess(task, receipt, control);
   drop(task, receipt, how);
   const source = sourceOf(receipt);
   if (header.name !== 0) {

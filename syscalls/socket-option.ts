@@ -9,6 +9,8 @@ import { isValidTime, type Timespec, timespec64, timeval32, toNanoseconds, toTim
 import type { LocalSocket } from '../fs/socket.ts';
 import { BUFFER } from '../fs/socket-state.ts';
 import { capable } from '../proc/credentials.ts';
+import { describeProcess } from '../proc/pidfd.ts';
+import { Process } from '../proc/process.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { fd, int, loadAt, none, pointerIn, pointerOut } from './kinds.ts';
@@ -266,11 +268,28 @@ function setBuffer(socket: LocalSocket, name: number, value: number, most: numbe
 
 const KEPT = { partial: 'options about queueing, routing, multicast and offloading are kept and have no effect; socket filters answer ENOPROTOOPT' };
 
+/** SO_PEERPIDFD: a descriptor of the peer's process. */
+function peerProcess(task: Task, socket: LocalSocket, at: number, sizeAt: number): void {
+  const room = task.user.readI32(sizeAt);
+  if (room < 0) throw errno(EINVAL);
+  const { process } = socket.peerCredentials;
+  if (!(process instanceof Process)) throw errno(ENODATA);
+  const number = task.files.add(describeProcess(task, process, 0), true);
+  try {
+    task.user.write(at, word(number).subarray(0, room));
+    task.user.writeU32(sizeAt, Math.min(room, 4));
+  } catch (error) {
+    task.files.close(number);
+    throw error;
+  }
+}
+
 const getsockopt = define({
   name: 'getsockopt', args: [['sockfd', fd], ['level', int], ['optname', int], ['optval', pointerOut], ['optlen', pointerOut]], result: none,
   support: KEPT,
   handler: (task, file, level, name, at, sizeAt) => {
     const socket = socketAt(task, file);
+    if (level === s.SOL_SOCKET && name === s.SO_PEERPIDFD) return peerProcess(task, socket, at, sizeAt);
     if (level !== SOL_NETLINK || socket.family !== s.AF_NETLINK) checkLevel(socket, level, true);
     const room = task.user.readI32(sizeAt);
     if (room < 0) throw errno(EINVAL);

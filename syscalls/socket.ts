@@ -12,6 +12,8 @@ import { FixedAttributes } from '../fs/attributes.ts';
 import { Description } from '../fs/description.ts';
 import { netlinkAddressOf } from '../fs/netlink.ts';
 import { LocalSocket } from '../fs/socket.ts';
+import { portOf } from '../fs/socket-names.ts';
+import type { Speaker } from '../fs/speaker.ts';
 import { isWait } from '../fs/vnode.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
@@ -68,9 +70,8 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
 }
 
 /** As the peer of what the task makes sees it. */
-function credentialsOf(task: Task): s.Ucred {
-  return { pid: task.process.pid, uid: task.credentials.euid, gid: task.credentials.egid };
-
+function credentialsOf(task: Task): Speaker {
+  return { pid: task.process.pid, uid: task.credentials.euid, gid: task.credentials.egid, process: task.process };
 }
 
 /** What the system.sockprotoname of a socket says. */
@@ -233,7 +234,7 @@ const getpeername = define({
   handler: (task, file, at, sizeAt) => {
     const found = socketAt(task, file);
     if (found.family === s.AF_NETLINK) return writeAddress(task, found.remote ?? netlinkAddressOf(0, 0), at, sizeAt);
-    if (!found.isConnected) throw errno(ENOTCONN);
+    if (!found.isConnected || (found.remote !== undefined && portOf(found.remote) === 0 && !isRaw(found))) throw errno(ENOTCONN);
     writeAddress(task, shown(found, found.isUnix ? found.peer?.local : found.remote), at, sizeAt);
   },
 });

@@ -7,6 +7,9 @@ import { RLIM_INFINITY, RLIMIT_FSIZE } from '../abi/resource.ts';
 import { SIGPIPE, SIGXFSZ } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
 import type { Description, WriteOptions } from '../fs/description.ts';
+import { LocalSocket } from '../fs/socket.ts';
+import { holdsBytes } from '../fs/socket-state.ts';
+import type { Speaker } from '../fs/speaker.ts';
 import { type Io, isWait, type OpenFile } from '../fs/vnode.ts';
 import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
@@ -133,7 +136,8 @@ function readStream(task: Task, description: Description, span: Span, nonblockin
   const wanted = Math.min(span.size, CHUNK);
   if (wanted === 0 && file.vnode.kind === 'socket') return 0;
   const room = writable(task, span, wanted);
-  if (room === 0 && wanted > 0 && !file.hasRecords && file.poll() & POLLIN) throw errno(EFAULT);
+  const hasBytes = file instanceof LocalSocket ? holdsBytes(file) : (file.poll() & POLLIN) !== 0;
+  if (room === 0 && wanted > 0 && !file.hasRecords && hasBytes) throw errno(EFAULT);
   const bytes = scratch(room === 0 || file.hasRecords ? wanted : room);
   const moved = description.read(bytes, nonblocking);
   if (isWait(moved)) return waiting(task, moved);
@@ -145,7 +149,8 @@ function readStream(task: Task, description: Description, span: Span, nonblockin
 
 /** A call that waited in the middle goes on behind what it has written (`task.call.progress`). */
 export function write(task: Task, description: Description, span: Span, position?: number, how?: WriteOptions): number | Blocked {
-  const file = description.requireWrite();
+  const file: OpenFile = description.requireWrite();
+  if (description.file instanceof LocalSocket) description.file.writer = speakerOf(task);
   if (file.writesPieces) return writePieces(task, description, span);
   let done = task.call.progress;
   if (done === 0) checkWrite(task, file, span.size, how?.quiet);
@@ -170,6 +175,11 @@ export function write(task: Task, description: Description, span: Span, position
   }
   if (done > 0 && file.seekable) task.kernel.files.watches.happened(description, IN_MODIFY);
   return done;
+}
+
+/** As those see it who are told of senders. */
+export function speakerOf(task: Task): Speaker {
+  return { pid: task.process.pid, uid: task.credentials.uid, gid: task.credentials.gid, process: task.process };
 }
 
 /** How much of a write that the program's memory cut short is made. */

@@ -8,7 +8,8 @@ export interface Known {
   readonly explains: (call: RandomCall, native: string, here: string) => boolean;
 }
 
-const EOVERFLOW = '-75';
+const EOVERFLOW = '-75',
+  EFAULT = '-14';
 
 /** The clocks of CPU time that a process and a thread use. */
 const CPU_CLOCKS = [2, 3];
@@ -32,6 +33,11 @@ const KNOWN: readonly Known[] = [
     reason: 'recvmmsg takes 1024 messages at most here',
     diverges: true,
     explains: ({ definition: { name } }, _native, here) => name.startsWith('recvmmsg') && here.startsWith('1024'),
+  },
+  {
+    reason: 'getsockopt of IP_OPTIONS returns how many bytes of a length it could not store',
+    explains: ({ definition: { name }, args }, native, here) =>
+      name === 'getsockopt' && args[2].word === 4 && native === '4' && here === EFAULT,
   },
   {
     reason: 'kcmp orders by addresses within the kernel',
