@@ -113,7 +113,10 @@ export class Machine {
       identity: parts.identity,
       scheduler,
       files: parts.files,
-      futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
+      futexes: new FutexTable<Task>(
+        (task) => scheduler.wake(task),
+        (task, rank) => task.inherit(rank),
+      ),
       shm: new SharedMemory(),
       aio: new AioContexts(),
       semaphores: new Semaphores<Task>((task) => scheduler.wake(task), seconds),

@@ -1,16 +1,10 @@
-/**
- * Futexes as locks with an owner: taking, giving back, handing over at a death. Tasks have no priorities that the scheduler heeds, so what is left of
- * priority inheritance is who gets the lock next. Linux: kernel/futex/pi.c.
- */
+/** Futexes as locks with an owner: taking, giving back, handing over at a death. Linux: kernel/futex/pi.c. */
 import { EDEADLK, EINVAL, Errno, EPERM, errno, ESRCH } from '../abi/errno.ts';
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from '../abi/futex.ts';
 import type { Addr } from '../abi/page.ts';
 import { MustWait } from '../mm/user.ts';
-import type { FutexKey, FutexWaiter, PiLock } from './futex.ts';
+import { CHAIN_MAX, type FutexKey, type FutexWaiter, type PiLock } from './futex.ts';
 import type { Task } from './task.ts';
-
-/** How long a chain of owners that wait for each other may be (Linux max_lock_depth). */
-const CHAIN_MAX = 1024;
 
 export interface Taking {
   /** Where `caller` sees the lock's word. */
@@ -73,12 +67,7 @@ export function unlock(task: Task, addr: Addr, keyOf: () => FutexKey): void {
   const { lock } = first;
   if (lock?.owner !== task) throw errno(EINVAL);
   user.writeU32(addr, (FUTEX_WAITERS | first.task.tid) >>> 0);
-  give(lock, first);
-}
-
-function give(lock: PiLock<Task>, to: FutexWaiter<Task>): void {
-  lock.owner = to.task;
-  to.task.kernel.futexes.release(to);
+  kernel.futexes.give(lock, first);
 }
 
 /** The task dies: whoever waits for its locks gets them, and is told. Linux: exit_pi_state_list. */
@@ -90,7 +79,7 @@ export function releaseLocks(task: Task): void {
     const next = futexes.at(lock.key).find((waiter) => waiter.lock === lock);
     if (next === undefined) continue;
     inherit(next);
-    give(lock, next);
+    futexes.give(lock, next);
   }
 }
 

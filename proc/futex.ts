@@ -11,6 +11,9 @@ export interface FutexKey {
   readonly place: number;
 }
 
+/** How long a chain of owners that wait for each other may be (Linux max_lock_depth). */
+export const CHAIN_MAX = 1024;
+
 export function sameKey(a: FutexKey, b: FutexKey): boolean {
   return a.owner === b.owner && a.place === b.place;
 }
@@ -26,8 +29,8 @@ export interface PiLock<T> {
 export interface FutexWait<T> {
   readonly key: FutexKey;
   readonly bitset: number;
-  /** Real-time priority; 0 for all others. The highest is woken first. */
-  readonly priority?: number;
+  /** The waiter's rank for the scheduler. The highest is woken first. */
+  readonly rank?: number;
   /** FUTEX_WAIT_REQUEUE_PI: the only futex it may be moved to. */
   readonly requeueTo?: FutexKey;
   /** The lock it waits for. */
@@ -39,9 +42,10 @@ export interface FutexWait<T> {
 export class FutexWaiter<T> {
   readonly task: T;
   readonly bitset: number;
-  readonly priority: number;
   readonly requeueTo: FutexKey | undefined;
   readonly lockAddr: number;
+  /** What it inherits while it waits comes to it. */
+  rank: number;
   /** Where it waits now; requeue changes it. */
   key: FutexKey;
   /** The lock it waits for, or has been given when it is woken. */
@@ -51,9 +55,9 @@ export class FutexWaiter<T> {
   constructor(task: T, wait: FutexWait<T>) {
     this.task = task;
     this.bitset = wait.bitset;
-    this.priority = wait.priority ?? 0;
     this.requeueTo = wait.requeueTo;
     this.lockAddr = wait.lockAddr ?? 0;
+    this.rank = wait.rank ?? 0;
     this.key = wait.key;
     this.lock = wait.lock;
   }
@@ -71,10 +75,15 @@ export class FutexTable<T> {
   private readonly queues: Map<object, Map<number, FutexWaiter<T>[]>> = new Map();
   private readonly waiters: Map<T, readonly FutexWaiter<T>[]> = new Map();
   private readonly wakeTask: (task: T) => void;
+  private readonly inherit: (task: T, rank: number) => number | undefined;
 
-  /** `wakeTask` puts a waiting task back among those that run. */
-  constructor(wakeTask: (task: T) => void) {
+  /**
+   * `wakeTask` puts a waiting task back among those that run. `inherit` lets a task run as one of that rank, if that is more than its own, and answers the
+   * rank it has then; undefined where that is nothing new.
+   */
+  constructor(wakeTask: (task: T) => void, inherit: (task: T, rank: number) => number | undefined) {
     this.wakeTask = wakeTask;
+    this.inherit = inherit;
   }
 
   /** The task's wait that has begun and not been finished. */
@@ -104,10 +113,10 @@ export class FutexTable<T> {
 
   /** Who waits at a key, in the order in which they are woken. */
   at(key: FutexKey): readonly FutexWaiter<T>[] {
-    return [...(this.queues.get(key.owner)?.get(key.place) ?? [])];
+    return [...(this.queue(key) ?? [])];
   }
 
-  /** Wakes at most `count` waiters whose bitset meets `bitset`, highest priority first, then longest waiting; returns how many. */
+  /** Wakes at most `count` waiters whose bitset meets `bitset`, highest rank first, then longest waiting; returns how many. */
   wake(key: FutexKey, count: number, bitset: number): number {
     let woken = 0;
     for (const waiter of this.at(key)) {
@@ -139,6 +148,29 @@ export class FutexTable<T> {
     this.wakeTask(waiter.task);
   }
 
+  /** The lock is its next owner's, which waited for it first. */
+  give(lock: PiLock<T>, to: FutexWaiter<T>): void {
+    const before = lock.owner;
+    lock.owner = to.task;
+    this.release(to);
+    if (to.rank > 0) this.adjust(before);
+  }
+
+  /** Who owns locks is as urgent as whoever waits for them, over chains of locks. Linux: rt_mutex_adjust_prio_chain. */
+  private adjust(from: T): void {
+    for (let owner = from, depth = 0; depth < CHAIN_MAX; depth++) {
+      let highest = 0;
+      for (const lock of this.locks) if (lock.owner === owner) highest = Math.max(highest, this.queue(lock.key)?.[0].rank ?? 0);
+      const rank = this.inherit(owner, highest);
+      const waiter = this.waiter(owner);
+      if (rank === undefined || waiter?.lock === undefined || waiter.woken) return;
+      this.leave(waiter);
+      waiter.rank = rank;
+      this.join(waiter);
+      owner = waiter.lock.owner;
+    }
+  }
+
   /** From now on it waits there, and for that lock if one is given. */
   move(waiter: FutexWaiter<T>, to: FutexKey, lock?: PiLock<T>): void {
     this.dequeue(waiter);
@@ -148,26 +180,45 @@ export class FutexTable<T> {
   }
 
   private insert(waiter: FutexWaiter<T>): void {
-    const { key, lock } = waiter;
+    this.join(waiter);
+    const { lock } = waiter;
+    if (lock === undefined) return;
+    lock.waiters++;
+    this.locks.add(lock);
+    if (waiter.rank > 0) this.adjust(lock.owner);
+  }
+
+  private dequeue(waiter: FutexWaiter<T>): void {
+    const { lock } = waiter;
+    if (!this.leave(waiter) || lock === undefined) return;
+    if (--lock.waiters === 0) this.locks.delete(lock);
+    if (waiter.rank > 0) this.adjust(lock.owner);
+  }
+
+  private queue({ owner, place }: FutexKey): FutexWaiter<T>[] | undefined {
+    return this.queues.get(owner)?.get(place);
+  }
+
+  /** Takes its place in the queue, behind all of its rank. */
+  private join(waiter: FutexWaiter<T>): void {
+    const { key } = waiter;
     let places = this.queues.get(key.owner);
     if (places === undefined) this.queues.set(key.owner, (places = new Map()));
     let queue = places.get(key.place);
     if (queue === undefined) places.set(key.place, (queue = []));
-    const behind = waiter.priority === 0 ? -1 : queue.findIndex((other) => other.priority < waiter.priority);
+    const behind = waiter.rank === 0 ? -1 : queue.findIndex((other) => other.rank < waiter.rank);
     queue.splice(behind < 0 ? queue.length : behind, 0, waiter);
-    if (lock === undefined) return;
-    lock.waiters++;
-    this.locks.add(lock);
   }
 
-  private dequeue(waiter: FutexWaiter<T>): void {
-    const { key, lock } = waiter;
+  /** Whether it was in a queue. */
+  private leave(waiter: FutexWaiter<T>): boolean {
+    const { key } = waiter;
     const places = this.queues.get(key.owner);
     const queue = places?.get(key.place);
-    if (places === undefined || queue === undefined) return;
+    if (places === undefined || queue === undefined) return false;
     queue.splice(queue.indexOf(waiter), 1);
     if (queue.length === 0) places.delete(key.place);
     if (places.size === 0) this.queues.delete(key.owner);
-    if (lock !== undefined && --lock.waiters === 0) this.locks.delete(lock);
+    return true;
   }
 }

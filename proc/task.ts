@@ -2,6 +2,7 @@
  * A task: one thread of execution, as the scheduler sees it. What it may share with others (memory, files, working place, signal actions)
  * hangs on it by reference, exactly as clone's flags decide. Also what the machine gives to all tasks, its Kernel.
  */
+import { SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE } from '../abi/sched.ts';
 import type { SockFilter } from '../abi/seccomp.ts';
 import type { Engine, Registers } from '../emu/engine.ts';
 import type { Description } from '../fs/description.ts';
@@ -155,13 +156,28 @@ export class Task {
   seccomp: SeccompState | undefined;
   userDispatch: UserDispatch | undefined;
   nice: number = 0;
-  /** SCHED_ policy and its priority: kept for those who ask. */
+  /** SCHED_ policy and its priority. All of this is changed by Scheduler.rerank once the task has been added. */
   policy: number = 0;
   realtimePriority: number = 0;
   /** SCHED_DEADLINE's times, in nanoseconds; a slice asked for is the runtime of others. */
   reservation: Reservation = NO_RESERVATION;
   /** SCHED_RESET_ON_FORK: children begin as ordinary tasks. */
   resetOnFork: boolean = false;
+  /** The rank of the most urgent task that waits for a lock with priority inheritance of this one's. */
+  private inheritedRank: number = 0;
+  /** For the scheduler. A step of a nice value is a quarter more or less, SCHED_IDLE's weight 3 of 1024 (Linux sched_prio_to_weight). */
+  get weight(): number {
+    return this.policy === SCHED_IDLE ? 3 / 1024 : 1.25 ** -this.nice;
+  }
+  get rank(): number {
+    return Math.max(this.ownRank, this.inheritedRank);
+  }
+  get ownRank(): number {
+    return this.policy === SCHED_DEADLINE ? 100 : this.realtimePriority;
+  }
+  get isUnshared(): boolean {
+    return this.policy === SCHED_FIFO || this.policy === SCHED_DEADLINE;
+  }
   /** ioprio_set: class and level; 0 is none. */
   ioPriority: number = 0;
   /** How often it stopped running because it had to wait, and because its time was up while others wanted to run. */
@@ -186,6 +202,13 @@ export class Task {
     parts.kernel.tasks.set(parts.tid, this);
     const { users } = parts.kernel;
     for (const thing of [parts.space, parts.files, parts.fs, parts.actions]) users.add(thing);
+  }
+
+  /** From now on it runs as one of that rank, if that is more than its own: the rank it has then, or undefined where that is nothing new. */
+  inherit(rank: number): number | undefined {
+    if (this.inheritedRank === rank) return undefined;
+    this.kernel.scheduler.rerank(this, () => (this.inheritedRank = rank));
+    return this.rank;
   }
 
   /** This task has its own memory now, or none any more: a parent in vfork goes on. */

@@ -149,7 +149,7 @@ function waitOn(task: Task, { addr, value, isPrivate, bitset }: Waiting, deadlin
     if (bitset === 0) throw errno(EINVAL);
     const key = futexKey(task, addr, isPrivate);
     if (task.user.readU32(addr) !== value >>> 0) throw errno(EAGAIN);
-    return { key, bitset, priority: task.realtimePriority };
+    return { key, bitset, rank: task.ownRank };
   });
 }
 
@@ -230,7 +230,7 @@ function lock(task: Task, { addr, isPrivate }: FutexCall, deadline: bigint | und
     const held = takeLock(task, { addr, key, taker: task });
     if (held === undefined) return 0;
     if (wouldDeadlock(task, held)) throw errno(EDEADLK);
-    return { key, bitset: MATCH_ANY, priority: task.realtimePriority, lock: held, lockAddr: addr };
+    return { key, bitset: MATCH_ANY, rank: task.rank, lock: held, lockAddr: addr };
   });
 }
 
@@ -248,7 +248,7 @@ function waitForLock(task: Task, { addr, addr2, value, isPrivate }: FutexCall, d
     const key = futexKey(task, addr, isPrivate);
     if (task.user.readU32(addr) !== value >>> 0) throw errno(EAGAIN);
     if (sameKey(key, requeueTo)) throw errno(EINVAL);
-    return { key, bitset: MATCH_ANY, priority: task.realtimePriority, requeueTo, lockAddr: addr2 };
+    return { key, bitset: MATCH_ANY, rank: task.rank, requeueTo, lockAddr: addr2 };
   });
 }
 
@@ -346,7 +346,7 @@ const futexWait = define({
       if (mask === 0) throw errno(EINVAL);
       const key = futex2Key(task, addr, how);
       if (task.user.readU32(addr) !== value) throw errno(EAGAIN);
-      return { key, bitset: mask, priority: task.realtimePriority };
+      return { key, bitset: mask, rank: task.ownRank };
     });
   },
 });
@@ -384,7 +384,7 @@ const futexWaitv = define({
     const deadline = futex2Deadline(task, time, clock);
     if (futexes.waiter(task) === undefined) {
       const words = readWords(task, at, count);
-      const waits = words.map((word) => ({ key: wordKey(task, word), bitset: MATCH_ANY, priority: task.realtimePriority }));
+      const waits = words.map((word) => ({ key: wordKey(task, word), bitset: MATCH_ANY, rank: task.ownRank }));
       for (const { addr, value } of words) if (task.user.readU32(addr) !== value) throw errno(EAGAIN);
       futexes.enqueue(task, ...waits);
     }

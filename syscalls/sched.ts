@@ -1,4 +1,4 @@
-/** Priorities, scheduling policies, affinity, and priorities of input and output. They are kept and answered as on Linux, and do not change who runs. */
+/** Priorities, scheduling policies, affinity, and priorities of input and output, which are kept and told again. */
 import { CAP_SYS_ADMIN, CAP_SYS_NICE } from '../abi/capability.ts';
 import { E2BIG, EACCES, EINVAL, EOPNOTSUPP, EPERM, ESRCH, errno } from '../abi/errno.ts';
 import { RLIM_INFINITY, RLIMIT_NICE, RLIMIT_RTPRIO } from '../abi/resource.ts';
@@ -10,7 +10,7 @@ import { NO_RESERVATION, type Reservation, type Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { choice, count, int, intResult, load, none, pid, pointerIn, pointerOut, store, structIn, structOut, uint } from './kinds.ts';
 
-const KEPT = { partial: 'the value is kept, and does not change who runs' } as const;
+const DEADLINES = { partial: 'SCHED_DEADLINE runs before all others, and its times are only kept' } as const;
 
 // ---- Nice values ---------------------------------------------------------------------------------------------------------------
 
@@ -45,26 +45,26 @@ const getpriority = define({
 
 /** All that may be changed are; the answer is the last refusal's. */
 const setpriority = define({
-  name: 'setpriority', args: [['which', which], ['who', int], ['prio', int]], result: none, support: KEPT,
+  name: 'setpriority', args: [['which', which], ['who', int], ['prio', int]], result: none, support: 'full',
   handler: (task, kind, who, wanted) => {
     const nice = Math.max(abi.MIN_NICE, Math.min(abi.MAX_NICE, wanted));
     let refused = 0;
     for (const other of tasksOf(task, kind, who)) {
       if (!isOwner(task, other) && !capable(task.credentials, CAP_SYS_NICE)) refused = EPERM;
       else if (nice < other.nice && !mayBeNice(task, nice)) refused = EACCES;
-      else other.nice = nice;
+      else task.kernel.scheduler.rerank(other, () => (other.nice = nice));
     }
     if (refused !== 0) throw errno(refused);
   },
 });
 
 const nice = define({
-  name: 'nice', args: [['inc', int]], result: none, support: KEPT,
+  name: 'nice', args: [['inc', int]], result: none, support: 'full',
   handler: (task, increment) => {
     const wanted = task.nice + Math.max(-40, Math.min(40, increment));
     const bounded = Math.max(abi.MIN_NICE, Math.min(abi.MAX_NICE, wanted));
     if (increment < 0 && !mayBeNice(task, bounded)) throw errno(EPERM);
-    task.nice = bounded;
+    task.kernel.scheduler.rerank(task, () => (task.nice = bounded));
   },
 });
 
@@ -112,12 +112,14 @@ function schedule(task: Task, other: Task, wanted: Scheduling): void {
   const isDeadline = wanted.policy === abi.SCHED_DEADLINE;
   if (isDeadline) checkReservation(wanted);
   if (!mayRun(task, other, wanted) && !capable(task.credentials, CAP_SYS_NICE)) throw errno(EPERM);
-  other.policy = wanted.policy;
-  other.realtimePriority = wanted.priority;
   other.resetOnFork = wanted.resetOnFork;
   const { runtime, deadline, period } = wanted;
   other.reservation = isDeadline ? { runtime, deadline, period: period === 0n ? deadline : period } : NO_RESERVATION;
-  if (!isDeadline && high === 0) other.nice = wanted.nice;
+  task.kernel.scheduler.rerank(other, () => {
+    other.policy = wanted.policy;
+    other.realtimePriority = wanted.priority;
+    if (!isDeadline && high === 0) other.nice = wanted.nice;
+  });
 }
 
 /** The shortest runtime and the bounds of a period, in nanoseconds. Linux: __checkparam_dl. */
@@ -159,7 +161,7 @@ const policies = [
     },
   }),
   define({
-    name: 'sched_setscheduler', args: [['pid', pid], ['policy', policy], ['param', paramIn]], result: none, support: KEPT,
+    name: 'sched_setscheduler', args: [['pid', pid], ['policy', policy], ['param', paramIn]], result: none, support: DEADLINES,
     handler: (task, tid, kind, param) => {
       if (kind < 0 || tid < 0 || param === 0) throw errno(EINVAL);
       setPolicy(task, tid, kind, load(task, param, abi.schedParam).priority);
@@ -173,7 +175,7 @@ const policies = [
     },
   }),
   define({
-    name: 'sched_setparam', args: [['pid', pid], ['param', paramIn]], result: none, support: KEPT,
+    name: 'sched_setparam', args: [['pid', pid], ['param', paramIn]], result: none, support: 'full',
     handler: (task, tid, param) => {
       if (tid < 0 || param === 0) throw errno(EINVAL);
       const { priority } = load(task, param, abi.schedParam);
@@ -220,7 +222,7 @@ function readAttributes(task: Task, at: number): abi.SchedAttr {
 }
 
 const schedSetattr = define({
-  name: 'sched_setattr', args: [['pid', pid], ['attr', pointerIn], ['flags', uint]], result: none, support: KEPT,
+  name: 'sched_setattr', args: [['pid', pid], ['attr', pointerIn], ['flags', uint]], result: none, support: DEADLINES,
   handler: (task, tid, at, how) => {
     if (at === 0 || tid < 0 || how !== 0) throw errno(EINVAL);
     const wanted = readAttributes(task, at);
@@ -326,7 +328,7 @@ function checkIoPriority(task: Task, wanted: number): void {
 }
 
 const ioprioSet = define({
-  name: 'ioprio_set', args: [['which', ioWhich], ['who', int], ['ioprio', int]], result: none, support: KEPT,
+  name: 'ioprio_set', args: [['which', ioWhich], ['who', int], ['ioprio', int]], result: none, support: { partial: 'the value is kept, and changes nothing' },
   handler: (task, kind, who, wanted) => {
     checkIoPriority(task, wanted);
     for (const other of ioTasks(task, kind, who)) {

@@ -2,7 +2,7 @@
  * Fixtures: small guest programs under fixtures/<area>/, each with its expected ending beside it, recorded on the bare CPU by
  * `npm run record`. This file finds them, reads what their first comment asks for, and builds them (build/fixtures, by content).
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,9 +22,15 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
   bare: ['-nostdlib', '-static', '-fno-pie', '-no-pie', '-Wl,--build-id=none'],
 };
 
-const NEEDS = ['root', 'disk'] as const;
+/** What some fixtures are about is to be had only under certain conditions. */
+const NEEDS = {
+  root: () => process.getuid?.() === 0,
+  'real-time': () => process.getuid?.() === 0 && mayRunRealTime(),
+  /** Temporary files lie on a disk and not in memory. */
+  disk: () => statfsSync(tmpdir()).type !== TMPFS,
+};
 
-/** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`, `needs: root`, `needs: disk`. */
+/** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`, `needs: root` (see NEEDS). */
 export interface Fixture {
   /** As in `memory/brk-grows-and-shrinks-with-zeroes`. */
   readonly name: string;
@@ -36,8 +42,8 @@ export interface Fixture {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
-  /** What it is about is to be had only there: as root, or where temporary files lie on a disk and not in memory. Elsewhere it is left out. */
-  readonly needs?: (typeof NEEDS)[number];
+  /** Where that is not given it is left out. */
+  readonly needs?: keyof typeof NEEDS;
 }
 
 /** A static program beside the tests that is built as fixtures are, but is none. */
@@ -50,9 +56,14 @@ const TMPFS = 0x01021994;
 
 /** Why a fixture cannot run here, or undefined. */
 export function unfit(fixture: Fixture): string | undefined {
-  if (fixture.needs === 'root' && process.getuid?.() !== 0) return 'needs root';
-  if (fixture.needs === 'disk' && statfsSync(tmpdir()).type === TMPFS) return 'needs a disk';
-  return undefined;
+  return fixture.needs === undefined || NEEDS[fixture.needs]() ? undefined : `needs ${fixture.needs}`;
+}
+
+let realTime: boolean | undefined;
+
+function mayRunRealTime(): boolean {
+  realTime ??= spawnSync('chrt', ['--fifo', '1', 'true']).status === 0;
+  return realTime;
 }
 
 export function allFixtures(): Fixture[] {
@@ -82,7 +93,7 @@ function readFixture(area: string, file: string): Fixture {
     args: JSON.parse(directive('args') ?? '[]'),
     env: JSON.parse(directive('env') ?? '{}'),
     stdin: JSON.parse(directive('stdin') ?? '""'),
-    needs: NEEDS.find((need) => need === directive('needs')),
+    needs: Object.keys(NEEDS).find((need) => need === directive('needs')) as keyof typeof NEEDS | undefined,
   };
 }
 

@@ -132,7 +132,10 @@ export class TestMachine {
       aio: new AioContexts(),
       scheduler,
       random: seededRandom(1),
-      futexes: new FutexTable<Task>((task) => scheduler.wake(task)),
+      futexes: new FutexTable<Task>(
+        (task) => scheduler.wake(task),
+        (task, rank) => task.inherit(rank),
+      ),
       identity: { sysname: 'Linux', nodename: 'test', release: '6.1.0', version: '#1', machine: 'i686', domainname: '(none)' },
       semaphores: new Semaphores<Task>(
         (task) => scheduler.wake(task),

@@ -13,10 +13,14 @@ function turn(scheduler: Scheduler<Player>, used = 1_000_000): string | undefine
 interface Player {
   state: TaskState;
   credit: number;
+  weight: number;
+  rank: number;
+  isUnshared: boolean;
   readonly name: string;
 }
 
-const players = () => ['a', 'b', 'c'].map((name): Player => ({ name, state: 'ready', credit: 0 })) as [Player, Player, Player];
+const player = (name: string): Player => ({ name, state: 'ready', credit: 0, weight: 1, rank: 0, isUnshared: false });
+const players = () => ['a', 'b', 'c'].map(player) as [Player, Player, Player];
 
 test('ready tasks take turns; a stopped one is left out, and its wait is taken up again', () => {
   const scheduler = new Scheduler<Player>();
@@ -94,4 +98,66 @@ test('who makes many tasks has no more than its share, and who yields lets all o
   expect(scheduler.left(a, 0)).toBe(0);
   scheduler.charge(a, 0);
   expect([turn(scheduler, 500_000), turn(scheduler), turn(scheduler), turn(scheduler)]).toEqual(['c', 'b', 'a', 'c']);
+});
+
+test('shares follow weights', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b] = players();
+  b.weight = 1.25 ** -5;
+  const used = new Map<Player, number>();
+  for (const task of [a, b]) scheduler.add(task);
+  for (let i = 0; i < 4000; i++) {
+    const task = scheduler.next() as Player;
+    const turn = scheduler.left(task, 0);
+    used.set(task, (used.get(task) ?? 0) + turn);
+    scheduler.charge(task, turn);
+  }
+  expect((used.get(b) as number) / (used.get(a) as number)).toBeCloseTo(1.25 ** -5, 2);
+  scheduler.rerank(a, () => (a.weight = 0.001));
+  expect(scheduler.left(a, 0)).toBe(1000);
+});
+
+test('who has a rank runs before all of a lower one, and interrupts them', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b, c] = players();
+  [b.rank, c.rank] = [10, 20];
+  for (const task of [a, b]) scheduler.add(task);
+  scheduler.park(c, NOBODY, undefined);
+  expect(turn(scheduler, 1)).toBe('b');
+  scheduler.begin(b);
+  scheduler.wake(c);
+  expect([scheduler.left(b, 0), scheduler.next()?.name, scheduler.left(c, 0)]).toEqual([0, 'c', 250_000]);
+  scheduler.interrupt(b, 100);
+  expect(scheduler.next()?.name).toBe('c');
+  scheduler.rerank(b, () => (b.rank = 30));
+  expect([scheduler.left(c, 0), scheduler.next()?.name, scheduler.begin(b)]).toEqual([0, 'b', 100]);
+  scheduler.rerank(b, () => (b.rank = 0));
+  scheduler.rerank(c, () => (c.rank = 0));
+  expect(new Set([1, 2, 3].map(() => turn(scheduler)))).toEqual(new Set(['a', 'b', 'c']));
+});
+
+test('of one rank those with shares take turns, the others go on until they wait or yield', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b] = players();
+  a.rank = b.rank = 5;
+  for (const task of [a, b]) scheduler.add(task);
+  expect([1, 2, 3].map(() => turn(scheduler))).toEqual(['a', 'b', 'a']);
+  a.isUnshared = b.isUnshared = true;
+  expect([1, 2, 3].map(() => turn(scheduler))).toEqual(['b', 'b', 'b']);
+  scheduler.yield(b);
+  expect(scheduler.left(b, 0)).toBe(0);
+  expect([turn(scheduler, 0), turn(scheduler), turn(scheduler)]).toEqual(['b', 'a', 'a']);
+});
+
+test('those with a rank leave the others a twentieth of the time', () => {
+  const scheduler = new Scheduler<Player>();
+  const [a, b] = players();
+  b.rank = 99;
+  b.isUnshared = true;
+  for (const task of [a, b]) scheduler.add(task);
+  // Nineteen shares, in quarters, at first; then the twentieth part.
+  const names = Array.from({ length: 2000 }, () => turn(scheduler, 250_000));
+  expect(names.filter((name) => name === 'a').length).toBe(Math.ceil((2000 - 4 * 19) / 20));
+  scheduler.remove(a);
+  expect(new Set(Array.from({ length: 200 }, () => turn(scheduler)))).toEqual(new Set(['b']));
 });
