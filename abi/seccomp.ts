@@ -34,8 +34,8 @@ export const sockFprog: Struct<SockFprog> = struct<SockFprog>({ len: u16, filter
 /** Classes, sizes, modes, operations and sources of an instruction's code. */
 export const BPF = {
   LD: 0, LDX: 1, ST: 2, STX: 3, ALU: 4, JMP: 5, RET: 6, MISC: 7,
-  W: 0, IMM: 0, ABS: 0x20, MEM: 0x60, LEN: 0x80,
-  ADD: 0, SUB: 0x10, MUL: 0x20, DIV: 0x30, OR: 0x40, AND: 0x50, LSH: 0x60, RSH: 0x70, NEG: 0x80, XOR: 0xa0,
+  W: 0, H: 0x08, B: 0x10, IMM: 0, ABS: 0x20, IND: 0x40, MEM: 0x60, LEN: 0x80, MSH: 0xa0,
+  ADD: 0, SUB: 0x10, MUL: 0x20, DIV: 0x30, OR: 0x40, AND: 0x50, LSH: 0x60, RSH: 0x70, NEG: 0x80, MOD: 0x90, XOR: 0xa0,
   JA: 0, JEQ: 0x10, JGT: 0x20, JGE: 0x30, JSET: 0x40,
   K: 0, X: 8, A: 0x10, TAX: 0, TXA: 0x80,
 } as const;

@@ -6,6 +6,7 @@ import { hostOf } from './ports.ts';
 export const IPPROTO_ICMP = 1,
   IPPROTO_ICMPV6 = 58;
 const HEADER = 20,
+  HEADER_6 = 40,
   UDP_HEADER = 8;
 const ECHO_REPLY = 0,
   ECHO = 8,
@@ -30,6 +31,21 @@ export function checksum(bytes: Uint8Array, before = 0): number {
   for (let i = 0; i < bytes.length; i += 2) sum += (bytes[i] << 8) | (bytes[i + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x1_0000);
   return ~sum & 0xffff;
+}
+
+/** A UDP datagram with its headers, of IPv4 or IPv6 by the length of the hosts' addresses; without the checksum, as on a loopback. */
+export function udpPacket(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: number, content: Uint8Array): Uint8Array {
+  const size = UDP_HEADER + content.length;
+  const datagram = new Uint8Array(size);
+  datagram.set([fromPort >> 8, fromPort & 0xff, toPort >> 8, toPort & 0xff, size >> 8, size & 0xff]);
+  datagram.set(content, UDP_HEADER);
+  if (to.length === 4) return withHeader({ protocol: IPPROTO_UDP, from, to, ttl: 64, tos: 0, id: 0 }, datagram).bytes;
+  const bytes = new Uint8Array(HEADER_6 + size);
+  bytes.set([0x60, 0, 0, 0, size >> 8, size & 0xff, IPPROTO_UDP, 64]);
+  bytes.set(from, 8);
+  bytes.set(to, 24);
+  bytes.set(datagram, HEADER_6);
+  return bytes;
 }
 
 interface Header {

@@ -105,6 +105,11 @@ export class Inbox {
     this.held += this.isPackets ? packet.bytes.length + PACKET_COST : packet.bytes.length;
   }
 
+  /** Nobody will read it. */
+  passOver(packet: Packet): void {
+    if (packet.rights.length > 0) this.passedOver.push(packet);
+  }
+
   /** Everything out. */
   drain(): Packet[] {
     this.held = 0;

@@ -210,6 +210,20 @@ export function hears({ isUnix, isDatagrams, service, remote }: Hearing, from: A
   return from !== undefined && isSameEnd(from, remote);
 }
 
+interface Sending {
+  readonly isDatagrams: boolean;
+  readonly isUnix: boolean;
+  spoken: boolean;
+}
+
+/** The other end is there no more: TCP learns of it by what comes back from the first bytes. */
+export function sendToGone(socket: Sending, target: { readonly closed: boolean }, size: number): number {
+  if (socket.isDatagrams) throw errno(ECONNREFUSED);
+  if (socket.isUnix || !target.closed || socket.spoken) throw errno(EPIPE);
+  socket.spoken = true;
+  return size;
+}
+
 /** The oldest error that came back. Throws EAGAIN where there is none. */
 export function takeFailure(socket: Failing): Failure {
   const failure = socket.failures.shift();

@@ -6,6 +6,7 @@ import * as s from '../abi/socket.ts';
 import type { HostDatagrams } from './network.ts';
 import { type About, aboutOf, Inbox, type Packet, PACKET_COST } from './socket-inbox.ts';
 import { inFamily, located, type PortKind, sourceFor } from './ports.ts';
+import { type Filter, filtered } from './socket-filter.ts';
 import * as state from './socket-state.ts';
 import type { Failure, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
 import type { Speaker } from './speaker.ts';
@@ -43,6 +44,8 @@ export class LocalSocket implements OpenFile {
   readonly type: number;
   readonly protocol: number;
   readonly service: SocketService | undefined;
+  /** What of packets it takes (SO_ATTACH_FILTER). */
+  filter: Filter | undefined;
   /** Options that are only kept, by `level:name`. */
   readonly options: Map<string, Uint8Array> = new Map();
   receiveTimeout_ns: bigint | undefined;
@@ -92,7 +95,7 @@ export class LocalSocket implements OpenFile {
   private ended = false;
   closed = false;
   /** Something was sent to a TCP peer that had gone. */
-  private spoken = false;
+  spoken = false;
   /** Wakes those who wait for room here. */
   private readonly room: Waiters = new Waiters();
 
@@ -201,18 +204,13 @@ export class LocalSocket implements OpenFile {
   /** The socket that listens at (or, of datagrams, has) an internet port, as this one reaches it. */
   atPort(address: Address): LocalSocket | undefined {
     if (reach(this.family, address) === 'elsewhere') return undefined;
-    return this.names.ports.find(this.ports, address, this.local === undefined ? undefined : this.seenFrom(address));
+    return this.names.ports.find(this.ports, address, this.local === undefined ? undefined : sourceFor(this.local as Address, address));
   }
 
   /** connect(2) of datagrams: from now on to this end and from it only. Ends outside the machine are kept as they are. */
   aim(to: Address, isOutside: boolean): void {
     this.remote = isOutside ? to.slice() : located(to).slice(0, this.family === s.AF_INET ? 16 : 28);
-    if (this.local !== undefined && !isOutside) this.local = this.seenFrom(this.remote);
-  }
-
-  /** Its own end as the other end sees it. */
-  private seenFrom(to: Address): Address {
-    return sourceFor(this.local as Address, to);
+    if (this.local !== undefined && !isOutside) this.local = sourceFor(this.local as Address, this.remote);
   }
 
   /** Two ends of one connection. */
@@ -255,7 +253,7 @@ export class LocalSocket implements OpenFile {
   /** Both ends of an internet connection get their names. */
   private meet(end: LocalSocket, target: LocalSocket, to: Address): void {
     this.remote = located(to).slice();
-    this.local = this.seenFrom(this.remote);
+    this.local = sourceFor(this.local as Address, this.remote);
     end.local = inFamily(this.remote, target.family);
     end.remote = inFamily(this.local, target.family);
   }
@@ -290,7 +288,7 @@ export class LocalSocket implements OpenFile {
     if (this.service !== undefined) return this.service.send(this, message);
     const target = message.to ?? (message.address === undefined ? this.destination() : undefined);
     if (target === undefined) return state.sendNowhere(this, message);
-    if (target.closed || target.noReading) return this.sendToGone(target, message.bytes.length);
+    if (target.closed || target.noReading) return state.sendToGone(this, target, message.bytes.length);
     const { bytes } = message;
     if (this.isPackets && bytes.length > (this.isUnix ? state.BUFFER - PACKET_COST : 65_507)) throw errno(e.EMSGSIZE);
     if (!this.isPackets && bytes.length === 0) return 0;
@@ -311,14 +309,17 @@ export class LocalSocket implements OpenFile {
     const taken = bytes.slice(0, this.isPackets ? bytes.length : size);
     const to = this.isUnix ? undefined : (message.address ?? this.remote);
     const isPlain = this.isUnix || !this.isDatagrams || this.local === undefined || to === undefined;
-    const from = isPlain ? this.local : inFamily(this.seenFrom(to), target.family);
+    const from = isPlain ? this.local : inFamily(sourceFor(this.local as Address, to), target.family);
     if (!state.hears(target, from)) return taken.length;
     const isUrgent = message.isUrgent === true && taken.length === bytes.length;
     if (isUrgent) target.inbox.mark(taken, state.isInline(target));
     const about = target.isDatagrams && target.options.size > 0 ? aboutOf(this, message, to, target.family, this.now_ns()) : undefined;
     const user = this.credentials.uid;
-    target.inbox.push({ bytes: taken, from, credentials, rights, user, about });
     this.names.flights.depart(rights, target, user);
+    const kept = filtered(target, taken, from, to);
+    if (kept === undefined) target.inbox.passOver({ bytes: taken, from, credentials, rights, user, about });
+    if (kept === undefined) return taken.length;
+    target.inbox.push({ bytes: kept, from, credentials, rights, user, about });
     target.changes.wakeAll(isUrgent ? IN | POLLPRI : IN);
     if (isUrgent) target.onUrgent?.();
     return taken.length;
@@ -338,7 +339,9 @@ export class LocalSocket implements OpenFile {
   }
 
   /** A datagram from outside, or from a service; where there is no room for it, it is lost, and false. */
-  deliver(bytes: Uint8Array, from: Address, credentials: Speaker = NOBODY): boolean {
+  deliver(given: Uint8Array, from: Address, credentials: Speaker = NOBODY): boolean {
+    const bytes = filtered(this, given, from);
+    if (bytes === undefined) return true;
     const size = bytes.length + PACKET_COST;
     if (!state.hears(this, from)) return true;
     if (this.inbox.held > 0 && this.inbox.held + size > state.BUFFER) return false;
@@ -346,13 +349,6 @@ export class LocalSocket implements OpenFile {
     this.inbox.push({ bytes, from, credentials, rights: [], user: credentials.uid, about });
     this.changes.wakeAll(IN);
     return true;
-  }
-
-  private sendToGone(target: LocalSocket, size: number): number {
-    if (this.isDatagrams) throw errno(e.ECONNREFUSED);
-    if (this.isUnix || !target.closed || this.spoken) throw errno(e.EPIPE);
-    this.spoken = true;
-    return size;
   }
 
   receive(into: Uint8Array, nonblocking: boolean, peek: boolean): Received | Wait {
@@ -462,7 +458,7 @@ export class LocalSocket implements OpenFile {
 
   /** Lets go of what has come. */
   purge(): void {
-    this.letGo(this.inbox.drain());
+    this.letGo([...this.inbox.drain(), ...this.inbox.passedOver.splice(0)]);
   }
 
   private letGo(packets: readonly Packet[]): void {

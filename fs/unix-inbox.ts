@@ -123,6 +123,6 @@ export class UnixInbox extends Inbox {
     const [packet] = this.packets.splice(at, 1);
     if (packet === this.oob) this.oob = undefined;
     this.held -= packet.bytes.length;
-    this.passedOver.push(packet);
+    this.passOver(packet);
   }
 }

@@ -1,12 +1,12 @@
-/** Classic BPF over one record of words, as far as seccomp allows it: the checks of a program, and its run. Linux: bpf_check_classic, seccomp_check_filter. */
+/** Classic BPF: the checks of a program, and its run; over one record of words, as far as seccomp allows it. Linux: bpf_check_classic, seccomp_check_filter. */
 import { assert } from '../abi/assert.ts';
 import { BPF, BPF_MEMWORDS, SECCOMP_DATA_SIZE, type SockFilter } from '../abi/seccomp.ts';
 
 const { LD, LDX, ST, STX, ALU, JMP, RET, MISC, W, IMM, ABS, MEM, LEN, K, X, A } = BPF;
 const OPERATIONS = [BPF.ADD, BPF.SUB, BPF.MUL, BPF.DIV, BPF.OR, BPF.AND, BPF.LSH, BPF.RSH, BPF.XOR];
 const COMPARISONS = [BPF.JEQ, BPF.JGT, BPF.JGE, BPF.JSET];
-const CODES: ReadonlySet<number> = new Set([
-  LD | W | ABS,
+/** What programs of all kinds may have. */
+export const COMMON_CODES: readonly number[] = [
   LD | W | LEN,
   LDX | W | LEN,
   LD | IMM,
@@ -23,27 +23,36 @@ const CODES: ReadonlySet<number> = new Set([
   JMP | BPF.JA,
   ...OPERATIONS.flatMap((operation) => [ALU | operation | K, ALU | operation | X]),
   ...COMPARISONS.flatMap((comparison) => [JMP | comparison | K, JMP | comparison | X]),
-]);
+];
+const CODES: ReadonlySet<number> = new Set([LD | W | ABS, ...COMMON_CODES]);
 
 /** Whether the program may run: it ends, stays within itself and its record, and reads no word of its memory that it has not written. */
 export function isValidProgram(program: readonly SockFilter[]): boolean {
+  return isSound(program, CODES, (k) => k < SECCOMP_DATA_SIZE && k % 4 === 0);
+}
+
+/** Whether a program of these codes may run that loads from where `mayLoad` says. */
+export function isSound(program: readonly SockFilter[], codes: ReadonlySet<number>, mayLoad: (k: number) => boolean): boolean {
   const last = program.at(-1);
   if (last === undefined || (last.code !== (RET | K) && last.code !== (RET | A))) return false;
-  return program.every((instruction, at) => isValid(instruction, program.length - at - 1)) && readsWhatItWrote(program);
+  const isGood = (instruction: SockFilter, at: number): boolean => {
+    const { code, k } = instruction;
+    if (!codes.has(code)) return false;
+    return (code & ~(BPF.H | BPF.B)) === (LD | ABS) ? mayLoad(k) : isValid(instruction, program.length - at - 1);
+  };
+  return program.every(isGood) && readsWhatItWrote(program);
 }
 
 /** `left`: how many instructions follow. */
 function isValid({ code, jt, jf, k }: SockFilter, left: number): boolean {
-  if (!CODES.has(code)) return false;
   switch (code) {
-    case LD | W | ABS:
-      return k < SECCOMP_DATA_SIZE && k % 4 === 0;
     case LD | MEM:
     case LDX | MEM:
     case ST:
     case STX:
       return k < BPF_MEMWORDS;
     case ALU | BPF.DIV | K:
+    case ALU | BPF.MOD | K:
       return k !== 0;
     case ALU | BPF.LSH | K:
     case ALU | BPF.RSH | K:
@@ -74,6 +83,14 @@ function readsWhatItWrote(program: readonly SockFilter[]): boolean {
 
 /** What the program returns for the record. Requires: isValidProgram. */
 export function runProgram(program: readonly SockFilter[], record: Uint32Array): number {
+  return run(program, (code, k, memory) => loaded(code, k, record, memory));
+}
+
+/** What a load brings; undefined where it reaches beyond what there is, which ends the program with 0. */
+type Load = (code: number, k: number, memory: Uint32Array, a: number, x: number) => number | undefined;
+
+/** What the program returns. Requires: isSound. */
+export function run(program: readonly SockFilter[], load: Load): number {
   const memory = new Uint32Array(BPF_MEMWORDS);
   let a = 0,
     x = 0;
@@ -82,11 +99,13 @@ export function runProgram(program: readonly SockFilter[], record: Uint32Array):
     const operand = (code & X) === 0 ? k : x;
     switch (code & 7) {
       case LD:
-        a = loaded(code, k, record, memory);
+      case LDX: {
+        const word = load(code, k, memory, a, x);
+        if (word === undefined) return 0;
+        if ((code & 7) === LD) a = word;
+        else x = word;
         break;
-      case LDX:
-        x = loaded(code, k, record, memory);
-        break;
+      }
       case ST:
         memory[k] = a;
         break;
@@ -94,7 +113,7 @@ export function runProgram(program: readonly SockFilter[], record: Uint32Array):
         memory[k] = x;
         break;
       case ALU:
-        if ((code & 0xf0) === BPF.DIV && operand === 0) return 0;
+        if (((code & 0xf0) === BPF.DIV || (code & 0xf0) === BPF.MOD) && operand === 0) return 0;
         a = computed(code & 0xf0, a, operand);
         break;
       case JMP:
@@ -134,6 +153,8 @@ function computed(operation: number, a: number, operand: number): number {
       return Math.imul(a, operand) >>> 0;
     case BPF.DIV:
       return Math.floor(a / operand);
+    case BPF.MOD:
+      return a % operand;
     case BPF.OR:
       return (a | operand) >>> 0;
     case BPF.AND:

@@ -3,7 +3,7 @@
  * socket-control.ts; those that nothing here acts on (queueing, routing, offloading) are kept and told again, as they would be over a loopback.
  */
 import { CAP_NET_ADMIN, CAP_NET_RAW } from '../abi/capability.ts';
-import { EACCES, EINVAL, ENODEV, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPERM, EADDRNOTAVAIL } from '../abi/errno.ts';
+import { EACCES, EINVAL, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM, EADDRNOTAVAIL } from '../abi/errno.ts';
 import { IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM, SOL_SOCKET } from '../abi/socket.ts';
 import type { LocalSocket } from '../fs/socket.ts';
 
@@ -53,8 +53,6 @@ const SOCKET: Readonly<Record<number, Option>> = {
   16: { ...FLAG, of: (socket) => !isInet(socket), without: EOPNOTSUPP },
   18: { initial: 1, keep: (value) => (value < 0 ? 0x7fff_ffff : value || 1) },
   19: { initial: 1, set: ENOPROTOOPT },
-  26: refused(ENOPROTOOPT, ENOPROTOOPT),
-  27: refused(ENOPROTOOPT, ENOENT),
   34: { ...FLAG, of: (socket) => !isInet(socket), without: EOPNOTSUPP },
   36: { initial: 0, needs: ADMIN },
   37: { initial: 0, size: 8 },
@@ -67,7 +65,6 @@ const SOCKET: Readonly<Record<number, Option>> = {
   60: { initial: 0, least: 0, most: 1, of: isInet },
   62: { initial: 0, least: 0 },
   65: { initial: 0, size: 8 },
-  68: refused(ENOPROTOOPT, ENOENT),
   69: { ...FLAG, needs: ADMIN },
   70: { ...refused(ENOPROTOOPT, EPERM) },
   72: { initial: 0, least: 0, most: 3 },

@@ -14,6 +14,7 @@ import { Process } from '../proc/process.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { fd, int, loadAt, none, pointerIn, pointerOut } from './kinds.ts';
+import { setFilterOption, tellFilter } from './socket-filter.ts';
 import { netlinkOption, setNetlinkOption } from './socket-netlink.ts';
 import { hasLevel, optionOf } from './socket-option-table.ts';
 import { shown, socketAt } from './socket-address.ts';
@@ -233,6 +234,7 @@ function setOfSocket(task: Task, socket: LocalSocket, name: number, at: number, 
   }
   if (size < 4) throw errno(EINVAL);
   const value = task.user.readI32(at);
+  if (setFilterOption(task, socket, name, at, size, value)) return true;
   switch (name) {
     case s.SO_TYPE:
     case s.SO_DOMAIN:
@@ -266,7 +268,7 @@ function setBuffer(socket: LocalSocket, name: number, value: number, most: numbe
   socket.options.set(`${s.SOL_SOCKET}:${name}`, word(Math.max(least, Math.min(value >>> 0, most) * 2)));
 }
 
-const KEPT = { partial: 'options about queueing, routing, multicast and offloading are kept and have no effect; socket filters answer ENOPROTOOPT' };
+const KEPT = { partial: 'options about queueing, routing, multicast and offloading are kept and have no effect, nor have filters of streams' };
 
 /** SO_PEERPIDFD: a descriptor of the peer's process. */
 function peerProcess(task: Task, socket: LocalSocket, at: number, sizeAt: number): void {
@@ -290,6 +292,7 @@ const getsockopt = define({
   handler: (task, file, level, name, at, sizeAt) => {
     const socket = socketAt(task, file);
     if (level === s.SOL_SOCKET && name === s.SO_PEERPIDFD) return peerProcess(task, socket, at, sizeAt);
+    if (level === s.SOL_SOCKET && name === s.SO_ATTACH_FILTER) return tellFilter(task, socket, at, sizeAt);
     if (level !== SOL_NETLINK || socket.family !== s.AF_NETLINK) checkLevel(socket, level, true);
     const room = task.user.readI32(sizeAt);
     if (room < 0) throw errno(EINVAL);
