@@ -1,5 +1,5 @@
 /** What files are: the stat family in all widths, statx, statfs, access. */
-import { EINVAL, EOVERFLOW, errno } from '../abi/errno.ts';
+import { EACCES, EINVAL, EOVERFLOW, errno } from '../abi/errno.ts';
 import * as f from '../abi/fcntl.ts';
 import * as s from '../abi/stat.ts';
 import type { Struct } from '../abi/struct.ts';
@@ -334,7 +334,9 @@ function access(task: Task, dir: Fd, path: In<string>, wanted: number, how: numb
   onlyFlags(how, f.AT_EACCESS | f.AT_SYMLINK_NOFOLLOW | f.AT_EMPTY_PATH);
   const name = pathText(task, path);
   const rights = how & f.AT_EACCESS ? task.credentials : realCredentials(task.credentials);
-  const vnode = asSomebody(task, rights, () => vnodeAt(task, dir, name, how));
+  const { vnode, place } = asSomebody(task, rights, () => targetAt(task, dir, name, how));
+  const isProgram = vnode.kind === 'file' && (wanted & f.X_OK) !== 0;
+  if (isProgram && (mountFlags(place) & MS_NOEXEC) !== 0) throw errno(EACCES);
   if (wanted !== f.F_OK) requireAccess(task, vnode, wanted, rights);
 }
 

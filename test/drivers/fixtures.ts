@@ -25,7 +25,8 @@ const KINDS: Readonly<Record<string, readonly string[]>> = {
 /** What some fixtures are about is to be had only under certain conditions. */
 const NEEDS = {
   root: () => process.getuid?.() === 0,
-  'real-time': () => process.getuid?.() === 0 && mayRunRealTime(),
+  'real-time': () => process.getuid?.() === 0 && works('chrt', '--fifo', '1', 'true'),
+  mounts: () => process.getuid?.() === 0 && works('unshare', '--mount', 'true'),
   /** Temporary files lie on a disk and not in memory. */
   disk: () => statfsSync(tmpdir()).type !== TMPFS,
 };
@@ -59,11 +60,8 @@ export function unfit(fixture: Fixture): string | undefined {
   return fixture.needs === undefined || NEEDS[fixture.needs]() ? undefined : `needs ${fixture.needs}`;
 }
 
-let realTime: boolean | undefined;
-
-function mayRunRealTime(): boolean {
-  realTime ??= spawnSync('chrt', ['--fifo', '1', 'true']).status === 0;
-  return realTime;
+function works(command: string, ...args: readonly string[]): boolean {
+  return spawnSync(command, args).status === 0;
 }
 
 export function allFixtures(): Fixture[] {
