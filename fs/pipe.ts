@@ -191,6 +191,11 @@ export class PipeEnd implements OpenFile {
     return this.pipe.changed;
   }
 
+  /** Whether anybody can read is seen before there are bytes. */
+  checkWrite(size: number): void {
+    if (size > 0 && this.pipe.readers === 0) throw errno(EPIPE);
+  }
+
   read(into: Uint8Array, _position: number, nonblocking: boolean): Io {
     const { pipe } = this;
     if (into.length === 0) return 0;

@@ -176,9 +176,11 @@ function isThere({ kernel }: Task, id: number): boolean {
 }
 
 /** Linux: setfl. */
-function checkFlags(task: Task, { vnode, flags: now }: Description, wanted: number): void {
+function checkFlags(task: Task, { vnode, place, flags: now }: Description, wanted: number): void {
   if (wanted & f.O_NOATIME && !(now & f.O_NOATIME)) requireOwner(task, vnode);
-  if (wanted & f.O_DIRECT && !['file', 'block', 'fifo'].includes(vnode.kind)) throw errno(EINVAL);
+  // Files of memfd_create have no such transfers, though those of tmpfs do.
+  const isDirect = vnode.kind === 'file' ? place.parent !== undefined : ['block', 'fifo'].includes(vnode.kind);
+  if (wanted & f.O_DIRECT && !isDirect) throw errno(EINVAL);
 }
 
 /** Order of errors as Linux's memfd_add_seals. */

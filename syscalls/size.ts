@@ -200,7 +200,8 @@ const syncFileRange = define({
   handler: (task, file, offset, length, how) => {
     const description = openAt(task, file);
     if (how & ~7 || offset < 0 || length < 0 || offset + length >= 2 ** 63) throw errno(EINVAL);
-    if (!['file', 'directory', 'block', 'symlink'].includes(description.vnode.kind)) throw errno(ESPIPE);
+    const isPidfd = description.vnode.isFixed === true && description.file.takesPositions === true;
+    if (!isPidfd && !['file', 'directory', 'block', 'symlink'].includes(description.vnode.kind)) throw errno(ESPIPE);
     if (how !== 0) description.file.writeBack?.(Math.floor(offset / PAGE_SIZE), length === 0 ? undefined : Math.ceil((offset + length) / PAGE_SIZE));
   },
 });
