@@ -55,13 +55,19 @@ async function ask(port: number): Promise<string> {
   }
 }
 
+/** Below those that the kernel gives to whoever asks for any. */
 async function freePort(): Promise<number> {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  for (let port = 20_000 + (process.pid % 10_000); ; port++) {
+    const probe = net.createServer().listen(port, '127.0.0.1');
+    const isFree = await once(probe, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
 }
 
 describe.skipIf(!canBuild || emulator.unavailable() !== undefined)('the network of the host', () => {
