@@ -229,10 +229,15 @@ describe.skipIf(emulator.unavailable() !== undefined)('the command', () => {
           .slice(13, 15)
           .reduce((sum, each) => sum + Number(each), 0),
       );
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const before = ticks();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(ticks() - before).toBeLessThanOrEqual(5);
+    const halfASecond = async (): Promise<number> => {
+      const before = ticks();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return ticks() - before;
+    };
+    // Node compiles for a while yet beside a program that waits, on a busy machine for long.
+    let used = await halfASecond();
+    for (let n = 0; n < 50 && used > 5; n++) used = await halfASecond();
+    expect(used).toBeLessThanOrEqual(5);
     child.kill('SIGKILL');
     await once(child, 'exit');
   });
