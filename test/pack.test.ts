@@ -2,7 +2,7 @@
  * The package as its users get it: packed, installed into an empty folder, run with no compiler in reach, imported with full types.
  * Dependencies come from npm's cache or the registry that npm is set up with.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emulator } from './drivers/emulator.ts';
 import { build, compilerVersion, plainProgram } from './drivers/fixtures.ts';
@@ -48,16 +49,16 @@ const COUNTED = '2 to\n2 be\n1 or\n1 not\n';
 describe.skipIf(emulator.unavailable() !== undefined)('the package', () => {
   const folder = mkdtempSync(join(tmpdir(), 'seg386-pack-'));
   const app = join(folder, 'app');
-  const npm = (args: readonly string[], cwd: string) => execFileSync('npm', [...args, '--loglevel=error'], { cwd, encoding: 'utf8' });
+  const npm = (args: readonly string[], cwd: string) => promisify(execFile)('npm', [...args, '--loglevel=error'], { cwd });
   let size_bytes = 0;
 
-  beforeAll(() => {
-    npm(['pack', '--pack-destination', folder], PROJECT);
+  beforeAll(async () => {
+    await npm(['pack', '--pack-destination', folder], PROJECT);
     const file = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
     size_bytes = statSync(join(folder, file)).size;
     mkdirSync(app);
     writeFileSync(join(app, 'package.json'), '{ "name": "app", "version": "1.0.0", "type": "module", "private": true }\n');
-    npm(['install', join(folder, file), '--prefer-offline', '--no-audit', '--no-fund'], app);
+    await npm(['install', join(folder, file), '--prefer-offline', '--no-audit', '--no-fund'], app);
     writeFileSync(join(app, 'probe'), PROBE);
     chmodSync(join(app, 'probe'), 0o755);
   });

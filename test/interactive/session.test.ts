@@ -1,7 +1,8 @@
 /** An interactive shell feels right in a real terminal: prompt, completion, Ctrl-C, Ctrl-Z and fg, window size, vi, python's prompt; and the emulator is a job of the host's shell like any other. Python holds the terminal's other end. */
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { MINI_ROOT } from '../corpus/root.ts';
 import { emulator, SEG386 } from '../drivers/emulator.ts';
@@ -12,8 +13,11 @@ const canRun =
   existsSync(join(MINI_ROOT, 'bin/bash')) &&
   spawnSync('python3', ['-c', 'import pty']).status === 0;
 
-test.skipIf(!canRun)('bash, its jobs, vi and python are used through a terminal', { timeout: 180_000 }, () => {
-  const { stdout } = spawnSync('python3', [SCRIPT, SEG386, MINI_ROOT], { encoding: 'utf8', timeout: 170_000 });
+test.skipIf(!canRun)('bash, its jobs, vi and python are used through a terminal', { timeout: 180_000 }, async () => {
+  // What was printed up to a failure tells where it was.
+  const { stdout } = await promisify(execFile)('python3', [SCRIPT, SEG386, MINI_ROOT], { timeout: 170_000 }).catch(
+    (failure: { stdout: string }) => failure,
+  );
   const inside = [
     'prompt',
     'completion',
