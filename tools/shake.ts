@@ -51,8 +51,13 @@ const limits = (table: Readonly<Record<string, number | 'hard'>>) =>
 
 const PERTURBATIONS: readonly Perturbation[] = [
   { name: 'four at once', through: [] },
-  // A thread that is held in a system call counts as stopped, and a signal to its process goes to another thread.
-  { name: 'delayed system calls', through: [DELAYS], every: 2, without: ['the-first-thread-takes-what-is-sent-to-the-process'] },
+  // A thread that is held in a system call counts as stopped: a signal to its process goes to another thread, and less urgent ones run.
+  {
+    name: 'delayed system calls',
+    through: [DELAYS],
+    every: 2,
+    without: ['the-first-thread-takes-what-is-sent-to-the-process', 'real-time-tasks-run-before-others'],
+  },
   { name: 'one processor', through: ONE_CPU },
   { name: 'busy processors', through: [], burners: everywhere(2 * availableParallelism(), []), every: 2 },
   { name: 'one busy processor', through: ONE_CPU, burners: everywhere(2, ONE_CPU), every: 5 },
