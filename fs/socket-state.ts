@@ -9,7 +9,7 @@ import type { Address, HostDatagrams } from './network.ts';
 import { isSameEnd } from './ports.ts';
 import { type Inbox, PACKET_COST } from './socket-inbox.ts';
 import { type Speaker, UNKNOWN } from './speaker.ts';
-import type { Failure } from './socket-types.ts';
+import type { Failure, Multipath } from './socket-types.ts';
 import type { IoctlArgument } from './vnode.ts';
 import type { Waiters } from './wait.ts';
 
@@ -85,6 +85,13 @@ export function inherit<S extends Optioned & { receiveTimeout_ns: bigint | undef
   for (const [key, value] of listener.options) end.options.set(key, value);
   end.receiveTimeout_ns = listener.receiveTimeout_ns;
   end.sendTimeout_ns = listener.sendTimeout_ns;
+}
+
+/** A connection has several paths where both who connects and who listens have asked for that; else it is TCP as any. */
+export function agreeOnPaths<S extends { multipath: Multipath }>(caller: S, end: S, listener: S): void {
+  const isAgreed = caller.multipath !== 'no' && listener.multipath !== 'no';
+  end.multipath = isAgreed ? 'agreed' : 'no';
+  if (caller.multipath !== 'no') caller.multipath = isAgreed ? 'agreed' : 'refused';
 }
 
 /** net.unix.max_dgram_qlen. */

@@ -51,6 +51,9 @@ export interface Received {
   readonly about?: About;
 }
 
+/** Multipath TCP, which is one path here: asked for, agreed on by both ends, or not wanted by the other one, so that it is TCP as any. */
+export type Multipath = 'no' | 'asked' | 'agreed' | 'refused';
+
 export interface OptionsOf<S extends PortUser> {
   readonly vnode: Vnode;
   readonly names: SocketNames<S>;

@@ -8,7 +8,7 @@ import { type About, aboutOf, Inbox, type Packet, PACKET_COST } from './socket-i
 import { inFamily, located, type PortKind, sourceFor } from './ports.ts';
 import { type Filter, filtered } from './socket-filter.ts';
 import * as state from './socket-state.ts';
-import type { Failure, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
+import type { Failure, Multipath, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
 import type { Speaker } from './speaker.ts';
 import { UnixInbox } from './unix-inbox.ts';
 import { type Address, inetAddress, reach, type SocketNames } from './socket-names.ts';
@@ -44,6 +44,11 @@ export class LocalSocket implements OpenFile {
   readonly type: number;
   readonly protocol: number;
   readonly service: SocketService | undefined;
+  /** Made with IPPROTO_MPTCP; what came of it when it was connected. */
+  multipath: Multipath = 'no';
+  /** Bytes of a stream so far. */
+  sentBytes = 0;
+  receivedBytes = 0;
   /** What of packets it takes (SO_ATTACH_FILTER). */
   filter: Filter | undefined;
   /** Options that are only kept, by `level:name`. */
@@ -241,6 +246,7 @@ export class LocalSocket implements OpenFile {
       end.peerGroups = end.groups;
     } else {
       state.inherit(end, target);
+      state.agreeOnPaths(this, end, target);
       this.meet(end, target, to ?? inFamily(target.local as Address, this.family));
     }
     end.awaits = target;
@@ -311,6 +317,8 @@ export class LocalSocket implements OpenFile {
     const isPlain = this.isUnix || !this.isDatagrams || this.local === undefined || to === undefined;
     const from = isPlain ? this.local : inFamily(sourceFor(this.local as Address, to), target.family);
     if (!state.hears(target, from)) return taken.length;
+    this.sentBytes += taken.length;
+    target.receivedBytes += taken.length;
     const isUrgent = message.isUrgent === true && taken.length === bytes.length;
     if (isUrgent) target.inbox.mark(taken, state.isInline(target));
     const about = target.isDatagrams && target.options.size > 0 ? aboutOf(this, message, to, target.family, this.now_ns()) : undefined;

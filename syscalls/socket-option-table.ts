@@ -4,7 +4,7 @@
  */
 import { CAP_NET_ADMIN, CAP_NET_RAW } from '../abi/capability.ts';
 import { EACCES, EINVAL, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM, EADDRNOTAVAIL } from '../abi/errno.ts';
-import { IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM, SOL_SOCKET } from '../abi/socket.ts';
+import { IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM, SOL_MPTCP, SOL_SOCKET } from '../abi/socket.ts';
 import type { LocalSocket } from '../fs/socket.ts';
 
 export interface Option {
@@ -181,6 +181,11 @@ export function optionOf(level: number, name: number): Option | undefined {
   return table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
+/** Asked for, and not refused by the other end. */
+export function isMultipath({ multipath }: LocalSocket): boolean {
+  return multipath === 'asked' || multipath === 'agreed';
+}
+
 /** Whether a socket has options of this level at all. */
 export function hasLevel(socket: LocalSocket, level: number): boolean {
   switch (level) {
@@ -194,6 +199,8 @@ export function hasLevel(socket: LocalSocket, level: number): boolean {
       return isInet(socket) && isStream(socket);
     case IPPROTO_UDP:
       return isInet(socket) && socket.protocol === IPPROTO_UDP;
+    case SOL_MPTCP:
+      return isMultipath(socket);
     case SOL_RAW:
       return socket.family === 2 && socket.type === 3 && socket.protocol === 1;
     case SOL_PACKET:

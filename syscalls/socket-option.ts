@@ -16,7 +16,7 @@ import { define } from './define.ts';
 import { fd, int, loadAt, none, pointerIn, pointerOut } from './kinds.ts';
 import { setFilterOption, tellFilter } from './socket-filter.ts';
 import { netlinkOption, setNetlinkOption } from './socket-netlink.ts';
-import { hasLevel, optionOf } from './socket-option-table.ts';
+import { hasLevel, isMultipath, optionOf } from './socket-option-table.ts';
 import { shown, socketAt } from './socket-address.ts';
 
 /** A timeval whose seconds are 64 bits wide reads as a timespec: only the unit of the second half differs. */
@@ -70,6 +70,19 @@ function tcpInfo(socket: LocalSocket): Uint8Array {
   return bytes;
 }
 
+/** There is one path, which needs no other address. */
+function multipathInfo(socket: LocalSocket): s.MptcpInfo {
+  const isUp = socket.multipath === 'agreed';
+  const [sent, received] = [BigInt(socket.sentBytes), BigInt(socket.receivedBytes)];
+  return {
+    subflows: 0, addrSignalled: 0, addrAccepted: 0, subflowsMax: socket.listening ? 0 : 2, addrSignalMax: 0, addrAcceptedMax: 0,
+    flags: isUp ? s.MPTCP_INFO_FLAG_REMOTE_KEY_RECEIVED : 0, token: isUp ? Number(socket.vnode.stat().ino & 0xffff_ffffn) : 0,
+    writeSeq: sent, sndUna: sent, rcvNxt: received, localAddrUsed: 0, localAddrMax: 0, csumEnabled: 0, retransmits: 0,
+    bytesRetrans: 0n, bytesSent: sent, bytesReceived: received, bytesAcked: sent, subflowsTotal: isUp ? 1 : 0,
+    lastDataSent: 0, lastDataRecv: 0, lastAckRecv: 0,
+  };
+}
+
 /** Options that are no words. Undefined: not one of these. */
 function special(task: Task, socket: LocalSocket, level: number, name: number): Uint8Array | undefined {
   const kept = socket.options.get(`${level}:${name}`);
@@ -77,6 +90,7 @@ function special(task: Task, socket: LocalSocket, level: number, name: number): 
   if (level === s.IPPROTO_TCP) {
     switch (name) {
       case s.TCP_INFO: return tcpInfo(socket);
+      case s.TCP_IS_MPTCP: return word(isMultipath(socket) ? 1 : 0);
       case s.TCP_CONGESTION: return kept ?? text('cubic', 16);
       case s.TCP_TIMESTAMP: return word(Number((task.kernel.clock.monotonic() / 1_000_000n) & 0x7fff_ffffn));
       case s.TCP_MAXSEG: return socket.isConnected ? word(Math.min(32_741, socket.option(level, name, 32_741))) : undefined;
@@ -86,6 +100,10 @@ function special(task: Task, socket: LocalSocket, level: number, name: number): 
       case 33: return new Uint8Array(name === 26 ? 20 : 0);
       default: return undefined;
     }
+  }
+  if (level === s.SOL_MPTCP) {
+    if (name !== s.MPTCP_INFO) throw errno(EOPNOTSUPP);
+    return encoded(s.mptcpInfo, multipathInfo(socket));
   }
   const isMtu = (level === s.IPPROTO_IP && name === 14) || (level === s.IPPROTO_IPV6 && name === 24);
   if (isMtu && !socket.isConnected) throw errno(ENOTCONN);
@@ -99,7 +117,7 @@ function ofSocket(task: Task, socket: LocalSocket, name: number, kept: Uint8Arra
   switch (name) {
     case s.SO_TYPE: return word(socket.type);
     case s.SO_DOMAIN: return word(socket.family);
-    case s.SO_PROTOCOL: return word(socket.protocol);
+    case s.SO_PROTOCOL: return word(socket.multipath === 'no' ? socket.protocol : s.IPPROTO_MPTCP);
     case s.SO_ERROR: return word(socket.takeError());
     case s.SO_ACCEPTCONN: return word(socket.listening ? 1 : 0);
     case s.SO_SNDBUF: return kept ?? buffer(true);

@@ -14,6 +14,7 @@ export function connectOutside(task: Task, socket: LocalSocket, to: Address, far
   const { network } = task.kernel.files.sockets;
   socket.reaching = true;
   socket.connecting = true;
+  if (socket.multipath !== 'no') socket.multipath = 'refused';
   const connected = (local: Address): void => {
     socket.reaching = false;
     socket.outer = undefined;

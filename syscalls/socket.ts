@@ -13,6 +13,7 @@ import { Description } from '../fs/description.ts';
 import { netlinkAddressOf } from '../fs/netlink.ts';
 import { LocalSocket } from '../fs/socket.ts';
 import { portOf } from '../fs/socket-names.ts';
+import type { Multipath } from '../fs/socket-types.ts';
 import type { Speaker } from '../fs/speaker.ts';
 import { isWait } from '../fs/vnode.ts';
 import { capable } from '../proc/credentials.ts';
@@ -38,8 +39,14 @@ const SOCK_PACKET = 10;
 /** sockfs's device minor. */
 const SOCKFS = 8;
 
+interface Kind {
+  readonly type: number;
+  readonly protocol: number;
+  readonly multipath?: Multipath;
+}
+
 /** Checks what is asked for in Linux's order, and says what it is. */
-function kindOf(task: Task, domain: number, kind: number, protocol: number): { readonly type: number; readonly protocol: number } {
+function kindOf(task: Task, domain: number, kind: number, protocol: number): Kind {
   const bare = kind & s.SOCK_TYPE_MASK;
   // An old way to ask for packets.
   if (domain === s.AF_INET && bare === SOCK_PACKET) return kindOf(task, s.AF_PACKET, kind, protocol);
@@ -64,6 +71,7 @@ function kindOf(task: Task, domain: number, kind: number, protocol: number): { r
   const raw = rawKind(task, domain, bare, protocol);
   if (raw !== undefined) return raw;
   if (bare !== s.SOCK_STREAM && bare !== s.SOCK_DGRAM) throw errno(ESOCKTNOSUPPORT);
+  if (bare === s.SOCK_STREAM && protocol === s.IPPROTO_MPTCP) return { type: bare, protocol: s.IPPROTO_TCP, multipath: 'asked' };
   const natural = bare === s.SOCK_STREAM ? s.IPPROTO_TCP : s.IPPROTO_UDP;
   if (protocol !== 0 && protocol !== natural) throw errno(EPROTONOSUPPORT);
   return { type: bare, protocol: natural };
@@ -82,7 +90,7 @@ function protocolName(domain: number, type: number): Uint8Array {
   return latin1(`${name}\0`);
 }
 
-function make(task: Task, domain: number, kind: { readonly type: number; readonly protocol: number }): LocalSocket {
+function make(task: Task, domain: number, kind: Kind): LocalSocket {
   const { kernel, credentials } = task;
   const ino = kernel.files.nextInode();
   const owner = { uid: credentials.euid, gid: credentials.egid };
@@ -106,7 +114,9 @@ const socket = define({
   handler: (task, domain, kind, protocol) => {
     const what = kindOf(task, domain, kind, protocol);
     task.files.free();
-    return enter(task, make(task, domain, what), kind);
+    const made = make(task, domain, what);
+    made.multipath = what.multipath ?? 'no';
+    return enter(task, made, kind);
   },
 });
 const socketpair = define({

@@ -146,6 +146,7 @@ const SETTINGS: Readonly<Record<string, string | ((kernel: Kernel) => string)>> 
   'net/ipv6/conf/all/disable_ipv6': '0',
   'net/ipv6/conf/default/disable_ipv6': '0',
   'net/ipv6/conf/lo/disable_ipv6': '0',
+  'net/mptcp/enabled': '1',
   'net/unix/max_dgram_qlen': '10',
   'vm/admin_reserve_kbytes': '8192',
   'vm/compact_unevictable_allowed': '1',

@@ -27,6 +27,7 @@ const NEEDS = {
   root: () => process.getuid?.() === 0,
   'real-time': () => process.getuid?.() === 0 && works('chrt', '--fifo', '1', 'true'),
   mounts: () => process.getuid?.() === 0 && works('unshare', '--mount', 'true'),
+  multipath: () => works('grep', '-q', '1', '/proc/sys/net/mptcp/enabled'),
   /** Temporary files lie on a disk and not in memory. */
   disk: () => statfsSync(tmpdir()).type !== TMPFS,
 };
