@@ -6,7 +6,7 @@ import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLL
 import * as s from '../abi/socket.ts';
 import { answerWord, interfaceIoctl } from './interface-ioctl.ts';
 import type { Address, HostDatagrams } from './network.ts';
-import { isSameEnd } from './ports.ts';
+import { inFamily, isSameEnd, located, sourceFor } from './ports.ts';
 import { type Inbox, PACKET_COST } from './socket-inbox.ts';
 import { type Speaker, UNKNOWN } from './speaker.ts';
 import type { Failure, Multipath } from './socket-types.ts';
@@ -85,6 +85,19 @@ export function inherit<S extends Optioned & { receiveTimeout_ns: bigint | undef
   for (const [key, value] of listener.options) end.options.set(key, value);
   end.receiveTimeout_ns = listener.receiveTimeout_ns;
   end.sendTimeout_ns = listener.sendTimeout_ns;
+}
+
+/** Both ends of an internet connection get their names. */
+export function meet<S extends { local: Address | undefined; remote: Address | undefined }>(
+  caller: S,
+  end: S,
+  to: Address,
+  family: number,
+): void {
+  caller.remote = located(to).slice();
+  caller.local = sourceFor(caller.local as Address, caller.remote);
+  end.local = inFamily(caller.remote, family);
+  end.remote = inFamily(caller.local, family);
 }
 
 /** A connection has several paths where both who connects and who listens have asked for that; else it is TCP as any. */

@@ -247,21 +247,13 @@ export class LocalSocket implements OpenFile {
     } else {
       state.inherit(end, target);
       state.agreeOnPaths(this, end, target);
-      this.meet(end, target, to ?? inFamily(target.local as Address, this.family));
+      state.meet(this, end, to ?? inFamily(target.local as Address, this.family), target.family);
     }
     end.awaits = target;
     target.arrivals.push(end);
     target.changes.wakeAll(IN);
     this.changes.wakeAll(OUT);
     return undefined;
-  }
-
-  /** Both ends of an internet connection get their names. */
-  private meet(end: LocalSocket, target: LocalSocket, to: Address): void {
-    this.remote = located(to).slice();
-    this.local = sourceFor(this.local as Address, this.remote);
-    end.local = inFamily(this.remote, target.family);
-    end.remote = inFamily(this.local, target.family);
   }
 
   accept(nonblocking: boolean): LocalSocket | Wait {
