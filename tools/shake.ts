@@ -56,7 +56,7 @@ const PERTURBATIONS: readonly Perturbation[] = [
     name: 'delayed system calls',
     through: [DELAYS],
     every: 2,
-    without: ['the-first-thread-takes-what-is-sent-to-the-process', 'real-time-tasks-run-before-others'],
+    without: ['the-first-thread-takes', 'nice-values-divide', 'real-time-tasks'],
   },
   { name: 'one processor', through: ONE_CPU },
   { name: 'busy processors', through: [], burners: everywhere(2 * availableParallelism(), []), every: 2 },
