@@ -140,6 +140,11 @@ export class Ports<S extends PortUser> {
     );
   }
 
+  /** Everybody who has the port of an end. */
+  at(kind: PortKind, end: Address): readonly S[] {
+    return this.users.get(`${kind}:${portOf(end)}`) ?? [];
+  }
+
   /** A port that nobody of this kind has. */
   free(kind: PortKind): number {
     for (let tried = FIRST_PORT; tried <= LAST_PORT; tried++) {

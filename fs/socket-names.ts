@@ -1,6 +1,7 @@
 /** Who is bound where: unix names and loopback ports of one machine, and what a socket address means. Addresses are the bytes of a struct sockaddr. */
 import { EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENETUNREACH, errno } from '../abi/errno.ts';
 import { Flights } from './flights.ts';
+import { Joined } from './multicast.ts';
 import type { Address, HostNetwork } from './network.ts';
 import { portOf, Ports, type PortUser } from './ports.ts';
 import { AF_INET, AF_INET6, AF_UNSPEC, INET6_ADDRESS, INET_ADDRESS } from '../abi/socket.ts';
@@ -15,6 +16,8 @@ export class SocketNames<S extends PortUser> {
   network: HostNetwork | undefined;
   /** Descriptors in messages that nobody has received yet. */
   readonly flights: Flights = new Flights();
+  /** Groups of the internet that anybody has joined. */
+  readonly joined: Joined = new Joined();
   /** Every open socket. */
   readonly all: Set<S> = new Set();
   private readonly bound: Map<string, S> = new Map();

@@ -7,6 +7,7 @@ import type { HostDatagrams } from './network.ts';
 import { type About, aboutOf, Inbox, type Packet, PACKET_COST } from './socket-inbox.ts';
 import { inFamily, located, type PortKind, sourceFor } from './ports.ts';
 import { type Filter, filtered } from './socket-filter.ts';
+import type { Memberships } from './multicast.ts';
 import * as state from './socket-state.ts';
 import type { Failure, Multipath, OptionsOf, OutgoingTo, Received, ServiceOf } from './socket-types.ts';
 import type { Speaker } from './speaker.ts';
@@ -49,6 +50,8 @@ export class LocalSocket implements OpenFile {
   /** Bytes of a stream so far. */
   sentBytes = 0;
   receivedBytes = 0;
+  /** Groups it has joined. */
+  memberships: Memberships | undefined;
   /** What of packets it takes (SO_ATTACH_FILTER). */
   filter: Filter | undefined;
   /** Options that are only kept, by `level:name`. */
@@ -301,7 +304,7 @@ export class LocalSocket implements OpenFile {
     return this.handOver(target, message, size);
   }
 
-  private handOver(target: LocalSocket, message: Outgoing, size: number): number {
+  handOver(target: LocalSocket, message: Outgoing, size: number): number {
     const { bytes, rights = [] } = message;
     const credentials = state.speakerFor(target, this, message);
     const taken = bytes.slice(0, this.isPackets ? bytes.length : size);
@@ -439,6 +442,7 @@ export class LocalSocket implements OpenFile {
   close(): void {
     this.closed = true;
     this.names.all.delete(this);
+    this.memberships?.leaveAll();
     this.outer?.close();
     this.datagrams?.close();
     if (this.key !== undefined) this.names.release(this.key, this);

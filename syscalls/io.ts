@@ -67,7 +67,12 @@ const pread = define({
   ],
   result: size,
   support: 'full',
-  handler: (task, file, to, wanted, at) => read(task, positioned(task, file, at), single(to, wanted), at),
+  handler: (task, file, to, wanted, at) => {
+    const description = positioned(task, file, at);
+    description.requireRead();
+    within(at, wanted);
+    return read(task, description, single(to, wanted), at);
+  },
 });
 const pwrite = define({
   name: 'pwrite64',
@@ -79,7 +84,12 @@ const pwrite = define({
   ],
   result: size,
   support: 'full',
-  handler: (task, file, from, wanted, at) => write(task, positioned(task, file, at), single(from, wanted), at),
+  handler: (task, file, from, wanted, at) => {
+    const description = positioned(task, file, at);
+    description.requireWrite();
+    within(at, wanted);
+    return write(task, description, single(from, wanted), at);
+  },
 });
 
 /** Order of errors as Linux's ksys_pread64: the position, the descriptor, then whether it can seek. */
@@ -89,6 +99,11 @@ function positioned(task: Task, file: Fd, at: number): Description {
   const { seekable, takesPositions } = description.file;
   if (!seekable && !takesPositions) throw errno(ESPIPE);
   return description;
+}
+
+/** Whatever is there, no transfer goes beyond the last position there is. Linux: rw_verify_area. */
+function within(at: number, count: number): void {
+  if (at + count >= 2 ** 63) throw errno(EINVAL);
 }
 
 /** What the flags ask of reads and writes is mostly so (they are synchronous). Linux: kiocb_set_rw_flags, do_loop_readv_writev. */

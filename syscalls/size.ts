@@ -103,6 +103,8 @@ const fallocateMode = flags({
   FALLOC_FL_INSERT_RANGE: f.FALLOC_FL_INSERT_RANGE,
 });
 const ANY_MODE = 0x7f;
+/** Since 6.17; no file system here can. */
+const FALLOC_FL_WRITE_ZEROES = 0x80;
 
 /** Linux: vfs_fallocate. The modes exclude one another, and only some leave the size. */
 function checkMode(how: number): void {
@@ -117,6 +119,7 @@ function checkMode(how: number): void {
       break;
     case f.FALLOC_FL_COLLAPSE_RANGE:
     case f.FALLOC_FL_INSERT_RANGE:
+    case FALLOC_FL_WRITE_ZEROES:
       if (!keeps) return;
   }
   throw errno(EOPNOTSUPP);

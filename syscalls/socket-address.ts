@@ -8,6 +8,7 @@ import { makeDevice, S_IFSOCK } from '../abi/stat.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
 import { hold, newName } from '../fs/path.ts';
 import { LocalSocket } from '../fs/socket.ts';
+import { goesToGroup } from './socket-multicast.ts';
 import { type Address, checkInet, familyOf, mustBeLocal, mustBeReachable, portOf } from '../fs/socket-names.ts';
 import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
@@ -136,7 +137,7 @@ export function autobind(task: Task, socket: LocalSocket): void {
 export function socketNamed(task: Task, socket: LocalSocket, address: Address): LocalSocket | undefined {
   if (!socket.isUnix) {
     checkInet(socket.family, address);
-    if (task.kernel.files.sockets.network === undefined) mustBeReachable(socket.family, address);
+    if (task.kernel.files.sockets.network === undefined && !goesToGroup(socket, address)) mustBeReachable(socket.family, address);
     return socket.atPort(address);
   }
   if (address.length <= 2) throw errno(EINVAL);

@@ -5,7 +5,8 @@ import { SIGPIPE } from '../abi/signal.ts';
 import type { Layout } from '../abi/struct.ts';
 import { isValidTime, type Timespec, timespec32, timespec64, toNanoseconds, toTimespec } from '../abi/time.ts';
 import type { LocalSocket, Outgoing, Received } from '../fs/socket.ts';
-import { hostOf, portOf } from '../fs/ports.ts';
+import { hearers } from '../fs/multicast.ts';
+import { hostOf, inFamily, portOf } from '../fs/ports.ts';
 import { checkInet } from '../fs/socket-names.ts';
 import { holdsBytes, takeFailure } from '../fs/socket-state.ts';
 import { type Io, isWait } from '../fs/vnode.ts';
@@ -18,6 +19,7 @@ import { openAt, waiting } from './paths.ts';
 import { autobind, readAddress, shown, socketAt, socketNamed, writeAddress } from './socket-address.ts';
 import { type Control, ControlWriter, controlOf, giveRights, mayFly, tell, tellProcess } from './socket-control.ts';
 import { isRaw, rawTarget } from './socket-raw.ts';
+import { goesToGroup, groupSource } from './socket-multicast.ts';
 import { netlinkTarget } from './socket-netlink.ts';
 import { outsideDatagrams } from './socket-outside.ts';
 import { copyIn, copyOut, scratch, single, type Span, speakerOf, vector, writable } from './transfer.ts';
@@ -66,7 +68,22 @@ function found(task: Task, socket: LocalSocket, { span, to }: Sending): ReturnTy
   }
 }
 
+/** Everybody who hears a group. */
+function toGroup(task: Task, socket: LocalSocket, to: Uint8Array): Outside | undefined {
+  if (!goesToGroup(socket, to)) return undefined;
+  socket.bindFree(true);
+  const { ports, joined } = task.kernel.files.sockets;
+  const from = groupSource(socket);
+  return {
+    put: (bytes) => {
+      if (bytes.length > MOST_DATAGRAM) throw errno(EMSGSIZE);
+      for (const each of hearers(ports.at('udp', to), to, hostOf(from), joined)) each.deliver(bytes.slice(), inFamily(from, each.family));
+    },
+  };
+}
+
 function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): LocalSocket | Outside | undefined | 'nobody' {
+  if (to === undefined && socket.remote !== undefined && socket.isDatagrams) return toGroup(task, socket, socket.remote);
   const needsLength = !socket.isUnix && socket.isDatagrams && socket.service === undefined;
   if (to?.length === 0 && needsLength) throw errno(EINVAL);
   if (to === undefined || to.length === 0 || socket.service !== undefined) return undefined;
@@ -78,6 +95,8 @@ function target(task: Task, socket: LocalSocket, to: Uint8Array | undefined): Lo
   else if (!socket.isBound && socket.options.get('1:16')?.[0] === 1) autobind(task, socket);
   const address = withFamily(socket, to);
   if (!socket.isUnix) mustHavePort(socket, address);
+  const group = socket.isUnix ? undefined : toGroup(task, socket, address);
+  if (group !== undefined) return group;
   const found = socketNamed(task, socket, address);
   if (found !== undefined) return found;
   const outside = outsideDatagrams(task, socket);

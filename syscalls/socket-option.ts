@@ -15,6 +15,7 @@ import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { fd, int, loadAt, none, pointerIn, pointerOut } from './kinds.ts';
 import { setFilterOption, tellFilter } from './socket-filter.ts';
+import { setGroupOption } from './socket-multicast.ts';
 import { netlinkOption, setNetlinkOption } from './socket-netlink.ts';
 import { hasLevel, isMultipath, optionOf } from './socket-option-table.ts';
 import { shown, socketAt } from './socket-address.ts';
@@ -108,6 +109,8 @@ function special(task: Task, socket: LocalSocket, level: number, name: number): 
   const isMtu = (level === s.IPPROTO_IP && name === 14) || (level === s.IPPROTO_IPV6 && name === 24);
   if (isMtu && !socket.isConnected) throw errno(ENOTCONN);
   if (level === s.IPPROTO_IP && name === 4) return kept ?? new Uint8Array(0);
+  const isFilter = (level === s.IPPROTO_IP && name === s.IP_MSFILTER) || name === s.MCAST_MSFILTER;
+  if (isFilter && (level === s.IPPROTO_IP || level === s.IPPROTO_IPV6)) throw errno(EINVAL);
   if (level === s.IPPROTO_IP && name === 9) return new Uint8Array(0);
   return undefined;
 }
@@ -235,6 +238,8 @@ function setSpecial(task: Task, socket: LocalSocket, level: number, name: number
     socket.options.set(key, task.user.read(at, size).slice());
     return true;
   }
+  const isInternet = (level === s.IPPROTO_IP || level === s.IPPROTO_IPV6) && socket.family !== s.AF_NETLINK;
+  if (isInternet && setGroupOption(task, socket, level, name, at, size)) return true;
   return level === s.SOL_SOCKET && setOfSocket(task, socket, name, at, size);
 }
 
@@ -286,7 +291,7 @@ function setBuffer(socket: LocalSocket, name: number, value: number, most: numbe
   socket.options.set(`${s.SOL_SOCKET}:${name}`, word(Math.max(least, Math.min(value >>> 0, most) * 2)));
 }
 
-const KEPT = { partial: 'options about queueing, routing, multicast and offloading are kept and have no effect, nor have filters of streams' };
+const KEPT = { partial: 'options about queueing, routing and offloading are kept and have no effect, nor have filters of streams' };
 
 /** SO_PEERPIDFD: a descriptor of the peer's process. */
 function peerProcess(task: Task, socket: LocalSocket, at: number, sizeAt: number): void {
