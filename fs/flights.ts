@@ -18,6 +18,10 @@ export class Flights {
   private readonly flying: Map<Description, Map<Holder, number>> = new Map();
   private readonly fallen: Description[] = [];
   private isFalling = false;
+  /** A look for lost sockets waits until everything has fallen. */
+  private isDue = false;
+  /** Sockets that have been closed since the last look. */
+  private closes = 0;
 
   /** Descriptors that a user has under way. */
   of(uid: number): number {
@@ -59,28 +63,61 @@ export class Flights {
     } finally {
       this.isFalling = false;
     }
+    if (this.isDue) this.collect();
   }
 
-  /** Empties the queues of sockets that only messages in such queues refer to. */
-  collect(): void {
-    const lost = new Map<unknown, Description>();
-    for (const [right, holders] of this.flying) {
-      const flying = [...holders.values()].reduce((sum, count) => sum + count, 0);
-      if (!right.isPathOnly && isHolder(right.file) && right.uses === flying) lost.set(right.file, right);
-    }
+  /** A socket is closed: others may be lost by that. Where many are under way it is not looked after each. */
+  closed(): void {
+    if (this.flying.size === 0 || ++this.closes * CLOSES_PER_LOOK < this.flying.size) return;
+    this.collect();
+  }
+
+  /** Empties the queues of sockets that only messages in such queues refer to. Takes time by the number of descriptors under way. */
+  private collect(): void {
+    this.isDue = this.isFalling;
+    if (this.isFalling) return;
+    this.closes = 0;
+    const lost = this.unreferred();
     if (lost.size === 0) return;
-    for (let found = true; found; ) {
-      found = false;
-      for (const [socket, right] of lost) {
-        const holders = [...(this.flying.get(right)?.keys() ?? [])];
-        if (holders.every((holder) => lost.has(ownerOf(holder)))) continue;
-        lost.delete(socket);
-        found = true;
-      }
+    const carried = this.carried();
+    // Who is held by somebody that is not lost is not lost either, nor is whom it holds.
+    const found = [...lost].filter(([, right]) => [...(this.flying.get(right)?.keys() ?? [])].some((holder) => !lost.has(ownerOf(holder))));
+    for (const [socket] of found) lost.delete(socket);
+    for (let next = found.pop(); next !== undefined; next = found.pop()) {
+      for (const right of carried.get(next[0]) ?? []) if (lost.delete(right.file)) found.push([right.file, right]);
     }
     for (const socket of lost.keys()) (socket as Holder).purge();
   }
+
+  /** Sockets that only messages refer to. */
+  private unreferred(): Map<unknown, Description> {
+    const found = new Map<unknown, Description>();
+    for (const [right, holders] of this.flying) {
+      if (right.isPathOnly || !isHolder(right.file)) continue;
+      let flying = 0;
+      for (const count of holders.values()) flying += count;
+      if (right.uses === flying) found.set(right.file, right);
+    }
+    return found;
+  }
+
+  /** What is in whose queue. */
+  private carried(): Map<unknown, Description[]> {
+    const carried = new Map<unknown, Description[]>();
+    for (const [right, holders] of this.flying) {
+      for (const holder of holders.keys()) {
+        const owner = ownerOf(holder);
+        const rights = carried.get(owner);
+        if (rights === undefined) carried.set(owner, [right]);
+        else rights.push(right);
+      }
+    }
+    return carried;
+  }
 }
+
+/** One look goes through all that is under way: so many closes pay for it that each pays for few. */
+const CLOSES_PER_LOOK = 64;
 
 function isHolder(file: unknown): file is Holder {
   return typeof (file as Partial<Holder>).purge === 'function';

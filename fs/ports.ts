@@ -99,10 +99,13 @@ function overlap(a: PortUser, at: Address, b: PortUser): boolean {
   return isAny(at) || isAny(other) || isSameHost(here, there);
 }
 
-function mayShare(kind: PortKind, a: PortUser, b: PortUser): boolean {
-  const both = (name: number): boolean => a.option(SOL_SOCKET, name) !== 0 && b.option(SOL_SOCKET, name) !== 0;
-  if (both(SO_REUSEPORT) && a.credentials.uid === b.credentials.uid) return true;
-  return both(SO_REUSEADDR) && (kind === 'udp' || (!a.listening && !b.listening));
+/** Whether a socket may share its port with others, as far as they let it. */
+function sharer(kind: PortKind, a: PortUser): (b: PortUser) => boolean {
+  const [byPort, byAddress] = [a.option(SOL_SOCKET, SO_REUSEPORT) !== 0, a.option(SOL_SOCKET, SO_REUSEADDR) !== 0];
+  return (b) => {
+    if (byPort && a.credentials.uid === b.credentials.uid && b.option(SOL_SOCKET, SO_REUSEPORT) !== 0) return true;
+    return byAddress && (kind === 'udp' || (!a.listening && !b.listening)) && b.option(SOL_SOCKET, SO_REUSEADDR) !== 0;
+  };
 }
 
 export class Ports<S extends PortUser> {
@@ -114,29 +117,33 @@ export class Ports<S extends PortUser> {
   /** Throws EADDRINUSE. */
   take(kind: PortKind, socket: S, at: Address): void {
     const key = `${kind}:${portOf(at)}`;
-    const others = this.users.get(key) ?? [];
-    if (others.some((other) => overlap(socket, at, other) && !mayShare(kind, socket, other))) throw errno(EADDRINUSE);
-    this.users.set(key, [...others, socket]);
+    const others = this.users.get(key);
+    if (others === undefined) {
+      this.users.set(key, [socket]);
+      return;
+    }
+    const mayShare = sharer(kind, socket);
+    if (others.some((other) => !mayShare(other) && overlap(socket, at, other))) throw errno(EADDRINUSE);
+    others.push(socket);
   }
 
   release(kind: PortKind, socket: S): void {
     if (socket.local === undefined) return;
     const key = `${kind}:${portOf(socket.local)}`;
-    const left = this.users.get(key)?.filter((other) => other !== socket) ?? [];
-    if (left.length > 0) this.users.set(key, left);
-    else this.users.delete(key);
+    const users = this.users.get(key) ?? [];
+    const place = users.indexOf(socket);
+    if (place >= 0) users.splice(place, 1);
+    if (users.length === 0) this.users.delete(key);
   }
 
   /** Whether another socket listens where this one wants to. */
   isHeard(socket: S): boolean {
     const at = socket.local as Address;
     const others = this.users.get(`tcp:${portOf(at)}`) ?? [];
+    const shares = socket.option(SOL_SOCKET, SO_REUSEPORT) !== 0;
     return others.some(
       (other) =>
-        other !== socket &&
-        other.listening &&
-        overlap(socket, at, other) &&
-        (socket.option(SOL_SOCKET, SO_REUSEPORT) === 0 || other.option(SOL_SOCKET, SO_REUSEPORT) === 0),
+        other !== socket && other.listening && !(shares && other.option(SOL_SOCKET, SO_REUSEPORT) !== 0) && overlap(socket, at, other),
     );
   }
 
@@ -159,10 +166,12 @@ export class Ports<S extends PortUser> {
   find(kind: PortKind, to: Address, from: Address | undefined): S | undefined {
     let best: S[] = [];
     let most = 0;
+    const host = hostOf(located(to));
     for (const user of this.users.get(`${kind}:${portOf(to)}`) ?? []) {
-      const score = kind === 'tcp' && !user.listening ? 0 : fit(user, to, from);
+      const score = kind === 'tcp' && !user.listening ? 0 : fit(user, host, from);
       if (score === 0 || score < most) continue;
-      best = score > most ? [user] : [...best, user];
+      if (score > most) best = [];
+      best.push(user);
       most = score;
     }
     const isGroup = best.every((user) => user.option(SOL_SOCKET, SO_REUSEPORT) !== 0);
@@ -171,8 +180,7 @@ export class Ports<S extends PortUser> {
 }
 
 /** How exactly a socket is meant; 0: not at all. */
-function fit(user: PortUser, to: Address, from: Address | undefined): number {
-  const host = hostOf(located(to));
+function fit(user: PortUser, host: Uint8Array, from: Address | undefined): number {
   const { local, remote, family } = user;
   if (local === undefined) return 0;
   const own = hostOf(local);

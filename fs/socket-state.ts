@@ -54,6 +54,20 @@ interface Peer {
   readonly refused: Set<unknown>;
 }
 
+/** Made once each: they are asked for with every packet. */
+const KEYS: Map<number, string> = new Map();
+
+/** What an option is kept under. */
+export function optionKey(level: number, name: number): string {
+  const number = level * 1024 + name;
+  let key = KEYS.get(number);
+  if (key === undefined) {
+    key = `${level}:${name}`;
+    if (KEYS.size < 1024) KEYS.set(number, key);
+  }
+  return key;
+}
+
 /** Urgent bytes stay among the others. */
 export function isInline(socket: Optioned): boolean {
   return socket.option(s.SOL_SOCKET, s.SO_OOBINLINE) !== 0;

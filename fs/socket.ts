@@ -160,8 +160,8 @@ export class LocalSocket implements OpenFile {
 
   /** An option that is a word; `initial` where nobody has set it. */
   option(level: number, name: number, initial = 0): number {
-    const bytes = this.options.get(`${level}:${name}`);
-    return bytes === undefined ? initial : new DataView(bytes.buffer, bytes.byteOffset).getInt32(0, true);
+    const bytes = this.options.size === 0 ? undefined : this.options.get(state.optionKey(level, name));
+    return bytes === undefined ? initial : bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24);
   }
 
   /** Whose ports these are. */
@@ -284,7 +284,7 @@ export class LocalSocket implements OpenFile {
   }
 
   send(message: Outgoing): Io {
-    state.failPending(this);
+    if (this.family !== s.AF_NETLINK) state.failPending(this);
     if (this.noWriting && !state.isUnpaired(this)) throw errno(e.EPIPE);
     if (this.service !== undefined) return this.service.send(this, message);
     const target = message.to ?? (message.address === undefined ? this.destination() : undefined);
@@ -455,7 +455,7 @@ export class LocalSocket implements OpenFile {
       peer.changes.wakeAll();
     }
     this.purge();
-    if (this.isUnix) this.names.flights.collect();
+    if (this.isUnix) this.names.flights.closed();
     this.room.wakeAll();
     this.changes.wakeAll();
   }
