@@ -5,31 +5,11 @@
  * hold it stays visible, as it does under chroot; and without /proc on the host plain paths of checked directories are used instead.
  */
 import { EEXIST, EINVAL, ELOOP, EMFILE, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, ESTALE, EXDEV, Errno, errno } from '../abi/errno.ts';
-import {
-  canWrite,
-  O_ACCMODE,
-  O_CLOEXEC,
-  O_CREAT,
-  O_DIRECTORY,
-  O_DSYNC,
-  O_EXCL,
-  O_NOATIME,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_PATH,
-  O_RDONLY,
-  O_RDWR,
-  O_SYNC,
-  O_TMPFILE,
-  O_TRUNC,
-  O_WRONLY,
-  RENAME_EXCHANGE,
-  RENAME_NOREPLACE,
-  RENAME_WHITEOUT,
-} from '../abi/fcntl.ts';
+import * as f from '../abi/fcntl.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import { HostDirectoryFile, HostFile } from './host-file.ts';
 import { type FifoOpener, OwnFifos } from './host-fifo.ts';
+import { linkDescriptor, mkfifo, mkwhiteout } from './host-tools.ts';
 import * as host from './hostfs.ts';
 import { HostDescriptor } from './hostfs.ts';
 import type { PageCache } from '../mm/cache.ts';
@@ -50,8 +30,8 @@ import {
 /** O_PATH descriptors of directories that are kept open. */
 const OPEN_DIRECTORIES = 256;
 /** Flags of the guest that the host's open may see. Never O_NONBLOCK's absence: a fifo put in place of a file must not hang us. */
-const PASSED_FLAGS = O_ACCMODE | O_DSYNC | O_SYNC | O_NOATIME;
-const SAFE = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+const PASSED_FLAGS = f.O_ACCMODE | f.O_DSYNC | f.O_SYNC | f.O_NOATIME;
+const SAFE = f.O_NOFOLLOW | f.O_CLOEXEC | f.O_NONBLOCK;
 
 /** What opens a device node, by its number: the machine has its own devices and never touches the host's. Undefined: no such device. */
 export type DeviceOpener = (vnode: Vnode, rdev: number, flags: number) => OpenFile | undefined;
@@ -150,7 +130,7 @@ export class HostFileSystem {
     while (this.descriptors.size >= OPEN_DIRECTORIES) this.closeOldest();
     const { parent, name } = directory.entry;
     const path = parent === undefined ? name : this.at(parent, name);
-    const fd = this.open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const fd = this.open(path, f.O_PATH | f.O_DIRECTORY | f.O_NOFOLLOW | f.O_CLOEXEC);
     if (keyOf(host.fstat(fd)) !== directory.key) {
       host.close(fd);
       throw errno(ESTALE);
@@ -205,12 +185,12 @@ export class HostFileSystem {
   /** A standard stream that is a regular file; undefined where it is none. Our descriptor stays open whatever the guest closes. */
   adoptStream(fd: number, stat: host.HostStat, flags: number): OpenFile | undefined {
     if ((Number(stat.mode) & S_IFMT) !== S_IFREG) return undefined;
-    const descriptor = new HostDescriptor(fd, (flags & O_ACCMODE) === O_RDWR);
+    const descriptor = new HostDescriptor(fd, (flags & f.O_ACCMODE) === f.O_RDWR);
     descriptor.hold();
     const vnode = new HostVnode(this, stat, { parent: this.root, name: '' }, descriptor);
     const inode = this.inodes.get(vnode.key);
     inode.opened(stat);
-    return new HostFile(vnode, descriptor, inode, this.guestPath, canWrite(flags));
+    return new HostFile(vnode, descriptor, inode, this.guestPath, f.canWrite(flags));
   }
 
   /** sync: dirty pages of all files go to the host. */
@@ -287,7 +267,7 @@ export class HostVnode implements Vnode, Directory {
     if (this.opened !== undefined) return use(`/proc/self/fd/${this.opened.fd}`);
     if (this.kind === 'directory') return use(this.system.pathOf(this));
     if (!host.descriptorPaths()) return use(this.path());
-    const fd = this.system.open(this.path(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    const fd = this.system.open(this.path(), f.O_PATH | f.O_NOFOLLOW | f.O_CLOEXEC);
     try {
       return use(`/proc/self/fd/${fd}`);
     } finally {
@@ -323,8 +303,8 @@ export class HostVnode implements Vnode, Directory {
 
   private openFile(flags: number): OpenFile {
     const path = this.opened === undefined ? this.path() : `/proc/self/fd/${this.opened.fd}`;
-    const nofollow = this.opened === undefined ? O_NOFOLLOW : 0;
-    const fd = this.system.open(path, (flags & (PASSED_FLAGS | O_TRUNC)) | O_CLOEXEC | O_NONBLOCK | nofollow);
+    const nofollow = this.opened === undefined ? f.O_NOFOLLOW : 0;
+    const fd = this.system.open(path, (flags & (PASSED_FLAGS | f.O_TRUNC)) | f.O_CLOEXEC | f.O_NONBLOCK | nofollow);
     return this.adopt(fd, flags);
   }
 
@@ -335,16 +315,16 @@ export class HostVnode implements Vnode, Directory {
       host.close(fd);
       throw errno(ESTALE);
     }
-    const descriptor = new HostDescriptor(fd, (flags & O_ACCMODE) === O_RDWR);
+    const descriptor = new HostDescriptor(fd, (flags & f.O_ACCMODE) === f.O_RDWR);
     const vnode = new HostVnode(this.system, stat, this.entry, descriptor);
     const inode = this.system.inodes.get(vnode.key);
-    if (flags & O_TRUNC) inode.truncated(descriptor, 0);
+    if (flags & f.O_TRUNC) inode.truncated(descriptor, 0);
     inode.opened(stat);
-    return new HostFile(vnode, descriptor, inode, this.system.guestPath, canWrite(flags));
+    return new HostFile(vnode, descriptor, inode, this.system.guestPath, f.canWrite(flags));
   }
 
   private openDirectory(): OpenFile {
-    const fd = this.system.open(this.system.pathOf(this), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const fd = this.system.open(this.system.pathOf(this), f.O_RDONLY | f.O_DIRECTORY | f.O_CLOEXEC);
     return new HostDirectoryFile(this, fd, this.system.guestPath);
   }
 
@@ -355,7 +335,7 @@ export class HostVnode implements Vnode, Directory {
 
   truncate(size: number): void {
     if (this.kind !== 'file') throw errno(EINVAL);
-    const file = this.openFile(O_WRONLY);
+    const file = this.openFile(f.O_WRONLY);
     try {
       file.truncate?.(size);
     } finally {
@@ -406,14 +386,14 @@ export class HostVnode implements Vnode, Directory {
   }
 
   create(name: string, mode: number, flags: number): { vnode: Vnode; file: OpenFile } {
-    const fd = this.system.open(this.system.at(this, name), (flags & PASSED_FLAGS) | O_CREAT | O_EXCL | SAFE, mode & 0o7777);
+    const fd = this.system.open(this.system.at(this, name), (flags & PASSED_FLAGS) | f.O_CREAT | f.O_EXCL | SAFE, mode & 0o7777);
     const vnode = new HostVnode(this.system, host.fstat(fd), { parent: this, name });
-    return { vnode, file: vnode.adopt(fd, flags & ~O_TRUNC) };
+    return { vnode, file: vnode.adopt(fd, flags & ~f.O_TRUNC) };
   }
 
   createUnnamed(mode: number, flags: number): OpenFile {
-    const fd = this.system.open(this.system.pathOf(this), (flags & PASSED_FLAGS) | O_TMPFILE | O_CLOEXEC, mode & 0o7777);
-    return new HostVnode(this.system, host.fstat(fd), { parent: this, name: '' }).adopt(fd, flags & ~O_TRUNC);
+    const fd = this.system.open(this.system.pathOf(this), (flags & (PASSED_FLAGS | f.O_EXCL)) | f.O_TMPFILE | f.O_CLOEXEC, mode & 0o7777);
+    return new HostVnode(this.system, host.fstat(fd), { parent: this, name: '' }).adopt(fd, flags & ~f.O_TRUNC);
   }
 
   mkdir(name: string, mode: number): void {
@@ -423,10 +403,10 @@ export class HostVnode implements Vnode, Directory {
   /** Device nodes are refused: they would be the host's devices. Sockets have no call in node that makes just the node. */
   mknod(name: string, mode: number): void {
     const kind = mode & S_IFMT;
-    if (kind === S_IFREG || kind === 0) return this.create(name, mode, O_RDONLY).file.close();
+    if (kind === S_IFREG || kind === 0) return this.create(name, mode, f.O_RDONLY).file.close();
     if (this.lookup(name) !== undefined) throw errno(EEXIST);
     if (kind !== S_IFIFO) throw errno(EPERM);
-    host.mkfifo(this.system.at(this, name), mode);
+    mkfifo(this.system.at(this, name), mode);
     this.system.ownFifos.add(this.system.at(this, name));
   }
 
@@ -437,7 +417,17 @@ export class HostVnode implements Vnode, Directory {
   link(name: string, to: Vnode): void {
     if (!(to instanceof HostVnode)) throw errno(EXDEV);
     if (to.kind === 'directory') throw errno(EPERM);
-    host.link(to.path(), this.system.at(this, name));
+    if (to.opened === undefined || to.isNamed()) return host.link(to.path(), this.system.at(this, name));
+    if (host.lstat(this.system.at(this, name)) !== undefined) throw errno(EEXIST);
+    if (!linkDescriptor(to.opened.fd, this.system.at(this, name))) throw errno(to.hostStat().nlink === 0n ? ENOENT : EPERM);
+    this.system.forgetSeen();
+  }
+
+  /** An open file is still what its name names. */
+  private isNamed(): boolean {
+    if (this.entry.name === '') return false;
+    const stat = host.lstat(this.path());
+    return stat !== undefined && keyOf(stat) === this.key;
   }
 
   unlink(name: string): void {
@@ -450,15 +440,17 @@ export class HostVnode implements Vnode, Directory {
 
   rename(name: string, to: Directory, toName: string, flags: number): void {
     if (!(to instanceof HostVnode) || to.system !== this.system) throw errno(EXDEV);
-    if (flags & RENAME_WHITEOUT) throw errno(EINVAL);
     const from = this.system.at(this, name);
     // The first path's directory could be closed by the search for the second one only if hundreds were open in between.
     const target = this.system.at(to, toName);
-    if (flags & RENAME_EXCHANGE) host.exchange(from, target);
+    if (flags & f.RENAME_EXCHANGE) host.exchange(from, target);
     else {
-      if (flags & RENAME_NOREPLACE && host.lstat(target) !== undefined) throw errno(EEXIST);
+      if (flags & f.RENAME_NOREPLACE && host.lstat(target) !== undefined) throw errno(EEXIST);
       host.rename(from, target);
     }
+    if ((flags & f.RENAME_WHITEOUT) === 0 || mkwhiteout(from)) return;
+    host.rename(target, from);
+    throw errno(EINVAL);
   }
 
   isWhereItWas(): boolean {

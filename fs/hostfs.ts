@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 import type * as zlib from 'node:zlib';
-import { EEXIST, EFBIG, EINVAL, ENOENT, EPERM, errno, errnoOfName } from '../abi/errno.ts';
+import { EEXIST, EFBIG, EINVAL, ENOENT, errno, errnoOfName } from '../abi/errno.ts';
 
 /** What the host says of a file. Declared here, so that the package's types need none of Node's. */
 export interface HostStat {
@@ -303,15 +303,6 @@ export function statfs(path: string): HostFileSystemStat {
   } catch (error) {
     return fail(error);
   }
-}
-
-/** node has no mkfifo; the host's own tool does it. EPERM where there is none. A child's arguments are UTF-8: a name that is not goes escaped. */
-export function mkfifo(path: string, mode: number): void {
-  const escaped = Array.from(path.replace('/proc/self/', `/proc/${process.pid}/`), (byte) => `\\0${byte.charCodeAt(0).toString(8)}`).join(
-    '',
-  );
-  const script = 'name=$(printf "%b_" "$1"); exec mkfifo -m "$2" -- "${name%_}"';
-  if (runTool('sh', ['-c', script, 'sh', escaped, (mode & 0o7777).toString(8)]) === undefined) throw errno(EPERM);
 }
 
 /**

@@ -14,7 +14,7 @@ import { capable } from '../proc/credentials.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { bytesOut, count, dirfd, type Fd, fd, type In, latePath, mode, none, path, pathText, size, uint } from './kinds.ts';
-import { AT_FDCWD, atFlags, changeable, entryAt, onlyFlags, openAt, own, placeAt, requireAccess, } from './paths.ts';
+import { AT_FDCWD, atFlags, changeable, entryAt, onlyFlags, openAt, own, placeAt, requireAccess, targetAt } from './paths.ts';
 
 // ---- Reading ---------------------------------------------------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ function symlinkAt(task: Task, target: string, dir: Fd, name: In<string>): void 
 function linkAt(task: Task, fromDir: Fd, from: In<string>, toDir: Fd, to: In<string>, how: number): void {
   onlyFlags(how, f.AT_SYMLINK_FOLLOW | f.AT_EMPTY_PATH);
   const flags = (how & f.AT_SYMLINK_FOLLOW ? 0 : f.AT_SYMLINK_NOFOLLOW) | (how & f.AT_EMPTY_PATH);
-  const source = placeAt(task, fromDir, pathText(task, from), { flags });
+  const source = targetAt(task, fromDir, pathText(task, from), flags);
   const walked = entryAt(task, toDir, pathText(task, to));
   const entry = newName(walked, false);
   const rights = task.credentials;
@@ -284,7 +284,7 @@ const linkat = define({
     ['flags', atFlags],
   ],
   result: none,
-  support: { partial: 'an unnamed file (O_TMPFILE) cannot be given a name' },
+  support: 'full',
   handler: linkAt,
 });
 

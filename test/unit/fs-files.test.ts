@@ -19,7 +19,7 @@ import {
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from '../../abi/poll.ts';
 import { Description } from '../../fs/description.ts';
 import { FdTable } from '../../fs/fdtable.ts';
-import { mkfifo } from '../../fs/hostfs.ts';
+import { mkfifo } from '../../fs/host-tools.ts';
 import { LOCK_END, LockTable } from '../../fs/locks.ts';
 import { MemFileSystem } from '../../fs/memfs.ts';
 import { isWait } from '../../fs/vnode.ts';
