@@ -16,10 +16,11 @@ function unlinkAt(task: Task, dir: Fd, name: string): void {
   const walked = entryAt(task, dir, name);
   if (walked.name === '' || walked.name === '.' || walked.name === '..') throw errno(EISDIR);
   const place = existing(walked);
+  const isDirectory = place.vnode.kind === 'directory';
+  if (walked.slash) throw errno(isDirectory ? EISDIR : ENOTDIR);
   const directory = severable(task, walked);
+  if (isDirectory) throw errno(EISDIR);
   if (isMountPoint(walked)) throw errno(EBUSY);
-  if (place.vnode.kind === 'directory') throw errno(EISDIR);
-  if (walked.slash) throw errno(ENOTDIR);
   const { watches } = task.kernel.files;
   const wasLast = watches.isLastName(place.vnode);
   if (!forgetSocket(walked)) directory.unlink(walked.name);
@@ -190,7 +191,7 @@ const renameat2 = define({
     ['flags', renameFlags],
   ],
   result: none,
-  support: { partial: 'on host files RENAME_WHITEOUT answers EINVAL, and an exchange is three renames' },
+  support: { partial: 'on host files an exchange is three renames, and RENAME_WHITEOUT makes what it leaves behind afterwards' },
   handler: renameAt,
 });
 
