@@ -9,7 +9,7 @@ import * as f from '../abi/fcntl.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import { HostDirectoryFile, HostFile } from './host-file.ts';
 import { type FifoOpener, OwnFifos } from './host-fifo.ts';
-import { linkDescriptor, mkfifo, mkwhiteout } from './host-tools.ts';
+import { linkDescriptor, mkfifo, renameWithWhiteout } from './host-tools.ts';
 import * as host from './hostfs.ts';
 import { HostDescriptor } from './hostfs.ts';
 import type { PageCache } from '../mm/cache.ts';
@@ -443,14 +443,10 @@ export class HostVnode implements Vnode, Directory {
     const from = this.system.at(this, name);
     // The first path's directory could be closed by the search for the second one only if hundreds were open in between.
     const target = this.system.at(to, toName);
-    if (flags & f.RENAME_EXCHANGE) host.exchange(from, target);
-    else {
-      if (flags & f.RENAME_NOREPLACE && host.lstat(target) !== undefined) throw errno(EEXIST);
-      host.rename(from, target);
-    }
-    if ((flags & f.RENAME_WHITEOUT) === 0 || mkwhiteout(from)) return;
-    host.rename(target, from);
-    throw errno(EINVAL);
+    if (flags & f.RENAME_EXCHANGE) return host.exchange(from, target);
+    if (flags & f.RENAME_NOREPLACE && host.lstat(target) !== undefined) throw errno(EEXIST);
+    if (flags & f.RENAME_WHITEOUT) renameWithWhiteout(from, target);
+    else host.rename(from, target);
   }
 
   isWhereItWas(): boolean {
