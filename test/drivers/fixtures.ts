@@ -28,8 +28,8 @@ const NEEDS = {
   'real-time': () => process.getuid?.() === 0 && works('chrt', '--fifo', '1', 'true'),
   mounts: () => process.getuid?.() === 0 && works('unshare', '--mount', 'true'),
   multipath: () => works('grep', '-q', '1', '/proc/sys/net/mptcp/enabled'),
-  /** Temporary files lie on a disk and not in memory. */
-  disk: () => statfsSync(tmpdir()).type !== TMPFS,
+  /** Temporary files lie on a disk, not in memory or in layers of directories. */
+  disk: () => ![TMPFS, OVERLAYFS].includes(statfsSync(tmpdir()).type),
 };
 
 /** Directives are lines of the first comment: `build: dynamic -lm`, `args: ["a", "b"]`, `env: {"A": "b"}`, `stdin: "text\n"`, `needs: root` (see NEEDS). */
@@ -55,6 +55,7 @@ export function plainProgram(name: string, source: string, args: readonly string
 
 /** Of statfs. */
 const TMPFS = 0x01021994;
+const OVERLAYFS = 0x794c7630;
 
 /** Why a fixture cannot run here, or undefined. */
 export function unfit(fixture: Fixture): string | undefined {
