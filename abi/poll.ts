@@ -18,7 +18,6 @@ export const SELECT_READ = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
 export const SELECT_WRITE = POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR;
 export const SELECT_EXCEPT = POLLPRI;
 /** Descriptors one select set can name. */
-export const FD_SETSIZE = 1024;
 
 export interface PollFd {
   fd: number;

@@ -7,6 +7,9 @@ interface Entry {
   closeOnExec: boolean;
 }
 
+/** NR_OPEN_DEFAULT. */
+const FIRST_CAPACITY = 64;
+
 export class FdTable {
   private readonly entries: (Entry | undefined)[] = [];
   /** No free number lies below it. */
@@ -25,6 +28,11 @@ export class FdTable {
     const entry = this.entries[fd];
     if (entry === undefined) throw errno(EBADF);
     return entry.description;
+  }
+
+  /** How many numbers Linux's table would have room for by now: it begins with 64 and doubles. */
+  get capacity(): number {
+    return Math.max(FIRST_CAPACITY, 2 ** Math.ceil(Math.log2(this.entries.length)));
   }
 
   has(fd: number): boolean {

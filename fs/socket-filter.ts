@@ -26,6 +26,8 @@ export interface Filter {
   readonly program: readonly SockFilter[];
   /** How many bytes of the packet are kept; 0: it is dropped. */
   keeps(seen: Seen): number;
+  /** Its socket is done with it. */
+  release(): void;
 }
 
 interface Filtered {

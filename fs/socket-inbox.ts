@@ -4,7 +4,7 @@ import * as s from '../abi/socket.ts';
 import type { Description } from './description.ts';
 import type { Address } from './network.ts';
 import { inFamily, located } from './ports.ts';
-import type { Speaker } from './speaker.ts';
+import { isSameSpeaker, type Speaker } from './speaker.ts';
 
 /** What a packet counts beyond its bytes, so that empty ones are bounded too. */
 export const PACKET_COST = 64;
@@ -62,6 +62,16 @@ export interface Taken {
   readonly user: number;
 }
 
+/** Bytes that small pieces are put together to. */
+const SMALL = 2048;
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
 export class Inbox {
   /** Bytes it counts. */
   held = 0;
@@ -101,8 +111,21 @@ export class Inbox {
   }
 
   push(packet: Packet): void {
-    this.packets.push(packet);
+    const last = this.packets.at(-1);
+    if (last !== undefined && !this.isPackets && this.runsInto(last, packet)) last.bytes = joined(last.bytes, packet.bytes);
+    else this.packets.push(packet);
     this.held += this.isPackets ? packet.bytes.length + PACKET_COST : packet.bytes.length;
+  }
+
+  /** Small pieces of one sender's stream are kept as one. */
+  protected runsInto(last: Packet, { bytes, rights, credentials }: Packet): boolean {
+    const isSmall = last.bytes.length > 0 && last.bytes.length + bytes.length <= SMALL;
+    return (
+      isSmall &&
+      last.rights.length + rights.length === 0 &&
+      last.credentials.process === credentials.process &&
+      isSameSpeaker(last.credentials, credentials)
+    );
   }
 
   /** Nobody will read it. */

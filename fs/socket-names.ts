@@ -18,6 +18,8 @@ export class SocketNames<S extends PortUser> {
   readonly flights: Flights = new Flights();
   /** Groups of the internet that anybody has joined. */
   readonly joined: Joined = new Joined();
+  /** Instructions of all filters. */
+  filtering = 0;
   /** Every open socket. */
   readonly all: Set<S> = new Set();
   private readonly bound: Map<string, S> = new Map();

@@ -121,6 +121,8 @@ export function agreeOnPaths<S extends { multipath: Multipath }>(caller: S, end:
   if (caller.multipath !== 'no') caller.multipath = isAgreed ? 'agreed' : 'refused';
 }
 
+/** Pieces of a stream that do not run together, as urgent bytes and those of several senders. */
+const MOST_PIECES = 4096;
 /** net.unix.max_dgram_qlen. */
 const MOST_DATAGRAMS = 10;
 
@@ -139,7 +141,7 @@ interface Target {
 
 /** Whether `size` more may be put there by this sender; of a stream, any. */
 export function hasRoom(target: Target, sender: unknown, size: number): boolean {
-  if (!target.isPackets) return size > 0;
+  if (!target.isPackets) return size > 0 && target.inbox.count < MOST_PIECES;
   if (target.isUnix && target.isDatagrams && isQueueFull(target, sender)) return false;
   return target.inbox.held === 0 || target.inbox.held + size <= BUFFER;
 }
@@ -258,6 +260,21 @@ export function sendToGone(socket: Sending, target: { readonly closed: boolean }
   return size;
 }
 
+interface Owning {
+  readonly memberships: { leaveAll(): void } | undefined;
+  readonly filter: { release(): void } | undefined;
+  readonly outer: { close(): void } | undefined;
+  readonly datagrams: { close(): void } | undefined;
+}
+
+/** What goes with a socket that is closed. */
+export function giveUp({ memberships, filter, outer, datagrams }: Owning): void {
+  memberships?.leaveAll();
+  filter?.release();
+  outer?.close();
+  datagrams?.close();
+}
+
 /** The oldest error that came back. Throws EAGAIN where there is none. */
 export function takeFailure(socket: Failing): Failure {
   const failure = socket.failures.shift();
@@ -284,7 +301,8 @@ export function readiness(socket: Polled): number {
   }
   if (over) ready |= POLLRDHUP;
   if (!socket.isConnected) return ready | out | POLLHUP;
-  if (target === undefined || target.closed || socket.noWriting || target.queued < BUFFER) ready |= out;
+  const isFull = target !== undefined && (target.queued >= BUFFER || target.inbox.count >= MOST_PIECES);
+  if (!isFull || target.closed || socket.noWriting) ready |= out;
   if ((over && socket.noWriting) || (socket.isUnix && target?.closed)) ready |= POLLHUP;
   return ready;
 }

@@ -442,9 +442,7 @@ export class LocalSocket implements OpenFile {
   close(): void {
     this.closed = true;
     this.names.all.delete(this);
-    this.memberships?.leaveAll();
-    this.outer?.close();
-    this.datagrams?.close();
+    state.giveUp(this);
     if (this.key !== undefined) this.names.release(this.key, this);
     if (this.hasPort) this.names.ports.release(this.ports, this);
     for (const end of this.arrivals.splice(0)) end.reset();

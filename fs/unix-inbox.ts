@@ -10,6 +10,8 @@ import { isSameSpeaker } from './speaker.ts';
 export class UnixInbox extends Inbox {
   private oob: Packet | undefined;
   private isNextUrgent = false;
+  /** What is pushed now stays a piece of its own. */
+  private isSingle = false;
 
   constructor() {
     super(false);
@@ -25,8 +27,14 @@ export class UnixInbox extends Inbox {
     const { bytes } = packet;
     const urgent = bytes.length === 1 ? packet : { ...packet, bytes: bytes.subarray(-1), rights: [] };
     if (urgent !== packet) super.push({ ...packet, bytes: bytes.subarray(0, -1) });
+    this.isSingle = true;
     super.push(urgent);
+    this.isSingle = false;
     this.oob = urgent;
+  }
+
+  protected override runsInto(last: Packet, packet: Packet): boolean {
+    return last !== this.oob && !this.isSingle && super.runsInto(last, packet);
   }
 
   override drain(): Packet[] {

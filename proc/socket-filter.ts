@@ -47,6 +47,19 @@ export function isValidFilter(program: readonly SockFilter[]): boolean {
   return isSound(program, CODES, (k) => k >>> 0 < FACTS >>> 0 || KNOWN_FACTS.has((k - FACTS) >>> 0));
 }
 
+/** How many instructions Linux would translate it into, about: loads from the packet are many each. */
+export function filterCost(program: readonly SockFilter[]): number {
+  let cost = 0;
+  for (const { code, k } of program) {
+    const mode = code & 0xe0;
+    if ((code & 7) === LDX) cost += mode === MSH ? 18 : 1;
+    else if ((code & 7) === LD && mode === ABS) cost += k >>> 0 >= FACTS >>> 0 ? 3 : (code & 0x18) === B ? 12 : 13;
+    else if ((code & 7) === LD && mode === IND) cost += 8;
+    else cost += code === (ALU | BPF.DIV | X) || code === (ALU | BPF.MOD | X) ? 5 : 2;
+  }
+  return cost;
+}
+
 /** Bytes of the packet that are kept; 0: it is dropped. Requires: isValidFilter. */
 export function runFilter(program: readonly SockFilter[], seen: Seen, random: () => number): number {
   return run(program, (code, k, memory, a, x) => {

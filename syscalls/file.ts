@@ -233,7 +233,9 @@ const openat2 = define({
     if (given & f.O_PATH && given & ~PATH_FLAGS) throw errno(EINVAL);
     checkResolve(Number(how.resolve));
     if (Number(how.resolve) & f.RESOLVE_CACHED) throw errno(EAGAIN);
-    return open(task, dir, name, given, Number(how.mode), Number(how.resolve));
+    // A 64-bit kernel has files of all sizes here for 32-bit programs too.
+    const large = given & f.O_PATH ? 0 : f.O_LARGEFILE;
+    return open(task, dir, name, given | large, Number(how.mode), Number(how.resolve));
   },
 });
 

@@ -1,6 +1,6 @@
 /** Waiting for several descriptors: poll, ppoll, select, pselect6. */
 import { EBADF, EINTR, EINVAL, Errno, errno } from '../abi/errno.ts';
-import { FD_SETSIZE, type PollFd, POLLERR, POLLHUP, POLLNVAL, pollfd, SELECT_EXCEPT, SELECT_READ, SELECT_WRITE } from '../abi/poll.ts';
+import { type PollFd, POLLERR, POLLHUP, POLLNVAL, pollfd, SELECT_EXCEPT, SELECT_READ, SELECT_WRITE } from '../abi/poll.ts';
 import { RLIMIT_NOFILE } from '../abi/resource.ts';
 import { sigset } from '../abi/signal.ts';
 import { type Struct, struct, u32 } from '../abi/struct.ts';
@@ -156,7 +156,8 @@ function readSet(task: Task, at: number, words: number): Uint32Array {
 
 function select(task: Task, many: number, addresses: Sets['addresses'], timeout_ns: bigint | undefined): number | Blocked {
   if (many < 0) throw errno(EINVAL);
-  const bits = Math.min(many, Math.max(FD_SETSIZE, highest(task) + 1));
+  // Numbers that the table has no room for are not looked at.
+  const bits = Math.min(many, task.files.capacity);
   const words = Math.ceil(bits / 32);
   const wanted = addresses.map((at) => readSet(task, at, words));
   const answer = wanted.map(() => new Uint32Array(words));
@@ -180,12 +181,6 @@ function select(task: Task, many: number, addresses: Sets['addresses'], timeout_
     if (at !== 0) task.user.write(at, new Uint8Array(answer[set].buffer));
   });
   return ready;
-}
-
-function highest(task: Task): number {
-  let top = -1;
-  for (const fd of task.files.open()) top = fd;
-  return top;
 }
 
 const fdSet = pointerOut;

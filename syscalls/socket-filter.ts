@@ -1,11 +1,15 @@
 /** Options about filters of sockets: attaching, detaching, locking, reading back. Linux: net/core/filter.c. */
-import { EBADF, EINVAL, ENOENT, EPERM, errno } from '../abi/errno.ts';
+import { EBADF, EINVAL, ENOENT, ENOMEM, EPERM, errno } from '../abi/errno.ts';
 import * as abi from '../abi/seccomp.ts';
 import * as s from '../abi/socket.ts';
 import type { LocalSocket } from '../fs/socket.ts';
-import { isValidFilter, runFilter } from '../proc/socket-filter.ts';
+import { filterCost, isValidFilter, runFilter } from '../proc/socket-filter.ts';
 import type { Task } from '../proc/task.ts';
 import { loadAt } from './kinds.ts';
+
+/** net.core.optmem_max holds a filter of so many instructions, as Linux translates it; and all of the machine's together. */
+const MOST_COST = 16_369,
+  MOST_INSTRUCTIONS = 1 << 20;
 
 /** There is a program that says which of those who share a port gets what comes: that is kept, without effect. */
 const CHOICE = `${s.SOL_SOCKET}:${s.SO_ATTACH_REUSEPORT_CBPF}`;
@@ -22,6 +26,7 @@ function programAt(task: Task, socket: LocalSocket, at: number, size: number): r
   const view = task.user.readStruct(filter, len * abi.sockFilter.size);
   const program = Array.from({ length: len }, (_, i) => abi.sockFilter.read(view, i * abi.sockFilter.size));
   if (!isValidFilter(program)) throw errno(EINVAL);
+  if (filterCost(program) > MOST_COST) throw errno(ENOMEM);
   return program;
 }
 
@@ -34,6 +39,7 @@ export function setFilterOption(task: Task, socket: LocalSocket, name: number, a
     case s.SO_DETACH_FILTER:
       if (isLocked(socket)) throw errno(EPERM);
       if (socket.filter === undefined) throw errno(ENOENT);
+      socket.filter.release();
       socket.filter = undefined;
       return true;
     case s.SO_LOCK_FILTER:
@@ -69,7 +75,12 @@ function attach(task: Task, socket: LocalSocket, program: readonly abi.SockFilte
     kernel.random(bytes);
     return new DataView(bytes.buffer).getUint32(0);
   };
-  socket.filter = { program, keeps: (seen) => runFilter(program, seen, random) };
+  const { sockets } = kernel.files;
+  socket.filter?.release();
+  socket.filter = undefined;
+  if (sockets.filtering + program.length > MOST_INSTRUCTIONS) throw errno(ENOMEM);
+  sockets.filtering += program.length;
+  socket.filter = { program, keeps: (seen) => runFilter(program, seen, random), release: () => void (sockets.filtering -= program.length) };
 }
 
 /** SO_GET_FILTER: the length counts instructions; with 0 only how many there are is asked for. */

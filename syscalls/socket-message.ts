@@ -77,7 +77,9 @@ function toGroup(task: Task, socket: LocalSocket, to: Uint8Array): Outside | und
   return {
     put: (bytes) => {
       if (bytes.length > MOST_DATAGRAM) throw errno(EMSGSIZE);
-      for (const each of hearers(ports.at('udp', to), to, hostOf(from), joined)) each.deliver(bytes.slice(), inFamily(from, each.family));
+      // All of them keep the same copy, which nobody changes.
+      const copy = bytes.slice();
+      for (const each of hearers(ports.at('udp', to), to, hostOf(from), joined)) each.deliver(copy, inFamily(from, each.family));
     },
   };
 }
