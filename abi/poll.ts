@@ -17,7 +17,6 @@ export const POLLRDNORM = 0x40,
 export const SELECT_READ = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
 export const SELECT_WRITE = POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR;
 export const SELECT_EXCEPT = POLLPRI;
-/** Descriptors one select set can name. */
 
 export interface PollFd {
   fd: number;
