@@ -15,7 +15,7 @@ import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
 import { count, type Fd, fd, flags, loadAt, size, storeAt, structOut, structsIn, uint } from './kinds.ts';
 import { openAt, waiting } from './paths.ts';
-import { copyIn, copyOut, iovec, MAX_OFF, MOST, scratch, type Span, vector, writable, writeSome } from './transfer.ts';
+import { checkTarget, copyIn, copyOut, iovec, MAX_OFF, MOST, scratch, type Span, vector, writable, writeSome } from './transfer.ts';
 
 const MOVE = 1, NONBLOCK = 2, MORE = 4, GIFT = 8;
 const spliceFlags = flags({ SPLICE_F_MOVE: MOVE, SPLICE_F_NONBLOCK: NONBLOCK, SPLICE_F_MORE: MORE, SPLICE_F_GIFT: GIFT });
@@ -319,6 +319,7 @@ const copyFileRange = define({
     // The sums are unsigned there: what is below zero overflows where it comes out above.
     if ([start, target].some((at) => at < 0 && at + wanted >= 0)) throw errno(EOVERFLOW);
     const length = Math.min(wanted, Math.max(0, (from.file.size?.() ?? stat.size) - start));
+    if (target >= 0) checkTarget(task, to, target);
     if (target >= MAX_POSITION) throw errno(EFBIG);
     if (from.vnode.key === to.vnode.key && target + length > start && target < start + length) throw errno(EINVAL);
     if (start < 0 || target < 0) throw errno(EINVAL);

@@ -245,6 +245,16 @@ export function writeSome(
   }
 }
 
+/** Whether anything may be written at a position, even nothing (Linux generic_write_check_limits). */
+export function checkTarget(task: Task, { flags }: Description, at: number): void {
+  const limit = task.process.limits[RLIMIT_FSIZE].current;
+  if (limit !== RLIM_INFINITY && at >= Number(limit)) {
+    sendToTask(task, ownInfo(task, SIGXFSZ));
+    throw errno(EFBIG);
+  }
+  if ((flags & f.O_LARGEFILE) === 0 && at >= MAX_OFF) throw errno(EFBIG);
+}
+
 /** RLIMIT_FSIZE, and the 2 GB that files without O_LARGEFILE end at. A call that has written something ends there without a signal. */
 function withinLimits(task: Task, description: Description, bytes: Uint8Array, position: number | undefined, before: number, appends = (description.flags & f.O_APPEND) !== 0): Uint8Array {
   if (!description.file.seekable || description.vnode.kind !== 'file') return bytes;
