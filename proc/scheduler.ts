@@ -31,7 +31,7 @@ const SHARE = 1_000_000;
 const QUANTUM = 250_000;
 /** Instructions a task has in a turn before one that has woken interrupts it, so that those who wake each other do not switch at every word. */
 const LEAST_TURN = 100_000;
-/** Shares that tasks with a rank may use in a row while others want to run, and how many times what those then use (Linux: 950 of each 1000 ms). */
+/** Usual shares that tasks with a rank may use in a row while others want to run, and how many times what those then use (Linux: 950 of each 1000 ms). */
 const RANKED_SHARES = 19;
 
 /** A waiting task's place among the deadlines. */
@@ -141,7 +141,7 @@ export class Scheduler<T extends Schedulable> {
 
   /** The first of those with a rank, unless the others' time has come. */
   private firstRanked(): T | undefined {
-    const isOthersTime = this.rankedUse >= RANKED_SHARES * this.share && this.ready.size + this.woken.size > 0;
+    const isOthersTime = this.rankedUse >= RANKED_SHARES * SHARE && this.ready.size + this.woken.size > 0;
     return isOthersTime ? undefined : this.ranked.first;
   }
 
@@ -182,7 +182,7 @@ export class Scheduler<T extends Schedulable> {
   }
 
   private chargeRanked(task: T, used: number): void {
-    this.rankedUse = Math.min(this.rankedUse + used, RANKED_SHARES * this.share);
+    this.rankedUse = Math.min(this.rankedUse + used, RANKED_SHARES * SHARE);
     if (!task.isUnshared) task.credit -= used;
     if (task.credit > 0) return;
     task.credit = this.shareOf(task);
