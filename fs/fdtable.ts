@@ -7,8 +7,8 @@ interface Entry {
   closeOnExec: boolean;
 }
 
-/** NR_OPEN_DEFAULT. */
-const FIRST_CAPACITY = 64;
+/** What a program has that a shell starts: shells keep number 255 open. */
+const FIRST_CAPACITY = 256;
 
 export class FdTable {
   private readonly entries: (Entry | undefined)[] = [];
@@ -30,7 +30,7 @@ export class FdTable {
     return entry.description;
   }
 
-  /** How many numbers Linux's table would have room for by now: it begins with 64 and doubles. */
+  /** How many numbers Linux's table would have room for by now: it doubles. */
   get capacity(): number {
     return Math.max(FIRST_CAPACITY, 2 ** Math.ceil(Math.log2(this.entries.length)));
   }
