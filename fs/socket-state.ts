@@ -223,6 +223,7 @@ export function checkSend(socket: Polled & { readonly service: unknown; readonly
   if (socket.isPackets && size > (isUnix ? BUFFER - PACKET_COST : 0xffff)) throw errno(EMSGSIZE);
   const isLate = isUnix && isDatagrams;
   if (isUnpaired(socket)) throw errno(ENOTCONN);
+  if (isUnix && !socket.isPackets && socket.peer?.closed) throw errno(EPIPE);
   if (isLate || (!noWriting && (socket.remote !== undefined || socket.peer !== undefined))) return;
   throw errno(noWriting ? EPIPE : isUnix ? ENOTCONN : isDatagrams ? EDESTADDRREQ : EPIPE);
 }

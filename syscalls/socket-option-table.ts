@@ -61,6 +61,7 @@ const SOCKET: Readonly<Record<number, Option>> = {
   47: { initial: -1, size: 8 },
   48: { initial: 64, set: ENOPROTOOPT },
   49: { initial: -1 },
+  53: { initial: 0, get: ENOPROTOOPT },
   56: { initial: 0, set: ENOPROTOOPT },
   60: { initial: 0, least: 0, most: 1, of: isInet },
   62: { initial: 0, least: 0 },
