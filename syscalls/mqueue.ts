@@ -75,6 +75,7 @@ const mqOpen = define({
       const wanted = (f.canRead(how) ? f.R_OK : 0) | (f.canWrite(how) ? f.W_OK : 0);
       task.fs.tree.require(task.credentials, queue.vnode, wanted);
     }
+    if ((how & f.O_DIRECT) !== 0) throw errno(EINVAL);
     const flags = (how & (f.O_ACCMODE | f.O_NONBLOCK)) | f.O_LARGEFILE;
     return task.files.add(new Description(queues.open(queue), queue.vnode.place, flags), true);
   },

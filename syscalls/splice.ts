@@ -4,12 +4,13 @@ import * as f from '../abi/fcntl.ts';
 import { IN_ACCESS, IN_MODIFY } from '../abi/inotify.ts';
 import { PAGE_SIZE } from '../abi/page.ts';
 import { SIGPIPE } from '../abi/signal.ts';
+import { deviceMajor, deviceMinor } from '../abi/stat.ts';
 import { i32, type Layout, s64 } from '../abi/struct.ts';
 import { AnonymousVnode } from '../fs/anonymous.ts';
 import { type Description, MAX_POSITION } from '../fs/description.ts';
 import { FifoEnd } from '../fs/fifo.ts';
 import { type Pipe, PipeEnd } from '../fs/pipe.ts';
-import { isWait, type Wait } from '../fs/vnode.ts';
+import { isWait, type Vnode, type Wait } from '../fs/vnode.ts';
 import { ownInfo, sendToTask } from '../proc/send.ts';
 import type { Task } from '../proc/task.ts';
 import { define } from './define.ts';
@@ -84,11 +85,23 @@ function drain(task: Task, pipe: Pipe, to: Description, position: number | undef
   return done;
 }
 
+/** Directories, what only counts or tells of events, and /dev/null. Linux: files without splice_read. */
+function hasNoBytes({ file, vnode }: Description): boolean {
+  return file.entries !== undefined || (vnode instanceof AnonymousVnode && vnode.kind !== 'socket') || isNull(vnode);
+}
+
+function isNull(vnode: Vnode): boolean {
+  if (vnode.kind !== 'character') return false;
+  const { rdev } = vnode.stat();
+  return deviceMajor(rdev) === 1 && deviceMinor(rdev) === 3;
+}
+
 /** Into a pipe: what the file gives at once, in pages as they lie in the file, as far as there is room. Linux: splice_file_to_pipe. */
 function fill(task: Task, from: Description, position: number, pipe: Pipe, most: number, nonblocking: boolean): number {
   waitForRoom(task, pipe, nonblocking);
+  if (most === 0) return 0;
   const { file } = from;
-  if (file.entries !== undefined || (from.vnode instanceof AnonymousVnode && from.vnode.kind !== 'socket')) throw errno(EINVAL);
+  if (hasNoBytes(from) || pipeOf(from) !== undefined) throw errno(EINVAL);
   const lead = file.seekable ? position % PAGE_SIZE : 0;
   const bytes = scratch(Math.min(most, pipe.room * PAGE_SIZE - lead));
   const got = file.read(bytes, position, from.nonblocking || (nonblocking && from.vnode.kind === 'socket'));
@@ -256,18 +269,19 @@ function sendBetween(task: Task, out: Fd, source: Fd, start: number | undefined,
   const most = Math.min(wanted, MOST, start === undefined || largest !== MAX_OFF ? MOST : largest - position);
   const pipe = pipeOf(to);
   if (pipe !== undefined) {
-    if (pipeOf(from) !== undefined) throw errno(EINVAL);
     const done = fill(task, from, position, pipe, most, to.nonblocking);
     if (start === undefined && from.file.seekable) from.position += done;
     return done;
   }
-  if (!from.file.seekable || from.file.stays || from.file.entries !== undefined) throw errno(EINVAL);
+  if (!from.file.seekable && !from.file.stays) throw errno(EINVAL);
+  if (most === 0) return 0;
+  if (hasNoBytes(from)) throw errno(EINVAL);
   if (to.vnode instanceof AnonymousVnode && to.vnode.kind !== 'socket') {
     // What cannot be written to is seen when there is something to write.
-    if (most === 0 || from.readAt(scratch(1), position) === 0) return 0;
+    if (from.readAt(scratch(1), position) === 0) return 0;
     throw errno(EINVAL);
   }
-  if ((to.flags & f.O_APPEND) !== 0 && wanted > 0) throw errno(EINVAL);
+  if ((to.flags & f.O_APPEND) !== 0) throw errno(EINVAL);
   return copy(task, { from, to, fromPosition: start, toPosition: undefined, size: most });
 }
 
