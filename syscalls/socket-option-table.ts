@@ -22,6 +22,8 @@ export interface Option {
   /** Only some sockets have it; others answer `without` (default EOPNOTSUPP), to setting only where `without` says so for both. */
   readonly of?: (socket: LocalSocket) => boolean;
   readonly without?: number;
+  /** `without` is for setting only. */
+  readonly isTold?: boolean;
   /** Errno of getting it, or of setting it, whoever asks. */
   readonly get?: number;
   readonly set?: number;
@@ -109,7 +111,7 @@ const IP: Readonly<Record<number, Option>> = {
   ...all([6, 7, 8, 11, 12, 13, 15, 18, 20, 23, 24, 26, 34], FLAG),
   1: { initial: 0, keep: (value, socket) => (isStream(socket) ? value & 0xfc : value & 0xff) },
   2: { initial: 64, least: -1, most: 255, except: 0, keep: (value) => (value === -1 ? 64 : value) },
-  3: { ...FLAG, of: (socket) => socket.type === 3, without: ENOPROTOOPT },
+  3: { ...FLAG, of: (socket) => socket.type === 3, without: ENOPROTOOPT, isTold: true },
   10: { initial: 1, least: 0, most: 5 },
   14: { initial: 65_536, set: ENOPROTOOPT },
   16: refused(ENOPROTOOPT, EPERM),
@@ -189,7 +191,7 @@ export function hasLevel(socket: LocalSocket, level: number): boolean {
     case SOL_SOCKET:
       return true;
     case IPPROTO_IP:
-      return isInet(socket);
+      return isInet(socket) && !(socket.family === 10 && socket.type === 3);
     case IPPROTO_IPV6:
       return socket.family === 10;
     case IPPROTO_TCP:

@@ -177,7 +177,7 @@ function get(task: Task, socket: LocalSocket, level: number, name: number): Uint
   const option = optionOf(level, name);
   if (option === undefined) throw errno(ENOPROTOOPT);
   if (option.get !== undefined) throw errno(option.get);
-  if (option.without !== undefined && option.of?.(socket) === false) throw errno(option.without);
+  if (option.without !== undefined && !option.isTold && option.of?.(socket) === false) throw errno(option.without);
   const value = socket.option(level, name, option.initial);
   const bytes = new Uint8Array(option.size ?? 4);
   // A pacing rate of 64 bits: none.
