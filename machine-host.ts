@@ -98,6 +98,7 @@ export function createMachine(options: MachineOptions = {}): Machine {
     random,
     owner: hostOwner(),
     terminal: options.terminal,
+    isRepeatable: options.deterministic,
     overlay: options.overlay,
     mounts: options.mounts,
     warn: options.warn,

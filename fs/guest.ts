@@ -83,6 +83,8 @@ export interface GuestFilesOptions {
   readonly random: (into: Uint8Array) => void;
   readonly owner: { readonly uid: number; readonly gid: number };
   readonly terminal?: TerminalPort;
+  /** The host's numbers and times of the standard streams are not shown. */
+  readonly isRepeatable?: boolean;
   /** Changes below the root stay in memory. */
   readonly overlay?: boolean;
   readonly mounts?: readonly Mount[];
@@ -169,7 +171,8 @@ export class GuestFiles implements FileServices {
       openDevice: (vnode, rdev, flags) => devices.open(vnode, rdev, flags),
       openFifo: (vnode, path, flags, isOwn) => (isOwn ? this.fifos.open(vnode, flags) : openHostFifo(vnode, path, flags)),
     });
-    this.streams = new HostStreams({ terminal: options.terminal, files: this.host, jobs: () => this.jobs });
+    const fixed_ns = options.isRepeatable ? options.now_ns() : undefined;
+    this.streams = new HostStreams({ terminal: options.terminal, files: this.host, jobs: () => this.jobs, fixed_ns });
     const openSpecial: OverlayOptions['openSpecial'] = (vnode, rdev, flags) =>
       vnode.kind === 'fifo' ? this.fifos.open(vnode, flags) : devices.open(vnode, rdev, flags);
     const memory = (): MemFileSystem => this.memoryFileSystem(this.nextDevice++, openSpecial);

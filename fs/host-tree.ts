@@ -183,11 +183,12 @@ export class HostFileSystem {
   }
 
   /** A standard stream that is a regular file; undefined where it is none. Our descriptor stays open whatever the guest closes. */
-  adoptStream(fd: number, stat: host.HostStat, flags: number): OpenFile | undefined {
+  adoptStream(fd: number, stat: host.HostStat, flags: number, shown: (stat: Stat) => Stat): OpenFile | undefined {
     if ((Number(stat.mode) & S_IFMT) !== S_IFREG) return undefined;
     const descriptor = new HostDescriptor(fd, (flags & f.O_ACCMODE) === f.O_RDWR);
     descriptor.hold();
     const vnode = new HostVnode(this, stat, { parent: this.root, name: '' }, descriptor);
+    vnode.shown = shown;
     const inode = this.inodes.get(vnode.key);
     inode.opened(stat);
     return new HostFile(vnode, descriptor, inode, this.guestPath, f.canWrite(flags));
@@ -219,6 +220,8 @@ export class HostVnode implements Vnode, Directory {
   private readonly system: HostFileSystem;
   /** For the file of a description: names do not matter any more. */
   private readonly opened: HostDescriptor | undefined;
+  /** What the guest is to see of it. */
+  shown: (stat: Stat) => Stat = (stat) => stat;
 
   constructor(system: HostFileSystem, stat: host.HostStat, entry: HostEntryPlace, opened?: HostDescriptor) {
     this.system = system;
@@ -259,7 +262,7 @@ export class HostVnode implements Vnode, Directory {
   }
 
   stat(): Stat {
-    return this.system.statOf(this.hostStat());
+    return this.shown(this.system.statOf(this.hostStat()));
   }
 
   /** Runs `use` with a host path that is this very inode, safe to follow. */

@@ -137,7 +137,12 @@ export interface HostStreamsOptions {
   /** For standard streams that are regular files. */
   readonly files: HostFileSystem;
   readonly jobs?: () => JobControl;
+  /** Runs are to repeat: the streams have these times, in nanoseconds since 1970, and numbers that are not the host's. */
+  readonly fixed_ns?: bigint;
 }
+
+/** The device of streams that are not to be known by the host's. */
+const STREAM_DEVICE = 0x0f;
 
 export class HostStreams {
   private readonly options: HostStreamsOptions;
@@ -174,7 +179,7 @@ export class HostStreams {
 
   private make(fd: number, stat: host.HostStat, flags: number, position: number): Description {
     const label = host.descriptorName(fd);
-    const regular = this.options.files.adoptStream(fd, stat, flags);
+    const regular = this.options.files.adoptStream(fd, stat, flags, (shown) => this.shown(shown, fd));
     if (regular !== undefined) {
       const file = new InheritedFile(regular, fd, position, label, (flags & O_APPEND) !== 0);
       const description = new Description(file, placeOf(file.vnode, label), flags);
@@ -183,6 +188,13 @@ export class HostStreams {
     }
     const vnode = new StreamVnode(this, fd, stat, label);
     return new Description(vnode.open(flags), placeOf(vnode, label), flags);
+  }
+
+  /** What the guest is to see of a stream. */
+  shown(stat: Stat, fd: number): Stat {
+    const { fixed_ns } = this.options;
+    if (fixed_ns === undefined) return stat;
+    return { ...stat, dev: STREAM_DEVICE, ino: BigInt(fd + 1), atime_ns: fixed_ns, mtime_ns: fixed_ns, ctime_ns: fixed_ns };
   }
 
   channel(fd: number, key: string): Channel {
@@ -288,7 +300,7 @@ class StreamVnode extends FixedVnode {
 
   stat(): Stat {
     const s = host.fstat(this.fd);
-    return {
+    const stat = {
       dev: Number(s.dev),
       rdev: Number(s.rdev),
       ino: s.ino,
@@ -304,6 +316,7 @@ class StreamVnode extends FixedVnode {
       ctime_ns: s.ctimeNs,
       btime_ns: undefined,
     };
+    return this.streams.shown(stat, this.fd);
   }
 
   statfs(): FileSystemStat {

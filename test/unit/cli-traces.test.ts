@@ -46,6 +46,18 @@ int main(void) {
   return 7;
 }`;
 
+const LOOKS = `
+#include <stdio.h>
+#include <sys/stat.h>
+int main(void) {
+  for (int fd = 0; fd < 3; fd++) {
+    struct stat s;
+    fstat(fd, &s);
+    printf("%d %d %d %ld.%09ld %ld\\n", fd, (int)s.st_dev, (int)s.st_ino, (long)s.st_mtim.tv_sec, s.st_mtim.tv_nsec, (long)s.st_size);
+  }
+  return 0;
+}`;
+
 describe.skipIf(!canRun)('traces of memory', () => {
   let folder: string;
   const at = (name: string): string => join(folder, name);
@@ -56,6 +68,7 @@ describe.skipIf(!canRun)('traces of memory', () => {
     for (const [name, source] of [
       ['events', EVENTS],
       ['crashes', CRASHES],
+      ['looks', LOOKS],
     ]) {
       writeFileSync(at(`${name}.c`), source);
       execFileSync('gcc', ['-m32', '-static', '-O0', `${name}.c`, '-o', name], { cwd: folder });
@@ -109,6 +122,18 @@ int main(void) {
     const shown = [...stderr.matchAll(/^\[pid (\d+) events\] (\d+) instructions$/gm)].map((match) => Number(match[2]));
     expect(new Set(shown)).toEqual(new Set(Array.from({ length: Math.floor(executed / 1001) }, (_, i) => (i + 1) * 1001)));
     expect(/instructions +([\d,]+)/.exec(stderr)?.[1]).toBe(/instructions +([\d,]+)/.exec(plain)?.[1]);
+  });
+
+  test('repeat exactly where that is asked for, whatever the host calls the standard streams', () => {
+    const once = seg386('--deterministic', './looks').stdout;
+    expect(once.split('\n').length).toBe(4);
+    expect(seg386('--deterministic', './looks').stdout).toBe(once);
+    const intoFile = (name: string): string => {
+      execFileSync('sh', ['-c', `"$@" > ${name}`, 'sh', process.execPath, SEG386, '--deterministic', './looks'], { cwd: folder });
+      return readFileSync(at(name), 'latin1');
+    };
+    expect(intoFile('first')).toBe(intoFile('second'));
+    expect(seg386('./looks').stdout).not.toBe(once);
   });
 
   test('cores of several processes do not overwrite one another', () => {
