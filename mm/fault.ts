@@ -27,6 +27,7 @@ export function fault(space: AddressSpace, addr: Addr, access: Access): Outcome 
 
 function walk(space: AddressSpace, addr: Addr, access: Access): Outcome {
   space.statistics.faults++;
+  // Asked before it is known to be of use: of many areas both tables are out of the caches, and are fetched together.
   const own = space.copies.get(addr >>> 12);
   const word = space.segments.word(addr);
   if ((word & WORD_PLAIN) !== 0 && (word & NEEDED[access]) !== 0) return faultPlain(space, addr, own, word & WORD_PROT, access);
