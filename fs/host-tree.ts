@@ -221,7 +221,7 @@ export class HostVnode implements Vnode, Directory {
   /** For the file of a description: names do not matter any more. */
   private readonly opened: HostDescriptor | undefined;
   /** What the guest is to see of it. */
-  shown: (stat: Stat) => Stat = (stat) => stat;
+  shown: (stat: Stat) => Stat = asItIs;
 
   constructor(system: HostFileSystem, stat: host.HostStat, entry: HostEntryPlace, opened?: HostDescriptor) {
     this.system = system;
@@ -446,10 +446,11 @@ export class HostVnode implements Vnode, Directory {
     const from = this.system.at(this, name);
     // The first path's directory could be closed by the search for the second one only if hundreds were open in between.
     const target = this.system.at(to, toName);
-    if (flags & f.RENAME_EXCHANGE) return host.exchange(from, target);
     if (flags & f.RENAME_NOREPLACE && host.lstat(target) !== undefined) throw errno(EEXIST);
-    if (flags & f.RENAME_WHITEOUT) renameWithWhiteout(from, target);
-    else host.rename(from, target);
+    // Of two names of one file nothing is renamed, exchanged or marked.
+    if ((flags & (f.RENAME_EXCHANGE | f.RENAME_WHITEOUT)) === 0 || host.isOneFile(from, target)) host.rename(from, target);
+    else if (flags & f.RENAME_EXCHANGE) host.exchange(from, target);
+    else renameWithWhiteout(from, target);
   }
 
   isWhereItWas(): boolean {
@@ -465,6 +466,10 @@ export class HostVnode implements Vnode, Directory {
 
 /** statfs f_flags: ST_VALID and ST_RELATIME; node does not tell the host's. */
 const ST_VALID_RELATIME = 0x1020;
+
+function asItIs(stat: Stat): Stat {
+  return stat;
+}
 
 function keyOf(stat: host.HostStat): string {
   return `${stat.dev}:${stat.ino}`;

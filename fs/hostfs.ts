@@ -225,6 +225,12 @@ export function rename(from: string, to: string): void {
   attempt(() => fs.renameSync(hostPath(from), hostPath(to)));
 }
 
+/** Whether both are names of the same file. */
+export function isOneFile(path: string, other: string): boolean {
+  const [a, b] = [lstat(path), lstat(other)];
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
 /** node cannot ask for an exchange: three renames, of which no other guest sees the middle. */
 export function exchange(from: string, target: string): void {
   if (lstat(from) === undefined || lstat(target) === undefined) throw errno(ENOENT);
